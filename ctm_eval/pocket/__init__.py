@@ -1,0 +1,9 @@
+"""`pocket`: the built-in benchmark and the built-in model, so that everything runs offline."""
+
+from pathlib import Path
+
+from ctm_eval.pocket.generator import Problem, arithmetic_is_right, problems, prompt, training_rows
+
+__all__ = ["MODEL_DIR", "Problem", "arithmetic_is_right", "problems", "prompt", "training_rows"]
+
+MODEL_DIR = Path(__file__).parent / "weights"

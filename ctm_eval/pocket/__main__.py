@@ -1,0 +1,27 @@
+"""`python -m ctm_eval.pocket`: prints problems, or the training corpus, as JSON lines."""
+
+import argparse
+import json
+from dataclasses import asdict
+
+from ctm_eval.pocket.generator import SPLITS, problems, training_rows
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prints `--count` problems of `--split`, or `--training-rows` corpus rows."""
+    parser = argparse.ArgumentParser(prog="python -m ctm_eval.pocket", description=__doc__)
+    parser.add_argument("--split", choices=SPLITS, default="test")
+    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--training-rows", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    if options.training_rows:
+        for row in training_rows(options.training_rows, options.seed):
+            print(json.dumps(row))
+    else:
+        for problem in problems(options.split, options.count, options.seed):
+            print(json.dumps(asdict(problem)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Losses and trainers over plain `{prompt, completion}` columns. Knows nothing of run folders."""
