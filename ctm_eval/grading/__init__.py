@@ -1,0 +1,15 @@
+"""Grading of final answers: what a model wrote against what the benchmark says.
+
+>>> from ctm_eval.grading import grade
+>>> grade("18", "She makes 9 * 2 = $18 a day.\\n#### 18").correct
+True
+
+Model text is hostile input: it is read by a bounded parser and never evaluated. `docs/grading.md`
+says what counts as the same answer.
+"""
+
+from ctm_eval.grading.extract import Extraction, extract
+from ctm_eval.grading.grade import equal, grade
+from ctm_eval.grading.verdict import Equality, Verdict
+
+__all__ = ["Equality", "Extraction", "Verdict", "equal", "extract", "grade"]

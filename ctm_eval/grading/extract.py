@@ -1,0 +1,263 @@
+"""Find the final answer in a response.
+
+The places where answers stand are tried from the most to the least explicit: the last closed
+`\\boxed{…}` (several joined by 'and' count as one answer), the last `####`, the last 'answer is' or
+'Final Answer', and, in a text that ended by itself, the last `$…$` or the last number.
+Each looks at a bounded part of the text, so the work is bounded however long it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+MAX_TAIL = 40_000
+"""Only this many characters at the end of a response are searched."""
+MAX_MARKS = 40
+"""Only this many boxes, and as many of every other mark, are looked at, from the last one back."""
+MAX_ANSWER = 20_000
+"""A box that is not closed within this many characters is not an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """An answer found in a text, or the reason why there is none.
+
+    `source` names the mark that it stood behind; `at_end` says that the text stops with it, so
+    that a text cut off by a token limit may have lost its last digits.
+    """
+
+    answer: str | None
+    reason: Literal["found", "no_answer", "truncated"]
+    source: str | None = None
+    at_end: bool = False
+
+    def __bool__(self) -> bool:
+        return self.answer is not None
+
+
+def extract(text: str, *, finished: bool = True, hash_first: bool = False) -> Extraction:
+    """Return the final answer of a response.
+
+    `finished=False` says that the text hit its token limit: then only an explicit answer counts
+    (a box, `####`, 'answer is'), since the last number of unfinished work is no answer.
+    `hash_first` prefers `####` to a box, as benchmarks that ask for it do.
+    """
+    text = _own_part(text)
+    explicit: tuple[tuple[str, Callable[[str], str | None]], ...] = (
+        (("####", _after_hashes), ("box", _boxed)) if hash_first else (("box", _boxed), ("####", _after_hashes))
+    )  # fmt: skip
+    for source, find in (*explicit, ("answer is", _after_answer_is)):
+        answer = find(text)
+        if answer is not None:
+            at_end = source != "box" and text.endswith(answer)
+            return Extraction(answer, "found", source, at_end)
+    if not finished:
+        return Extraction(None, "truncated")
+    return _last_value(text)
+
+
+def boxed(text: str) -> str | None:
+    """Return what the last closed, non-empty `\\boxed{…}` of a text holds."""
+    return _boxed(text[-MAX_TAIL:])
+
+
+def _own_part(text: str) -> str:
+    """Return the part before the model goes on to a question of its own making."""
+    if len(text) > MAX_TAIL:
+        text = text[-MAX_TAIL:]
+    if ":" in text and ("Question" in text or "Problem" in text or "\nQ:" in text):
+        for match in _NEXT_QUESTION.finditer(text):
+            if text[: match.start()].strip():
+                return text[: match.start()]
+    end = text.find("<|")
+    if end > 0 and _SPECIAL_TOKEN.match(text, end):
+        text = text[:end]
+    return text.rstrip()
+
+
+def _boxed(text: str) -> str | None:
+    start = len(text)
+    parts: list[str] = []
+    following = ""  # the text between this box and the one after it
+    for _ in range(MAX_MARKS):
+        start = max(text.rfind("\\boxed", 0, start), text.rfind("\\fbox", 0, start))
+        if start < 0:
+            break
+        content, end = _group(text, start + (6 if text.startswith("\\boxed", start) else 5))
+        if content is None or not content.strip(" {}$\\,;:."):
+            continue
+        if not parts:
+            parts, first = [content], start
+        elif end > first:  # a box inside another: the outer one
+            parts, first = [content], start
+        else:
+            following = text[end:first]
+            if len(following) > 40 or not _JOINT.fullmatch(following):
+                break
+            parts, first = [content, *parts], start
+    if not parts:
+        return None
+    different = list(dict.fromkeys(part.strip() for part in parts))
+    return different[0] if len(different) == 1 else " \\text{ and } ".join(different)
+
+
+def _group(text: str, start: int) -> tuple[str | None, int]:
+    """Return the braced group, or the one bare token, that starts at `start`, and its end."""
+    while start < len(text) and text[start] == " ":
+        start += 1
+    if start >= len(text):
+        return None, start
+    if text[start] != "{":
+        match = _BARE.match(text, start)
+        return (match[0], match.end()) if match else (None, start)
+    depth = 0
+    for match in _BRACE.finditer(text, start, start + MAX_ANSWER):
+        if match[0] == "{":
+            depth += 1
+        elif match[0] == "}":
+            depth -= 1
+            if depth == 0:
+                return text[start + 1 : match.start()], match.end()
+    return None, start
+
+
+def _after_hashes(text: str) -> str | None:
+    start = len(text)
+    for _ in range(MAX_MARKS):
+        start = text.rfind("####", 0, start)
+        if start < 0:
+            return None
+        end = text.find("\n", start)
+        line = text[start : end if end >= 0 else len(text)].strip("# \t\r*")
+        if line and not _HEADING.match(line):
+            return _value_of_clause(line)
+    return None
+
+
+def _after_answer_is(text: str) -> str | None:
+    lower = text.lower()
+    start = len(text)
+    for _ in range(MAX_MARKS):
+        start = lower.rfind("answer", 0, start)
+        if start < 0:
+            return None
+        match = _ANSWER_IS.match(text, start)
+        if match is None:
+            continue
+        answer = _statement(text[match.end() : match.end() + 2_000])
+        if answer is not None:
+            return answer
+    return None
+
+
+def _statement(rest: str) -> str | None:
+    """Return the answer at the start of what follows 'the answer is'."""
+    rest = rest.lstrip(" \t\r\n:*_=>#").removeprefix("~")
+    if not rest:
+        return None
+    math = _MATH.match(rest)
+    if math and _is_math(math, rest):
+        inside = next(group for group in math.groups() if group is not None).strip()
+        more = _MORE_MATH.match(rest, math.end())
+        if more:
+            return rest[: more.end()]
+        unit = _UNIT_AFTER.match(rest, math.end())
+        return inside + (unit[0] if unit else "") if inside else None
+    bold = _BOLD_END.search(rest[:200])
+    line = rest.split("\n", 1)[0]
+    if bold and bold.start() < len(line) and bold.start() > 0:
+        line = line[: bold.start()]
+    return _value_of_clause(line)
+
+
+def _value_of_clause(line: str) -> str | None:
+    """Cut a line of plain text down to the answer that it starts with or, failing that, ends on."""
+    clause = _CLAUSE_END.split(line, maxsplit=1)[0].strip(" \t*_`")
+    clause = _LEAD.sub("", clause)
+    if not clause.strip(" .,;:$"):
+        return None
+    if len(clause.split()) > 4 and not _STARTS_LIKE_MATH.match(clause):
+        spans = [m for m in _MATH.finditer(clause) if _is_math(m, clause)]
+        if spans:
+            return next(group for group in spans[-1].groups() if group is not None).strip() or None
+        numbers = _NUMBER.findall(clause)
+        if numbers:
+            return numbers[-1]
+    return clause.rstrip(" .,;:") or None
+
+
+def _last_value(text: str) -> Extraction:
+    """Return the last `$…$` with a value in it or the last number, whichever comes later."""
+    tail = text[-4_000:]
+    best, at = None, -1
+    source = None
+    if "$" in tail or "\\(" in tail or "\\[" in tail:
+        for match in _MATH.finditer(tail):
+            inside = next(group for group in match.groups() if group is not None).strip()
+            if _is_math(match, tail) and inside and not _BARE_NAME.fullmatch(inside):
+                best, at, source = inside, match.end(), "math"
+    number = None
+    for number in _NUMBER.finditer(tail, max(at, 0)):
+        pass
+    if number is not None:
+        best, source = number[0], "number"
+    if best is None:
+        return Extraction(None, "no_answer")
+    return Extraction(best, "found", source)
+
+
+def _is_math(match: re.Match[str], text: str) -> bool:
+    """Tell `$x + 1$` from two prices, `$5 and $7`: a closing dollar follows no space."""
+    if match["dollar"] is None:
+        return True
+    inside = match["dollar"]
+    opens_price = inside[:1].isdigit() and inside[-1:].isspace()
+    return not opens_price and not text[match.end() : match.end() + 1].isdigit()
+
+
+_NEXT_QUESTION = re.compile(r"(?:^|\n)[ \t]*[#*]*[ \t]*(?:(?:Question|Problem)(?: \d+)?|Q) ?:")
+_SPECIAL_TOKEN = re.compile(r"<\|[a-z_|]{1,40}>")
+_BRACE = re.compile(r"\\.|[{}]", re.S)
+_BARE = re.compile(r"\\?[A-Za-z]+|[-+]?[0-9][0-9.,]*[0-9]|[0-9]")
+_JOINT = re.compile(
+    r"[\s$.,;)(\\]*(?:\\text\{)?[\s$,]*(?:and|or)?[\s$]*\}?[\s$(\\]*(?:also )?[\s$]*(?:[A-Za-z] ?= ?)?"
+)
+_HEADING = re.compile(
+    r"[0-9]+[.):] +[A-Za-z*]|(?:step|final|answer|solution|conclusion|therefore|explanation|part|case|verif\w*|"
+    r"check\w*|calculat\w*|note|summary|result|given|understand\w*|problem|question|method|approach)\b",
+    re.I,
+)
+_ANSWER_IS = re.compile(
+    r"answers?\b[\"*_ ]{0,4}(?:\([^()\n]{0,40}\))?[\"*_ ]{0,4}"
+    r"(?:(?:to|for|of|in)\b[^.:\n]{0,120}?)?"
+    r"(?:\s*(?:\b(?:is|are|was|should be|would be|will be|must be|equals?|becomes)\b(?: *:)?|:|=)|[*_ ]*\n)",
+    re.I,
+)
+_MATH = re.compile(
+    r"\$\$(?P<double>[^$]+)\$\$|(?<!\\)\$(?P<dollar>[^$\n]*?[^$\n\\])\$"
+    r"|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]",
+    re.S,
+)
+_MORE_MATH = re.compile(r"(?:\s*(?:,|and|or|, and|, or)\s+\$[^$\n]{1,200}\$)+")
+_UNIT_AFTER = re.compile(r"\s?(?:%|\\%|°| ?(?:square |cubic )?[a-z]{1,12}\b(?! [a-z]))")
+_BOLD_END = re.compile(r"\*\*|__")
+_CLAUSE_END = re.compile(
+    r"\.(?:\s|$)|[!?](?:\s|$)|;\s|\s(?:because|since|as|so|which|where|when|if|but|i\.e\.|therefore|hence|thus)\b"
+    r"|,\s(?=(?:so|and then|as|since|because|which|not|but|the|this|i|it|we|given|where|after)\b)|\s[-–—]\s(?=[A-Za-z]{2})|\s\((?=[A-Za-z]{2})",
+    re.I,
+)
+_LEAD = re.compile(
+    r"^(?:(?:that|the|it|there|about|approximately|approx\.?|exactly|equal to|simply|just|option|choice|only|now|still|therefore|thus|therefore,)\s+)+"
+    r"(?:(?:is|are)\s+)?",
+    re.I,
+)
+_STARTS_LIKE_MATH = re.compile(r"[-+(\[{\\$€£.]?\s?[\d\\({\[]|[A-Za-z]\s?(?:\([A-Za-z]\)\s?)?[=<>]|[-+]?[A-Za-z]\b")
+_NUMBER = re.compile(
+    r"(?<![\w.])(?:(?<![\d)])-)?(?:\\?\$)?(?:\d{1,3}(?:,\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:e[-+]?\d{1,3})?"
+    r"(?:\s?/\s?\d+(?:,\d{3})*)?(?:\s?\\?%)?"
+    r"|(?<![\w.])-?\.\d+"
+)
+_BARE_NAME = re.compile(r"[A-Za-z](?:_\{?\w\}?)?|\\[a-z]+|\\?triangle\s*\w+|[A-Z]{2,4}")

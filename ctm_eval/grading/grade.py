@@ -1,0 +1,92 @@
+"""Grade a response against a gold answer: extraction, then the layers, cheapest first."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ctm_eval.grading import exact_numbers, text
+from ctm_eval.grading.extract import boxed, extract
+from ctm_eval.grading.verdict import Equality, Verdict
+
+BENCHMARKS = {"gsm8k": "####", "pocket": "####", "math": "box", "math500": "box"}
+"""The benchmarks whose answers are graded here and where their own format puts an answer."""
+
+
+def grade(
+    gold: str, text: str, benchmark: str | None = None, *, finished: bool = True
+) -> Verdict:
+    """Grade the response `text` against `gold`.
+
+    `gold` is a bare answer or a worked solution (with `####` or `\\boxed`) whose answer is taken.
+    `benchmark` is a name of `BENCHMARKS` or None; it says whether `####` or a box is looked for
+    first. `finished=False` says that the text hit its token limit. Raises ValueError for another
+    benchmark and for a gold without an answer.
+    """
+    if benchmark is not None and benchmark not in BENCHMARKS:
+        raise ValueError(f"unknown benchmark {benchmark!r}: one of {', '.join(BENCHMARKS)}, or None")
+    answer = gold_answer(gold)
+    hash_first = benchmark is not None and BENCHMARKS[benchmark] == "####"
+    found = extract(text, finished=finished, hash_first=hash_first)
+    if found.answer is None:
+        return Verdict(False, "truncated" if found.reason == "truncated" else "no_answer")
+    equality = matches(answer, found.answer)
+    if equality:
+        return Verdict(True, "correct", found.answer, equality.layer)
+    if not finished and found.at_end:
+        return Verdict(False, "truncated", found.answer)
+    if not equality.decided:
+        return Verdict(False, equality.undecided or "unparsed", found.answer)
+    return Verdict(False, "wrong", found.answer, equality.layer)
+
+
+def equal(a: str, b: str) -> Equality:
+    """Return whether two answers are the same; symmetric, and never evaluates either."""
+    if a == b:
+        return Equality(bool(a.strip()), "text")
+    first, second = _cleaned(a), _cleaned(b)
+    if len(first) > text.MAX_CHARS or len(second) > text.MAX_CHARS:
+        return Equality(False, None, decided=False, undecided="unparsed")
+    one, other = _number(first), _number(second)
+    if one is not None and other is not None:
+        same, convention = exact_numbers.same(one, other)
+        return Equality(same, "number", convention=convention)
+    if _key(first) == _key(second):
+        return Equality(True, "text")
+    return Equality(False, None, decided=False, undecided="unparsed")
+
+
+def matches(gold: str, answer: str) -> Equality:
+    """Return whether `answer` counts as `gold`: `equal`, or rounded as the gold is."""
+    return equal(gold, answer)
+
+
+@lru_cache(maxsize=8192)
+def gold_answer(gold: str) -> str:
+    """Return the answer in a gold, which is a bare answer or a worked solution."""
+    found: str | None = gold
+    if "####" in gold:
+        found = gold.rsplit("####", 1)[1]
+    elif "\\boxed" in gold or "\\fbox" in gold:
+        found = boxed(gold)
+    if not found or not found.strip():
+        raise ValueError(f"no answer in the gold {gold[:80]!r}")
+    return found.strip()
+
+
+def _cleaned(answer: str) -> str:
+    return _cached_clean(answer) if len(answer) < 2_000 else text.clean(answer[: text.MAX_CHARS + 1])
+
+
+@lru_cache(maxsize=16384)
+def _cached_clean(answer: str) -> str:
+    return text.clean(answer)
+
+
+@lru_cache(maxsize=16384)
+def _number(cleaned: str) -> exact_numbers.Number | None:
+    return exact_numbers.read(cleaned)
+
+
+@lru_cache(maxsize=16384)
+def _key(cleaned: str) -> str:
+    return text.key(cleaned)
