@@ -1,0 +1,1 @@
+"""Jinja templates of the cards that go with datasets and models."""

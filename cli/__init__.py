@@ -1,0 +1,1 @@
+"""The `ctm` command: wires options to library calls and prints. No logic."""

@@ -1,0 +1,1 @@
+"""Problems in, annotated tables out: sample, select, roll out, store, show."""
