@@ -8,8 +8,25 @@ Model text is hostile input: it is read by a bounded parser and never evaluated.
 says what counts as the same answer.
 """
 
+from ctm_eval.grading.explain import explain
 from ctm_eval.grading.extract import Extraction, extract
-from ctm_eval.grading.grade import equal, grade
+from ctm_eval.grading.files import FileGrades, grade_file
+from ctm_eval.grading.grade import BENCHMARKS, equal, gold_answer, grade, matches
+from ctm_eval.grading.many import grade_many
 from ctm_eval.grading.verdict import Equality, Verdict
 
-__all__ = ["Equality", "Extraction", "Verdict", "equal", "extract", "grade"]
+__all__ = [
+    "BENCHMARKS",
+    "Equality",
+    "Extraction",
+    "FileGrades",
+    "Verdict",
+    "equal",
+    "explain",
+    "extract",
+    "gold_answer",
+    "grade",
+    "grade_file",
+    "grade_many",
+    "matches",
+]

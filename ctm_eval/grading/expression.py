@@ -146,7 +146,12 @@ def _power(c: Cursor) -> Tree:
         exponent = _exponent(c)
         if exponent is None:
             return _after_power(c, base)
-    if base.op == "fn" and exponent.op == "num" and base.args[0] in FUNCTIONS and len(base.args) == 1:
+    if (
+        base.op == "fn"
+        and exponent.op == "num"
+        and base.args[0] in FUNCTIONS
+        and len(base.args) == 1
+    ):
         raise Unreadable("a function without an argument")
     return _after_power(c, Tree("pow", (base, exponent)))
 
@@ -164,7 +169,9 @@ def _exponent(c: Cursor) -> Tree | None:
         if c.sees("{"):
             inner = c.tokens[c.at + 1]
             after = c.tokens[c.at + 2]
-            if after.text == "}" and (inner.text.lower() in _ORDINALS or inner.text in ("'", "prime")):
+            if after.text == "}" and (
+                inner.text.lower() in _ORDINALS or inner.text in ("'", "prime")
+            ):
                 c.at += 3
                 return None
             c.next()
@@ -259,7 +266,9 @@ def _number(c: Cursor) -> Tree:
             return number(value + _ratio(part))
         c.at = start
     elif text.isdigit() and c.token.kind == "num" and c.token.spaced:
-        over, slash, under = (token.text for token in (c.tokens[c.at : c.at + 3] + c.tokens[-1:])[:3])
+        over, slash, under = (
+            token.text for token in (c.tokens[c.at : c.at + 3] + c.tokens[-1:])[:3]
+        )
         if over.isdigit() and slash == "/" and under.isdigit() and int(over) < int(under):
             c.at += 3
             return number(value + Fraction(int(over), int(under)))
@@ -428,7 +437,11 @@ def _function(c: Cursor, name: str) -> Tree:
     else:
         sign = -1 if c.take("-") else 1
         parts = [_power(c)]
-        while _starts_factor(c) and not (c.token.kind == "cmd" and c.token.text in FUNCTIONS) and not c.sees("("):
+        while (
+            _starts_factor(c)
+            and not (c.token.kind == "cmd" and c.token.text in FUNCTIONS)
+            and not c.sees("(")
+        ):
             parts.append(_power(c))
         argument = parts[0] if len(parts) == 1 else Tree("mul", tuple(parts))
         argument = negated(argument) if sign < 0 else argument

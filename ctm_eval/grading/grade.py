@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal
 
-from ctm_eval.grading import exact_numbers, text
+from ctm_eval.grading import conventions, exact_numbers, text, typed, values
 from ctm_eval.grading.extract import boxed, extract
+from ctm_eval.grading.tree import Tree, Unreadable, number
 from ctm_eval.grading.verdict import Equality, Verdict
 
 BENCHMARKS = {"gsm8k": "####", "pocket": "####", "math": "box", "math500": "box"}
 """The benchmarks whose answers are graded here and where their own format puts an answer."""
 
+MAX_SYMPY_PAIRS = 4
+"""How many elements of one answer sympy is asked about."""
 
-def grade(
-    gold: str, text: str, benchmark: str | None = None, *, finished: bool = True
-) -> Verdict:
+
+def grade(gold: str, text: str, benchmark: str | None = None, *, finished: bool = True) -> Verdict:
     """Grade the response `text` against `gold`.
 
     `gold` is a bare answer or a worked solution (with `####` or `\\boxed`) whose answer is taken.
@@ -23,7 +26,9 @@ def grade(
     benchmark and for a gold without an answer.
     """
     if benchmark is not None and benchmark not in BENCHMARKS:
-        raise ValueError(f"unknown benchmark {benchmark!r}: one of {', '.join(BENCHMARKS)}, or None")
+        raise ValueError(
+            f"unknown benchmark {benchmark!r}: one of {', '.join(BENCHMARKS)}, or None"
+        )
     answer = gold_answer(gold)
     hash_first = benchmark is not None and BENCHMARKS[benchmark] == "####"
     found = extract(text, finished=finished, hash_first=hash_first)
@@ -45,19 +50,59 @@ def equal(a: str, b: str) -> Equality:
         return Equality(bool(a.strip()), "text")
     first, second = _cleaned(a), _cleaned(b)
     if len(first) > text.MAX_CHARS or len(second) > text.MAX_CHARS:
-        return Equality(False, None, decided=False, undecided="unparsed")
+        return _undecided("unparsed")
     one, other = _number(first), _number(second)
     if one is not None and other is not None:
         same, convention = exact_numbers.same(one, other)
         return Equality(same, "number", convention=convention)
     if _key(first) == _key(second):
-        return Equality(True, "text")
-    return Equality(False, None, decided=False, undecided="unparsed")
+        return Equality(bool(first), "text")
+    left = _tree_of(one) if one else _value(first)
+    right = _tree_of(other) if other else _value(second)
+    if left is None or right is None:
+        return _undecided("unparsed")
+    outcome = typed.compare(left, right)
+    if outcome.same is not None:
+        return Equality(outcome.same, "typed", convention=outcome.convention)
+    return _ask_sympy(outcome.open) if outcome.open else _undecided("unparsed")
 
 
 def matches(gold: str, answer: str) -> Equality:
-    """Return whether `answer` counts as `gold`: `equal`, or rounded as the gold is."""
-    return equal(gold, answer)
+    """Return whether `answer` counts as `gold`: `equal`, or a convention that only golds have."""
+    equality = equal(gold, answer)
+    if equality or equality.layer == "number":
+        return equality
+    value, wanted = _value(_cleaned(answer)), _value(_cleaned(gold))
+    if value is not None and wanted is not None:
+        convention = conventions.of_gold(_number(_cleaned(gold)), wanted, value)
+        if convention:
+            return Equality(True, "typed", convention=convention)
+    return equality
+
+
+def _tree_of(read: exact_numbers.Number) -> Tree:
+    value = number(read.value)
+    return value if read.unit is None else Tree("quantity", (value, read.unit))
+
+
+def _ask_sympy(pairs: tuple[tuple[Tree, Tree], ...]) -> Equality:
+    from ctm_eval.grading import symbolic, workers
+
+    answers: list[bool | None] = []
+    for first, second in pairs[:MAX_SYMPY_PAIRS]:
+        try:
+            answers.append(symbolic.same(first, second))
+        except workers.WorkerLost:
+            return _undecided("timeout")
+        if answers[-1] is False:
+            return Equality(False, "sympy")
+    if None in answers or len(pairs) > MAX_SYMPY_PAIRS:
+        return _undecided("unparsed")
+    return Equality(True, "sympy")
+
+
+def _undecided(why: Literal["timeout", "unparsed"]) -> Equality:
+    return Equality(False, None, decided=False, undecided=why)
 
 
 @lru_cache(maxsize=8192)
@@ -74,7 +119,9 @@ def gold_answer(gold: str) -> str:
 
 
 def _cleaned(answer: str) -> str:
-    return _cached_clean(answer) if len(answer) < 2_000 else text.clean(answer[: text.MAX_CHARS + 1])
+    return (
+        _cached_clean(answer) if len(answer) < 2_000 else text.clean(answer[: text.MAX_CHARS + 1])
+    )
 
 
 @lru_cache(maxsize=16384)
@@ -90,3 +137,13 @@ def _number(cleaned: str) -> exact_numbers.Number | None:
 @lru_cache(maxsize=16384)
 def _key(cleaned: str) -> str:
     return text.key(cleaned)
+
+
+@lru_cache(maxsize=8192)
+def _value(cleaned: str) -> Tree | None:
+    if len(cleaned) > text.MAX_CHARS:
+        return None
+    try:
+        return values.read(cleaned)
+    except Unreadable:
+        return None

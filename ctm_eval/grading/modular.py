@@ -118,7 +118,10 @@ def point(name: str) -> int:
 
 @lru_cache(maxsize=1024)
 def _point(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode("utf-8", "replace"), digest_size=16).digest(), "big") % PRIME
+    return (
+        int.from_bytes(blake2b(name.encode("utf-8", "replace"), digest_size=16).digest(), "big")
+        % PRIME
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -144,7 +147,12 @@ def _bounded_sum(values: list[Fraction]) -> Fraction | None:
 def _rational_power(base: Fraction, exponent: Fraction) -> Fraction | None:
     if exponent.denominator == 1:
         power = int(exponent)
-        if power < 0 and not base or abs(power) * _bits(base) > MAX_BITS and abs(base) not in (0, 1):
+        if (
+            power < 0
+            and not base
+            or abs(power) * _bits(base) > MAX_BITS
+            and abs(base) not in (0, 1)
+        ):
             return None
         return base**power if abs(base) != 1 else base ** (power % 2)
     degree = exponent.denominator
@@ -196,7 +204,11 @@ def _root(degree: Tree, radicand: Tree) -> int:
         return exact.numerator * _inverse(exact.denominator) % PRIME
     if n != 2 or _bits(value) > 256:
         raise NoImage
-    return _whole_square_root(value.numerator * value.denominator) * _inverse(value.denominator) % PRIME
+    return (
+        _whole_square_root(value.numerator * value.denominator)
+        * _inverse(value.denominator)
+        % PRIME
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -261,7 +273,9 @@ def _tower(tree: Tree, level: int) -> int:
     if op == "add":
         return sum(_tower(arg, level) for arg in args) % modulus
     if op == "mul":
-        return reduce(lambda x, y: x * y % modulus, (_tower(arg, level) for arg in args), 1) % modulus
+        return (
+            reduce(lambda x, y: x * y % modulus, (_tower(arg, level) for arg in args), 1) % modulus
+        )
     if op == "neg" and level == 1:
         return -_tower(args[0], level) % modulus
     if op == "pow":

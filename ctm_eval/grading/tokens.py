@@ -64,6 +64,8 @@ def tokenise(cleaned: str) -> list[Token]:
                 _text(group[1], tokens)
             else:
                 tokens.append(Token("cmd", name, spaced))
+        elif text == "\\$":
+            pass  # a currency that is left out and one that is written count as the same
         else:
             text = _SAME.get(text, text)
             if text in "([" or text == "\\{":

@@ -312,8 +312,9 @@ _SIGN_COMMANDS = {
 _STRUCTURES = frozenset("bracket set builder empty reals matrix based".split())
 _MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array vmatrix".split())
 _CHOICE = re.compile(
-    r"(?:\\text\s*\{\s*)?(?:\(\s*(?:\\text\s*\{\s*)?(?P<bracketed>[A-Ja-j])\s*\}?\s*\)|(?<=\{)(?P<worded>[A-J])|(?P<marked>[A-J])(?=[).:]))"
-    r"[).:]?\s*\}?\s*(?P<rest>.{0,200})",
+    r"(?:(?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-J])\s?\}?\s?\)"
+    r"|\\text\s?\{\s?(?P<worded>[A-J])(?=[\s}).:])|(?P<marked>[A-J])(?=[).:]\s|[).:]$))"
+    r"[).:]?\s*\}?[).:]?\s*(?P<rest>.{0,200})",
     re.S,
 )
 _TIME = re.compile(
@@ -332,5 +333,7 @@ _NUMBER_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen twenty".split()
 )
-_EMPTY = frozenset({"no solution", "no solutions", "no real solution", "no real solutions", "empty set"})
+_EMPTY = frozenset(
+    {"no solution", "no solutions", "no real solution", "no real solutions", "empty set"}
+)
 _REALS = frozenset({"all real numbers", "all reals", "real numbers", "all real"})

@@ -1,0 +1,183 @@
+"""Re-score a file of saved outputs without generating: what `ctm grade FILE` does."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ctm_eval.grading.many import grade_many
+from ctm_eval.grading.verdict import Verdict
+
+TEXT_COLUMNS = ("text", "response", "completion", "output", "generation", "prediction")
+GOLD_COLUMNS = ("gold", "reference", "target", "ground_truth", "expected", "answer", "solution")
+
+
+@dataclass(frozen=True, slots=True)
+class FileGrades:
+    """The verdicts of a file in the order of its rows, and what they add up to.
+
+    `reasons` and `layers` count verdicts. `changed` holds the rows whose saved `correct` column
+    says otherwise, None where the file has no such column.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    reasons: dict[str, int]
+    layers: dict[str, int]
+    changed: tuple[int, ...] | None
+
+    @property
+    def total(self) -> int:
+        """How many rows there are."""
+        return len(self.verdicts)
+
+    @property
+    def correct(self) -> int:
+        """How many of them are correct."""
+        return sum(verdict.correct for verdict in self.verdicts)
+
+
+def grade_file(
+    path: str | os.PathLike[str],
+    benchmark: str | None = None,
+    *,
+    text_column: str | None = None,
+    gold_column: str | None = None,
+    problems: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    processes: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> FileGrades:
+    """Grade every row of a JSONL or Parquet file.
+
+    The response is in `text_column` and the gold in `gold_column`; without them the first of
+    `TEXT_COLUMNS` and `GOLD_COLUMNS` that the file has. `problems` is a file (or a folder of
+    Parquet files) with `problem_id` and the gold, joined by `problem_id`. A row whose
+    `finish_reason` is `length`, or whose `finished` is false, hit its token limit. `output` is
+    written as JSONL: the rows with `answer`, `correct`, `verdict` and `layer` set anew.
+    Raises ValueError for a file that cannot be read this way.
+    """
+    rows = list(read_rows(path))
+    if not rows:
+        raise ValueError(f"{path} has no rows")
+    text_column = text_column or _column(rows[0], TEXT_COLUMNS, "response", "--text-column")
+    golds = _golds(rows, gold_column, problems)
+    texts = [_string(row, text_column, index) for index, row in enumerate(rows)]
+    finished = [_finished(row) for row in rows]
+    triples = zip(golds, texts, finished, strict=True)
+    verdicts = tuple(grade_many(triples, benchmark, processes=processes, progress=progress))
+    if output is not None:
+        _write(Path(output), rows, verdicts)
+    changed = None
+    if all(isinstance(row.get("correct"), bool) for row in rows):
+        changed = tuple(
+            k
+            for k, (row, v) in enumerate(zip(rows, verdicts, strict=True))
+            if row["correct"] != v.correct
+        )
+    return FileGrades(
+        verdicts,
+        dict(Counter(verdict.reason for verdict in verdicts).most_common()),
+        dict(Counter(verdict.layer or "none" for verdict in verdicts).most_common()),
+        changed,
+    )
+
+
+def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a JSONL or Parquet file, or of a folder of Parquet files."""
+    path = Path(path)
+    if path.is_dir():
+        parts = sorted(path.rglob("*.parquet"))
+        if not parts:
+            raise ValueError(f"{path} holds no Parquet file")
+        for part in parts:
+            yield from read_rows(part)
+    elif not path.exists():
+        raise ValueError(f"{path} does not exist")
+    elif path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches():
+                    yield from batch.to_pylist()
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{path} is not Parquet: {error}") from error
+    elif path.suffix in (".jsonl", ".ndjson", ".json"):
+        yield from _json_lines(path)
+    else:
+        raise ValueError(f"{path}: only .jsonl and .parquet files are read")
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}, line {number}: a JSON object is expected")
+            yield row
+
+
+def _golds(
+    rows: list[dict[str, Any]], column: str | None, problems: str | os.PathLike[str] | None
+) -> list[str]:
+    if problems is None:
+        column = column or _column(
+            rows[0], GOLD_COLUMNS, "gold answer", "--gold-column or --problems"
+        )
+        return [_string(row, column, index) for index, row in enumerate(rows)]
+    known: dict[Any, str] = {}
+    for index, row in enumerate(read_rows(problems)):
+        gold_column = column or _column(row, GOLD_COLUMNS, "gold answer", "--gold-column")
+        known[row.get("problem_id")] = _string(row, gold_column, index)
+    missing = {row.get("problem_id") for row in rows} - known.keys()
+    if missing:
+        raise ValueError(
+            f"{len(missing)} problems are not in {problems}: {sorted(map(str, missing))[:3]}"
+        )
+    return [known[row.get("problem_id")] for row in rows]
+
+
+def _column(row: dict[str, Any], names: tuple[str, ...], what: str, option: str) -> str:
+    for name in names:
+        if name in row:
+            return name
+    raise ValueError(f"no column with the {what} among {sorted(row)}: name it with {option}")
+
+
+def _string(row: dict[str, Any], column: str, index: int) -> str:
+    value = row.get(column)
+    if value is None:
+        raise ValueError(f"row {index + 1} has no {column!r}")
+    return value if isinstance(value, str) else str(value)
+
+
+def _finished(row: dict[str, Any]) -> bool:
+    if row.get("finished") is False:
+        return False
+    return row.get("finish_reason") != "length"
+
+
+def _write(path: Path, rows: list[dict[str, Any]], verdicts: tuple[Verdict, ...]) -> None:
+    """Write the rows to a temporary name first, so that a killed run leaves no half file."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        for row, verdict in zip(rows, verdicts, strict=True):
+            graded = {
+                "answer": verdict.answer, "correct": verdict.correct,
+                "verdict": verdict.reason, "layer": verdict.layer,
+            }  # fmt: skip
+            file.write(json.dumps({**row, **graded}, default=str) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,47 @@
+"""Whether two expressions are identical: modulo a prime if they can be, else numerically."""
+
+from __future__ import annotations
+
+from ctm_eval.grading import modular, numeric
+from ctm_eval.grading.tree import EXPRESSIONS, Tree, contains, walk
+
+
+def same(first: Tree, second: Tree) -> bool | None:
+    """Return whether two expressions have the same value everywhere, None if undecided."""
+    if first == second:
+        return True
+    if first.op not in EXPRESSIONS or second.op not in EXPRESSIONS:
+        return False
+    one, other = image(first), image(second)
+    if one is not None and other is not None:
+        return one == other
+    if _has_infinity(first) or _has_infinity(second):
+        return False
+    return numeric.same(first, second)
+
+
+def image(tree: Tree) -> int | None:
+    """Return the residue of an expression modulo the prime, None if it has none."""
+    try:
+        return modular.image(tree)
+    except modular.NoImage:
+        return None
+
+
+def branches(tree: Tree) -> tuple[Tree, ...]:
+    """Return the values of an expression with plus-or-minus signs: upper signs, then lower."""
+    if not contains(tree, "pm", "mp"):
+        return (tree,)
+    return _taking(tree, upper=True), _taking(tree, upper=False)
+
+
+def _taking(tree: Tree, upper: bool) -> Tree:
+    args = tuple(_taking(arg, upper) if isinstance(arg, Tree) else arg for arg in tree.args)
+    if tree.op not in ("pm", "mp"):
+        return Tree(tree.op, args)
+    left, right = args
+    return Tree("add", (left, right if (tree.op == "pm") == upper else Tree("neg", (right,))))
+
+
+def _has_infinity(tree: Tree) -> bool:
+    return any(node.op == "const" and node.args[0] == "inf" for node in walk(tree))

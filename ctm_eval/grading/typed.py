@@ -1,0 +1,347 @@
+"""The typed layer: the policies by which two typed values count as the same answer.
+
+`docs/grading.md` gives the policies with an example each.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NamedTuple
+
+from ctm_eval.grading import equations, identity, real_sets, units
+from ctm_eval.grading.tree import EXPRESSIONS, Tree, Unreadable, number
+from ctm_eval.grading.values import read as read_value
+
+MAX_PAIRWISE = 64
+"""Lists of more values than this are compared only if all of them have an image."""
+
+
+class Outcome(NamedTuple):
+    """`same` is None when undecided: then `open` holds the pairs of expressions it hangs on.
+
+    `convention` names the rule used beyond identity.
+    """
+
+    same: bool | None
+    convention: str | None = None
+    open: tuple[tuple[Tree, Tree], ...] = ()
+
+
+DIFFERENT = Outcome(False)
+UNDECIDED = Outcome(None)
+
+
+def compare(first: Tree, second: Tree) -> Outcome:
+    """Compare two typed values; symmetric."""
+    if first == second:
+        return Outcome(True)
+    first, second = _simplified(first), _simplified(second)
+    ops = {first.op, second.op}
+    for op, rule in _RULES:
+        if op in ops:
+            return rule(first, second) if first.op == op else rule(second, first)
+    if real_sets.is_written_as_one(first) or real_sets.is_written_as_one(second):
+        return _real_sets(first, second)
+    if ops == {"rel"}:
+        return _equations(first, second)
+    if _is_collection(first) or _is_collection(second):
+        return _collections(first, second)
+    if "rel" in ops:
+        equation, value = (first, second) if first.op == "rel" else (second, first)
+        solution = equations.solution(equation)
+        return (
+            DIFFERENT if solution is None else _with(compare(solution.value, value), "x = 5 for 5")
+        )
+    if "bracket" in ops or "matrix" in ops:
+        return _structures(first, second)
+    if ops & {"quantity", "percent", "degree"}:
+        return _quantities(first, second)
+    if ops <= EXPRESSIONS:
+        return _identity(first, second)
+    return DIFFERENT
+
+
+def _identity(first: Tree, second: Tree) -> Outcome:
+    same = identity.same(first, second)
+    return Outcome(same, None, ((first, second),) if same is None else ())
+
+
+def _simplified(tree: Tree) -> Tree:
+    """Undo what is only a way of writing: a list of lists, a unit around a whole tuple."""
+    if (
+        tree.op == "bracket"
+        and tree.args[0] == "["
+        and all(
+            isinstance(row, Tree) and row.op == "bracket" and row.args[0] == "["
+            for row in tree.args[2:]
+        )
+    ):
+        rows = [row.args[2:] for row in tree.args[2:]]
+        if len({len(row) for row in rows}) == 1:
+            return Tree(
+                "matrix", (len(rows), len(rows[0]), *(cell for row in rows for cell in row))
+            )
+    if tree.op == "quantity" and tree.args[0].op not in EXPRESSIONS:
+        return tree.args[0]
+    return tree
+
+
+def _with(outcome: Outcome, convention: str) -> Outcome:
+    return Outcome(True, outcome.convention or convention) if outcome.same else outcome
+
+
+def _all(outcomes: list[Outcome]) -> Outcome:
+    if any(outcome.same is False for outcome in outcomes):
+        return DIFFERENT
+    if any(outcome.same is None for outcome in outcomes):
+        pairs = [outcome.open for outcome in outcomes if outcome.same is None]
+        return Outcome(None, None, tuple(p for some in pairs for p in some) if all(pairs) else ())
+    return Outcome(True, next((o.convention for o in outcomes if o.convention), None))
+
+
+def _choice(choice: Tree, other: Tree) -> Outcome:
+    letter, content = choice.args
+    if other.op == "choice":
+        return Outcome(letter == other.args[0])
+    if other.op in ("sym", "const"):
+        return _with(Outcome(other.args[0].upper() == letter), "letter of a choice")
+    if other.op == "words" and other.args[0].upper() == letter:
+        return Outcome(True, "letter of a choice")
+    if not content:
+        return DIFFERENT
+    try:
+        return _with(compare(read_value(content), other), "choice by its content")
+    except Unreadable:
+        return DIFFERENT
+
+
+def _words(words: Tree, other: Tree) -> Outcome:
+    if other.op == "words":
+        return Outcome(words.args == other.args)
+    if other.op == "sym":
+        return Outcome(words.args[0] == other.args[0].lower())
+    if other.op == "quantity" and other.args[0].op == "sym":
+        return Outcome(words.args[0] == f"{other.args[0].args[0]} {other.args[1]}".lower())
+    if other.op == "rel":
+        solution = equations.solution(other)
+        return _with(compare(words, solution.value), "x = 5 for 5") if solution else DIFFERENT
+    return _collections(words, other) if other.op in ("list", "set") else DIFFERENT
+
+
+def _based(based: Tree, other: Tree) -> Outcome:
+    if other.op == "based":
+        return Outcome(based.args == other.args)
+    if other.op == "rel":
+        solution = equations.solution(other)
+        return _based(based, solution.value) if solution else DIFFERENT
+    same = other.op == "num" and other.args[0] == int(based.args[0])
+    return Outcome(True, "base left out") if same else DIFFERENT
+
+
+def _time(time: Tree, other: Tree) -> Outcome:
+    minutes, certain = time.args
+    if other.op == "time":
+        if certain == other.args[1]:
+            return Outcome(minutes == other.args[0])
+        return _with(Outcome((minutes - other.args[0]) % 720 == 0), "half of the day left out")
+    if certain or other.op not in ("ratio", *EXPRESSIONS):
+        return DIFFERENT
+    return _ratio(Tree("ratio", (number(minutes // 60), number(minutes % 60))), other)
+
+
+def _ratio(ratio: Tree, other: Tree) -> Outcome:
+    parts = other.args if other.op == "ratio" else (other, number(1))
+    if len(parts) != len(ratio.args) or not {part.op for part in parts} <= EXPRESSIONS:
+        return DIFFERENT
+    products = [
+        _identity(Tree("mul", (a, parts[0])), Tree("mul", (ratio.args[0], b)))
+        for a, b in zip(ratio.args[1:], parts[1:], strict=True)
+    ]
+    return _all(products)
+
+
+def _real_sets(first: Tree, second: Tree) -> Outcome:
+    same = real_sets.same(first, second)
+    if same is not None:
+        return Outcome(same)
+    if first.op == second.op == "rel":
+        return Outcome(equations.same_relation(first, second))
+    if first.op == second.op and first.op in ("cup", "list", "minus", "cap"):
+        return _unordered(list(_parts(first)), list(_parts(second)))
+    return DIFFERENT
+
+
+def _parts(tree: Tree) -> tuple[Tree, ...]:
+    return tree.args[1:] if tree.op == "list" else tree.args
+
+
+def _equations(first: Tree, second: Tree) -> Outcome:
+    one, other = equations.solution(first), equations.solution(second)
+    if one is not None and other is not None and one.name and other.name and one.name == other.name:
+        outcome = compare(one.value, other.value)
+        if outcome.same:
+            return outcome
+    return Outcome(equations.same_relation(first, second))
+
+
+def _is_collection(tree: Tree) -> bool:
+    if tree.op in ("list", "set", "empty"):
+        return True
+    if tree.op == "rel":
+        solution = equations.solution(tree)
+        return solution is not None and _is_collection(solution.value)
+    return tree.op in EXPRESSIONS and len(identity.branches(tree)) > 1
+
+
+def _collections(first: Tree, second: Tree) -> Outcome:
+    """Compare values without order: lists, sets, plus-or-minus; every element counts."""
+    for collection, other in ((first, second), (second, first)):
+        if other.op == "bracket" or other.op == "rel" and other.args[1].op == "bracket":
+            return _assignments(collection, other)
+    return _unordered(_members(first), _members(second))
+
+
+def _assignments(collection: Tree, other: Tree) -> Outcome:
+    """Compare `x = 1, y = 2` with `(1, 2)`: values in the order of their names."""
+    if collection.op != "list":
+        return DIFFERENT
+    solutions = [equations.solution(i) if i.op == "rel" else None for i in collection.args[1:]]
+    names = [s.name if s else None for s in solutions]
+    if None in names or len(set(names)) != len(names):
+        return _unordered(_members(collection), [other])
+    if other.op == "rel":
+        by_name = dict(zip(names, (s.value for s in solutions if s), strict=True))
+        wanted = [equations.name_of(n) for n in other.args[1].args[2:]]
+        if sorted(map(str, wanted)) != sorted(map(str, names)):
+            return DIFFERENT
+        values, other = [by_name[name] for name in wanted], other.args[2]
+    else:
+        values = [
+            s.value
+            for _, s in sorted(zip(names, solutions, strict=True), key=lambda p: str(p[0]))
+            if s
+        ]
+    return _with(compare(Tree("bracket", ("(", ")", *values)), other), "x = 1, y = 2 for (1, 2)")
+
+
+def _members(tree: Tree) -> list[Tree]:
+    """Return the elements of a collection; a named value stays an equation."""
+    if tree.op == "empty":
+        return []
+    if tree.op in ("list", "set"):
+        items = _parts(tree)
+        return [member for item in items for member in _members(item)]
+    if tree.op == "rel":
+        solution = equations.solution(tree)
+        if solution is not None and _is_collection(solution.value):
+            return _members(solution.value)
+        return [tree]
+    if tree.op in EXPRESSIONS:
+        return list(identity.branches(tree))
+    return [tree]
+
+
+def _unordered(first: list[Tree], second: list[Tree]) -> Outcome:
+    one, other = _images(first), _images(second)
+    if one is not None and other is not None:
+        return Outcome(one == other)
+    if max(len(first), len(second)) > MAX_PAIRWISE:
+        return UNDECIDED
+    first, second = _distinct(first), _distinct(second)
+    if len(first) != len(second):
+        return DIFFERENT
+    remaining, outcomes = list(second), []
+    for item in first:
+        tried = [compare(item, candidate) for candidate in remaining]
+        matched = next((k for k, outcome in enumerate(tried) if outcome.same), None)
+        if matched is None:
+            return UNDECIDED if any(outcome.same is None for outcome in tried) else DIFFERENT
+        outcomes.append(tried[matched])
+        del remaining[matched]
+    return _all(outcomes)
+
+
+def _images(trees: list[Tree]) -> set[int] | None:
+    found: set[int] = set()
+    for tree in trees:
+        residue = identity.image(tree) if tree.op in EXPRESSIONS - {"percent", "degree"} else None
+        if residue is None:
+            return None
+        found.add(residue)
+    return found
+
+
+def _distinct(trees: list[Tree]) -> list[Tree]:
+    kept: list[Tree] = []
+    for tree in trees:
+        if not any(
+            outcome.same and not outcome.convention for outcome in (compare(tree, k) for k in kept)
+        ):
+            kept.append(tree)
+    return kept
+
+
+def _structures(first: Tree, second: Tree) -> Outcome:
+    """Compare tuples, intervals, vectors and matrices: the same brackets, each element in turn."""
+    if first.op == "matrix" and second.op == "matrix":
+        if first.args[:2] != second.args[:2]:
+            return DIFFERENT
+        return _all([compare(a, b) for a, b in zip(first.args[2:], second.args[2:], strict=True)])
+    if first.op == "matrix" or second.op == "matrix":
+        matrix, other = (first, second) if first.op == "matrix" else (second, first)
+        is_column = matrix.args[1] == 1 and other.op == "bracket" and other.args[0] in "(<"
+        if not is_column or len(other.args) != len(matrix.args):
+            return DIFFERENT
+        pairs = zip(matrix.args[2:], other.args[2:], strict=True)
+        return _with(_all([compare(a, b) for a, b in pairs]), "a column as a tuple")
+    if first.op != "bracket" or second.op != "bracket" or len(first.args) != len(second.args):
+        return DIFFERENT
+    if (first.args[:2], second.args[:2]) not in _LIKE_BRACKETS and first.args[:2] != second.args[
+        :2
+    ]:
+        return DIFFERENT
+    return _all([compare(a, b) for a, b in zip(first.args[2:], second.args[2:], strict=True)])
+
+
+def _quantities(first: Tree, second: Tree) -> Outcome:
+    """Compare values with units: one left out is the other's, of two the value is converted."""
+    (a, unit_a), (b, unit_b) = _quantity(first), _quantity(second)
+    if a.op not in EXPRESSIONS or b.op not in EXPRESSIONS:
+        return compare(a, b)
+    if unit_a and unit_b:
+        one, other = units.read(unit_a), units.read(unit_b)
+        if one is None or other is None or one == other:
+            return _identity(a, b)
+        rate = units.ratio(one, other)
+        return DIFFERENT if rate is None else _identity(_times(a, rate), b)
+    plain = _identity(a, b)
+    if plain.same:
+        return _with(plain, "unit left out")
+    factor = _FACTORS.get(unit_a or unit_b or "")
+    if factor is None:
+        return plain
+    return _identity(Tree(factor, (a,)) if unit_a else a, Tree(factor, (b,)) if unit_b else b)
+
+
+def _quantity(tree: Tree) -> tuple[Tree, str | None]:
+    """Return a value and its unit."""
+    if tree.op == "quantity":
+        return tree.args
+    if tree.op == "percent":
+        return tree.args[0], "%"
+    return (tree.args[0], "°") if tree.op == "degree" else (tree, None)
+
+
+def _times(tree: Tree, rate: Fraction) -> Tree:
+    return tree if rate == 1 else Tree("mul", (number(rate), tree))
+
+
+_RULES = (
+    ("choice", _choice),
+    ("words", _words),
+    ("based", _based),
+    ("time", _time),
+    ("ratio", _ratio),
+)
+_FACTORS = {"%": "percent", "°": "degree", "degrees": "degree", "percent": "percent"}
+_LIKE_BRACKETS = ((("<", ">"), ("(", ")")), (("(", ")"), ("<", ">")))
