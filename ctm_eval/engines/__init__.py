@@ -76,6 +76,9 @@ class Engine(Protocol):
     def decode(self, token_ids: Sequence[int]) -> str:
         """Token ids to text, special tokens left out."""
 
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """Each token as it reads after the one before it, special tokens by name."""
+
     def sample(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:

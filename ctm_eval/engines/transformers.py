@@ -90,6 +90,16 @@ class TransformersEngine:
             )
         )
 
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        # A tokenizer may drop the space before a token that stands alone, so each is read as what it
+        # adds to its predecessor.
+        pieces = []
+        for i in range(len(token_ids)):
+            before = self.tokenizer.decode(list(token_ids[max(0, i - 1) : i]))
+            both = self.tokenizer.decode(list(token_ids[max(0, i - 1) : i + 1]))
+            pieces.append(both.removeprefix(before))
+        return pieces
+
     def sample(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:

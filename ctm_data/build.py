@@ -1,0 +1,324 @@
+"""`build_dataset`: problems in, annotated tables out. Also the merging of shards, and the summary."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from ctm_data.card import dataset_card
+from ctm_data.critical import RULES, Rule
+from ctm_data.rollouts import ESTIMATORS, Estimator, RolloutSettings, roll_out
+from ctm_data.solutions import Solution, sample_solutions
+from ctm_data.store import Store
+from ctm_eval.benchmarks import STOP, Problem, load_problems
+from ctm_eval.engines import Engine, Sampling, load_engine
+from ctm_eval.errors import CtmError
+from ctm_eval.seeds import seed_of
+from ctm_eval.selection import negatives
+
+Report = Callable[[str, float, int, int], None]  # stage, units done, units in all, tokens generated
+POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run holds, read off its tables.
+
+    `exhaustive_tokens` is what N rollouts after every token would generate, taking each rollout to
+    be as long as what is left of its trajectory.
+    """
+
+    problems: int
+    solutions: int
+    correct: int
+    truncated: int
+    no_answer: int
+    trajectories: int
+    critical: int
+    solution_tokens: int
+    rollout_tokens: int
+    exhaustive_tokens: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of sampled solutions that are correct; None if there are none."""
+        return self.correct / self.solutions if self.solutions else None
+
+
+def build_dataset(
+    output_dir: str | Path = "runs/pocket",
+    *,
+    model: str = "pocket",
+    benchmark: str = "pocket",
+    split: str = "test",
+    data_file: str | Path | None = None,
+    limit: int | None = None,
+    n_samples: int = 64,
+    temperature: float = 1.0,
+    top_p: float = 0.95,
+    max_new_tokens: int | None = None,
+    n_rollouts: int = 64,
+    estimator: Estimator = "branch",
+    label_only: bool = False,
+    rule: Rule = "critical",
+    trajectories: int = 1,
+    engine: str = "transformers",
+    device: str | None = None,
+    seed: int = 0,
+    chunk_size: int = 16,
+    shard: tuple[int, int] | None = None,
+    report: Report | None = None,
+) -> Store:
+    """Samples `n_samples` solutions a problem, grades them, and rolls out wrong ones at every token.
+
+    At most `trajectories` wrong solutions a problem are rolled out: those of its most frequent wrong
+    answers (`selection.negatives`). The work is done in chunks of `chunk_size` problems; `shard`
+    (I, N) takes every N-th chunk from the I-th. Run again with the same arguments, it goes on where
+    it was stopped. Raises CtmError.
+    """
+    _check(n_samples, n_rollouts, trajectories, chunk_size, max_new_tokens, limit, shard)
+    if rule not in RULES:
+        raise CtmError(f"unknown rule {rule!r}; there are: {', '.join(RULES)}", usage=True)
+    if estimator not in ESTIMATORS:
+        known = ", ".join(ESTIMATORS)
+        raise CtmError(f"unknown estimator {estimator!r}; there are: {known}", usage=True)
+    if label_only and (estimator != "branch" or rule != "critical"):
+        raise CtmError(
+            "--label-only finds the critical token alone: it goes with --estimator branch and "
+            "--rule critical",
+            usage=True,
+        )
+    sampling = Sampling(temperature, top_p, STOP if model != "pocket" else ())
+    problems = load_problems(benchmark, split=split, data_file=data_file, limit=limit, seed=seed)
+    if max_new_tokens is None:
+        max_new_tokens = POCKET_TOKENS if model == "pocket" else OTHER_TOKENS
+    recipe = {
+        "model": model,
+        "benchmark": benchmark,
+        "split": split,
+        "data_file": _fingerprint(data_file),
+        "limit": limit,
+        "n_samples": n_samples,
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_new_tokens": max_new_tokens,
+        "n_rollouts": n_rollouts,
+        "estimator": estimator,
+        "label_only": label_only,
+        "rule": rule,
+        "trajectories": trajectories,
+        "engine": engine,
+        "seed": seed,
+        "chunk_size": chunk_size,
+    }
+    settings = RolloutSettings(
+        sampling=sampling,
+        n_rollouts=n_rollouts,
+        max_new_tokens=max_new_tokens,
+        estimator=estimator,
+        label_only=label_only,
+        rule=rule,
+        seed=seed,
+    )
+    chunks = _chunks(problems, chunk_size, shard or (0, 1))
+    loaded = _Lazy(lambda: load_engine(engine, model, device=device))
+    with Store.open(output_dir, recipe, shard) as store:
+        _sample(store, chunks, loaded, settings, n_samples, report or _silent)
+        _label(store, chunks, loaded, settings, trajectories, report or _silent)
+        store.finish(dataset_card(store.manifest, summarize(store)))
+    return store
+
+
+def merge_shards(folders: Sequence[str | Path], output_dir: str | Path) -> Store:
+    """One run folder out of all shards of a run, equal to that of a run without shards.
+
+    Raises CtmError if a shard is missing, unfinished or of another recipe.
+    """
+    stores = [Store(folder) for folder in folders]
+    for store in stores:
+        if "shard" not in store.manifest or "parts" not in store.manifest:
+            what = "a shard" if "shard" not in store.manifest else "finished"
+            raise CtmError(f"{store.folder} is not {what}; nothing was merged", usage=True)
+        if store.manifest["recipe"] != stores[0].manifest["recipe"]:
+            raise CtmError(
+                f"{store.folder} and {stores[0].folder} have different recipes; nothing was merged",
+                usage=True,
+            )
+    count = stores[0].manifest["shard"][1]
+    have = sorted(store.manifest["shard"][0] for store in stores)
+    if any(store.manifest["shard"][1] != count for store in stores) or have != list(range(count)):
+        raise CtmError(
+            f"merging takes the shards 0 to {count - 1} of {count}, each once; given: {have}",
+            usage=True,
+        )
+    with Store.open(output_dir, stores[0].manifest["recipe"]) as merged:
+        for store in stores:
+            for part in store.manifest["parts"]:
+                target = merged.folder / part
+                target.parent.mkdir(exist_ok=True)
+                partial = target.with_name(f".{target.name}.partial")
+                shutil.copyfile(store.folder / part, partial)
+                partial.replace(target)
+        merged.finish(dataset_card(merged.manifest, summarize(merged)))
+    return merged
+
+
+def summarize(store: Store) -> Summary:
+    """The figures of a run, finished or not."""
+    solutions = store.read("solutions", ["correct", "verdict", "token_ids"])
+    columns = ["critical_index", "token_ids", "generated_tokens"]
+    rollouts = store.read("rollouts", columns)
+    verdicts = solutions["verdict"].to_pylist()
+    lengths = [len(ids) for ids in rollouts["token_ids"].to_pylist()]
+    n = store.manifest["recipe"]["n_rollouts"]
+    return Summary(
+        problems=store.read("problems", ["problem_id"]).num_rows,
+        solutions=solutions.num_rows,
+        correct=sum(solutions["correct"].to_pylist()),
+        truncated=verdicts.count("truncated"),
+        no_answer=verdicts.count("no_answer"),
+        trajectories=rollouts.num_rows,
+        critical=rollouts.num_rows - rollouts["critical_index"].null_count,
+        solution_tokens=sum(len(ids) for ids in solutions["token_ids"].to_pylist()),
+        rollout_tokens=sum(rollouts["generated_tokens"].to_pylist()),
+        exhaustive_tokens=sum(n * length * (length + 1) // 2 for length in lengths),
+    )
+
+
+def _sample(
+    store: Store,
+    chunks: dict[int, list[Problem]],
+    engine: "_Lazy",
+    settings: RolloutSettings,
+    n_samples: int,
+    report: Report,
+) -> None:
+    done, wanted = store.done("solutions"), range(n_samples)
+    total = sum(map(len, chunks.values())) * n_samples
+    finished, tokens = 0, 0
+    for chunk, problems in chunks.items():
+        if not store.has("problems", chunk):
+            store.write("problems", chunk, map(asdict, problems))
+        if not all((p.problem_id, index) in done for p in problems for index in wanted):
+
+            def progress(requests: int, drawn: int) -> None:
+                nonlocal finished, tokens
+                finished, tokens = finished + requests, tokens + drawn
+                report("sampling", finished, total, tokens)
+
+            solutions = sample_solutions(
+                engine(),
+                problems,
+                settings.sampling,
+                n_samples=n_samples,
+                max_new_tokens=settings.max_new_tokens,
+                seed=settings.seed,
+                progress=progress,
+            )
+            store.write("solutions", chunk, map(asdict, solutions))
+        else:
+            finished += len(problems) * n_samples
+            report("sampling", finished, total, tokens)
+
+
+def _label(
+    store: Store,
+    chunks: dict[int, list[Problem]],
+    engine: "_Lazy",
+    settings: RolloutSettings,
+    trajectories: int,
+    report: Report,
+) -> None:
+    import pyarrow.parquet as pq
+
+    done = store.done("rollouts")
+    total = sum(map(len, chunks.values()))
+    finished, tokens = 0, 0
+    for chunk, problems in chunks.items():
+        rows = pq.read_table(store.path("solutions", chunk), partitioning=None).to_pylist()
+        wrong = list(_wrong(problems, rows, trajectories, settings.seed))
+        there = store.has("rollouts", chunk)
+        if not there or not all((s.solution_id,) in done for _, s in wrong):
+
+            def progress(share: float, drawn: int) -> None:
+                nonlocal tokens
+                tokens += drawn
+                report("rolling out", finished + share * len(problems), total, tokens)  # noqa: B023
+
+            labelled = roll_out(engine(), wrong, settings, progress) if wrong else []
+            store.write("rollouts", chunk, labelled)
+        finished += len(problems)
+        report("rolling out", finished, total, tokens)
+
+
+def _wrong(
+    problems: Sequence[Problem], rows: Sequence[dict[str, Any]], count: int, seed: int
+) -> Iterator[tuple[Problem, Solution]]:
+    """The wrong solutions to roll out: one for each of a problem's `count` commonest wrong answers."""
+    for problem in problems:
+        solutions = [Solution(**row) for row in rows if row["problem_id"] == problem.problem_id]
+        rng = Random(seed_of(seed, problem.problem_id, "negatives"))
+        for solution in negatives(solutions, rng)[:count]:
+            yield problem, solution
+
+
+def _chunks(
+    problems: Sequence[Problem], size: int, shard: tuple[int, int]
+) -> dict[int, list[Problem]]:
+    """The shard's chunks of problems by number."""
+    numbers = range(shard[0], -(-len(problems) // size), shard[1])
+    return {number: list(problems[number * size : (number + 1) * size]) for number in numbers}
+
+
+class _Lazy:
+    """An engine that is loaded when it is first asked for: a finished run needs none."""
+
+    def __init__(self, load: Callable[[], Engine]) -> None:
+        self._load = load
+        self._engine: Engine | None = None
+
+    def __call__(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._load()
+        return self._engine
+
+
+def _silent(stage: str, done: float, total: int, tokens: int) -> None:
+    """Reports nothing."""
+
+
+def _fingerprint(data_file: str | Path | None) -> str | None:
+    """The name and hash of a data file: what it holds decides, not where it lies."""
+    if data_file is None:
+        return None
+    path = Path(data_file)
+    return f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def _check(
+    n_samples: int,
+    n_rollouts: int,
+    trajectories: int,
+    chunk_size: int,
+    max_new_tokens: int | None,
+    limit: int | None,
+    shard: tuple[int, int] | None,
+) -> None:
+    numbers = {
+        "--n-samples": n_samples,
+        "--n-rollouts": n_rollouts,
+        "--trajectories": trajectories,
+        "--chunk-size": chunk_size,
+        "--max-new-tokens": max_new_tokens,
+        "--limit": limit,
+    }
+    for option, number in numbers.items():
+        if number is not None and number < 1:
+            raise CtmError(f"{option} must be 1 or more, not {number}", usage=True)
+    if shard and not 0 <= shard[0] < shard[1]:
+        raise CtmError(
+            f"--shard I/N takes I from 0 to N - 1, not {shard[0]}/{shard[1]}", usage=True
+        )

@@ -1,0 +1,27 @@
+"""The dataset card of a run folder, from its manifest and its figures."""
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from ctm_data.tables import SCHEMAS
+
+if TYPE_CHECKING:
+    from ctm_data.build import Summary
+
+
+def dataset_card(manifest: dict[str, Any], summary: "Summary") -> str:
+    """The README.md that makes a run folder a Hub dataset repository."""
+    from jinja2 import Environment, StrictUndefined
+
+    template = (files("ctm_cards") / "dataset.md.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(template).render(
+        recipe=manifest["recipe"],
+        versions=manifest["versions"],
+        schema_version=manifest["schema_version"],
+        shard=manifest.get("shard"),
+        summary=summary,
+        tables=list(SCHEMAS),
+    )

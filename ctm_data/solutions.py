@@ -1,0 +1,78 @@
+"""Sampling: N solutions a problem, graded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ctm_eval.benchmarks import Problem, prompt
+from ctm_eval.engines import Engine, Progress, Request, Sampling
+from ctm_eval.grading import grade
+from ctm_eval.seeds import seed_of
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A row of the `solutions` table. `token_ids` ends with the end-of-sequence token if it was drawn."""
+
+    solution_id: str
+    problem_id: str
+    sample_index: int
+    model: str
+    prompt_ids: Sequence[int]
+    token_ids: Sequence[int]
+    text: str
+    answer: str | None
+    correct: bool
+    verdict: str
+    finish_reason: str
+    temperature: float
+    top_p: float
+    seed: int
+
+
+def sample_solutions(
+    engine: Engine,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    *,
+    n_samples: int,
+    max_new_tokens: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> list[Solution]:
+    """`n_samples` solutions of every problem, keyed by (problem_id, sample_index)."""
+    keys = [(problem, index) for problem in problems for index in range(n_samples)]
+    prompts = {problem.problem_id: engine.encode(prompt(problem)) for problem in problems}
+    requests = [
+        Request(
+            prompt_ids=prompts[problem.problem_id],
+            seed=seed_of(seed, problem.problem_id, "sample", index),
+            max_new_tokens=max_new_tokens,
+        )
+        for problem, index in keys
+    ]
+    solutions = []
+    for (problem, index), request, completion in zip(
+        keys, requests, engine.sample(requests, sampling, progress), strict=True
+    ):
+        text = engine.decode(completion.token_ids)
+        finished = completion.finish_reason == "stop"
+        verdict = grade(problem.answer, text, problem.benchmark, finished=finished)
+        solutions.append(
+            Solution(
+                solution_id=f"{problem.problem_id}-{index:03d}",
+                problem_id=problem.problem_id,
+                sample_index=index,
+                model=engine.name,
+                prompt_ids=request.prompt_ids,
+                token_ids=completion.token_ids,
+                text=text,
+                answer=verdict.answer,
+                correct=verdict.correct,
+                verdict=verdict.reason,
+                finish_reason=completion.finish_reason,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                seed=request.seed,
+            )
+        )
+    return solutions
