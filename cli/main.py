@@ -1,0 +1,64 @@
+"""The entry point of `ctm`: collects the commands and turns errors into one line and an exit code."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from ctm_cli import build_dataset, show
+
+app = typer.Typer(
+    name="ctm",
+    help="Critical tokens: find, label, publish and train on the tokens that lose a solution.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+build_dataset.add_to(app)
+show.add_to(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("ctm"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    if debug:
+        os.environ["CTM_DEBUG"] = "1"
+
+
+def run() -> None:
+    """Runs `ctm`. Exit codes: 0 done, 1 the work failed, 2 the call was wrong, 130 interrupted."""
+    # The Hub's and transformers' own bars would mix with ours, and idle threads that spin take the
+    # second core from whoever else computes.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("ctm: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        from ctm_eval.errors import CtmError
+
+        if os.environ.get("CTM_DEBUG"):
+            raise
+        if isinstance(error, CtmError):
+            print(f"ctm: {error}", file=sys.stderr)
+            sys.exit(2 if error.usage else 1)
+        advice = "run it with `ctm --debug ...` for the traceback"
+        print(f"ctm: {type(error).__name__}: {error} ({advice})", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,37 @@
+"""`ctm show`: wires options to `ctm_data.show`."""
+
+from typing import Annotated
+
+import typer
+
+from ctm_cli.options import Run
+
+EXAMPLES = """Examples:
+
+ctm show runs/pocket
+
+ctm show runs/pocket --id pocket-test-0-000003-017 --width 80
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command("show", epilog=EXAMPLES)(command)
+
+
+def command(
+    run: Run,
+    solution_id: Annotated[
+        str | None,
+        typer.Option("--id", help="A solution_id. [default: the costliest critical token]"),
+    ] = None,
+    width: Annotated[int | None, typer.Option(help="Columns. [default: the terminal's]")] = None,
+) -> None:
+    """Show a wrong solution, each token coloured by the chance that it can still end well."""
+    from rich.console import Console
+
+    from ctm_data.show import show
+
+    console = Console(width=width)
+    colour = console.color_system is not None and not console.no_color
+    console.print(show(run, solution_id, width=console.width, colour=colour), highlight=False)
