@@ -55,7 +55,7 @@ def read(cleaned: str) -> Number | None:
                 return None
             unit = match["currency"] + unit
         else:
-            unit = match["currency"].lstrip("\\")
+            unit = "$" if "$" in match["currency"] or "U" in match["currency"] else match["currency"]
     fraction = _value(match)
     if fraction is None:
         return None
@@ -84,7 +84,7 @@ def same_quantity(
         unit = first_unit or second_unit
         if first == second:
             return True, "unit left out"
-        if unit == "%":
+        if unit in ("%", "percent"):
             first, second = (first, second) if first_unit else (second, first)
             return first == 100 * second, None
         return False, None
@@ -150,7 +150,9 @@ def _unit(suffix: str) -> tuple[str | None, int] | None:
     if len(suffix) > 80 or not _WORDS.fullmatch(suffix):
         return None
     words = _WORD.findall(suffix.replace("\\text", " ").replace("\\mathbf", " "))
-    if not words or not _NOT_A_UNIT.isdisjoint(word.lower() for word in words):
+    if not words or _HALF_OF_DAY.search(suffix):
+        return None
+    if not _NOT_A_UNIT.isdisjoint(word.lower() for word in words):
         return None
     scale = 1
     while words and words[0].lower() in _SCALES:
@@ -160,7 +162,7 @@ def _unit(suffix: str) -> tuple[str | None, int] | None:
     if not words:
         return None, scale
     if "\\text" not in suffix:
-        named = units.known(words[0]) and len(words[0]) > 1
+        named = units.known(words[0]) and len(words[0]) > 1 or words[0].lower() in ("sq", "cu")
         if not named and (glued or len(words[0]) < 4):
             return None  # letters beside a number are variables
     unit = suffix.replace("\\text", " ").replace("{", "").replace("}", "").strip()
@@ -171,11 +173,11 @@ def _rate(unit: str) -> bool:
     return unit.lower().startswith(("per ", "/", "a ", "an ", "each"))
 
 
-_DECIMAL = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d*)?|\.\d+"
+_DECIMAL = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?:[ ]\d{3})+(?!\d)|\d+)(?:\.\d*)?|\.\d+"
 _INTEGER = re.compile(r"-?[0-9]+")
 _HAS_DIGIT = re.compile(r"[0-9]")
 _NUMBER = re.compile(
-    rf"""(?P<sign>[-+]?)\s?(?P<currency>\\\$|€|£|¥)?\s?(?P<sign2>-?)
+    rf"""(?P<sign>[-+]?)\s?(?P<currency>\\\$|€|£|¥|USD[ ]|US\\\$)?\s?(?P<sign2>-?)
     (?: (?P<mixed>\d+)[ ](?P<mixed_top>\d+)\s?/\s?(?P<mixed_bottom>\d+)
       | (?P<whole>\d+)?\s?\\frac\s?(?:\{{\s?(?P<minus>-?)\s?(?P<top>{_DECIMAL})\s?\}}|(?P<top_digit>\d))
         \s?(?:\{{\s?(?P<bottom>{_DECIMAL})\s?\}}|(?P<bottom_digit>\d))
@@ -189,6 +191,7 @@ _DEGREE = re.compile(r"\^\s?\{?\s?\\circ\s?\}?|\\circ")
 _ORDINAL = re.compile(r"\^?\s?\{?\s?(?:\\text\s?\{)?\s?(?:st|nd|rd|th)\s?\}?\s?\}?")
 _WORDS = re.compile(r"(?:\\text|\\mathbf|\\\$|[A-Za-z{}. /,'()-]|\^\s?\{?[23]\}?)+")
 _WORD = re.compile(r"[A-Za-z]+")
+_HALF_OF_DAY = re.compile(r"\b[ap]\.?\s?m\b", re.I)
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _NOT_A_UNIT = frozenset(
     "and or base mod sqrt pi sin cos tan log ln exp times plus minus over divided cot sec csc "

@@ -203,12 +203,12 @@ def _postfix(c: Cursor, tree: Tree) -> Tree:
 
 def _degree_sign(c: Cursor) -> int:
     """Return how many tokens the degree sign at the cursor has, 0 if there is none."""
-    following = [token.text for token in c.tokens[c.at : c.at + 4]]
+    following = ["circ" if t.text in ("o", "circ") else t.text for t in c.tokens[c.at : c.at + 4]]
     if following[:2] == ["^", "circ"]:
         return 2
     if following == ["^", "{", "circ", "}"]:
         return 4
-    return 1 if following[:1] == ["circ"] else 0
+    return 1 if c.sees_command("circ") else 0
 
 
 def factor(c: Cursor) -> Tree:
@@ -225,7 +225,7 @@ def factor(c: Cursor) -> Tree:
         tree = _symbol(c)
     elif token.kind == "cmd":
         tree = _command(c)
-    elif token.kind == "word":
+    elif token.kind in ("word", "text"):
         c.next()
         tree = symbol(token.text + _subscript(c))
     elif c.take("{"):
@@ -235,7 +235,7 @@ def factor(c: Cursor) -> Tree:
         tree = Tree("abs", (expression(c),))
         c.bars -= 1
         c.expect("|")
-    elif token.kind == "begin" or c.sees("(", "[", "\\{", "]"):
+    elif token.kind == "begin" or c.sees("(", "[", "\\{"):
         bars, c.bars = c.bars, 0
         tree = c.bracketed(c)
         c.bars = bars
@@ -290,16 +290,16 @@ def _ratio(tree: Tree) -> Fraction:
 def _based(c: Cursor, digits: str) -> Tree:
     """Read the base of a number: 52_8, 52_{\\text{eight}}, 52 base 8."""
     c.next()
-    braced = c.take("{")
-    token = c.next()
-    name = token.text.lower()
-    base = _BASES.get(name, name)
-    if name == "base" and braced:
-        base = _BASES.get(c.token.text.lower(), c.next().text)
+    words: list[str] = []
+    if c.take("{"):
+        while not c.take("}"):
+            words.append(c.next().text.lower())
+    else:
+        words.append(c.next().text.lower())
+    name = " ".join(words).replace("base", "").strip("( )")
+    base = BASES.get(name, name)
     if not base.isdigit() or "." in digits:
         raise Unreadable("a subscript that is no base")
-    if braced:
-        c.expect("}")
     return Tree("based", (digits.lstrip("0") or "0", int(base[:4])))
 
 
@@ -469,7 +469,7 @@ _NOT_A_FACTOR = frozenset(
     "leftrightarrow Leftrightarrow cdotp prime perp parallel cong".split()
 )
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
-_BASES = {
+BASES = {
     "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
     "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "sixteen": "16", "hex": "16",
 }  # fmt: skip

@@ -27,8 +27,8 @@ def clean(text: str) -> str:
     if "$" in text:
         text = _without_math_delimiters(text)
     text = " ".join(text.split())
-    if "{,}" in text:
-        text = _BRACED_COMMA.sub("", text)
+    if "{," in text or "{:" in text:
+        text = _BRACED_COMMA.sub("", text).replace("{:}", ":")
     return _unwrapped(text)
 
 
@@ -70,7 +70,7 @@ def _unwrapped(text: str) -> str:
             text = text[:-3] + "\\ldots"
         text = text.rstrip(" .,;:")
         text = text.lstrip(" ,;:")
-        if text[:1] == "{" and text[-1:] == "}" and _closes_at_end(text):
+        if text[:1] == "{" and text[-1:] == "}" and "\\over" not in text and _closes_at_end(text):
             text = text[1:-1]
         if text == before:
             break
@@ -128,7 +128,7 @@ def _plain_commands() -> dict[str, str]:
         "textsf rm textup", r"\text")  # fmt: skip
     put("boldsymbol bm mathit mathcal mathscr mathfrak vec pmb", r"\mathbf")
     put("boxed fbox displaystyle textstyle scriptstyle limits nolimits nonumber ! strut mathstrut "
-        "bf it mathopen mathclose ( ) [ ] hline ensuremath mathord", "")  # fmt: skip
+        "bf it Large large LARGE small tiny huge Huge normalsize mathopen mathclose ( ) [ ] hline ensuremath mathord", "")  # fmt: skip
     put(", ; : quad qquad enspace thinspace space newline", " ")
     table[" "] = table["\n"] = " "
     put("times cdot ast", "*")
@@ -149,6 +149,7 @@ def _plain_commands() -> dict[str, str]:
     put("varnothing", r"\emptyset")
     put("degree textdegree", r"^\circ")
     put("dollar", r"\$")
+    put("cr", r"\\")
     put("backslash", r"\setminus")
     put("colon", ":")
     put("land wedge", r"\text{ and }")
@@ -171,7 +172,7 @@ def _unicode_table() -> dict[int, str | None]:
         "ℕ\\mathbb{N} ℚ\\mathbb{Q} ℂ\\mathbb{C} ∠\\angle  △\\triangle  ⌊\\lfloor  ⌋\\rfloor  ⌈\\lceil  ⌉\\rceil  "
         "½\\frac{1}{2} ⅓\\frac{1}{3} ⅔\\frac{2}{3} ¼\\frac{1}{4} ¾\\frac{3}{4} ⅕\\frac{1}{5} ⅖\\frac{2}{5} "
         "⅗\\frac{3}{5} ⅘\\frac{4}{5} ⅙\\frac{1}{6} ⅚\\frac{5}{6} ⅐\\frac{1}{7} ⅛\\frac{1}{8} ⅜\\frac{3}{8} "
-        "⅝\\frac{5}{8} ⅞\\frac{7}{8} ⅑\\frac{1}{9} ⅒\\frac{1}{10} ∣| ￥¥ ＄$ ％% →\\to  α\\alpha  β\\beta  γ\\gamma  "
+        "⅝\\frac{5}{8} ⅞\\frac{7}{8} ⅑\\frac{1}{9} ⅒\\frac{1}{10} ¢\\text{cents} ∣| ￥¥ ＄$ ％% →\\to  α\\alpha  β\\beta  γ\\gamma  "
         "δ\\delta  ε\\epsilon  θ\\theta  λ\\lambda  μ\\mu  ρ\\rho  σ\\sigma  τ\\tau  φ\\phi  ω\\omega  ⊥\\perp"
     ).split(" "):
         if pair:

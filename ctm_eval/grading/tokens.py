@@ -107,7 +107,7 @@ def _text(content: str, tokens: list[Token]) -> None:
         tokens.append(Token("cmd", _SAME.get(words, words), True))
     elif not words:
         return
-    elif words[0].isdigit() or words[0] in "-+.":
+    elif words[0].isdigit() or words[0] in "-+." or _LETTERS_IN_A_ROW.fullmatch(words):
         tokens += tokenise(content)[:-1]
     elif len(words) == 1 and not (tokens and tokens[-1].kind in _BEFORE_UNIT):
         tokens.append(Token("sym", content.strip(" ,;"), True))
@@ -142,4 +142,5 @@ _TOKEN = re.compile(
 )
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?")
 _GROUP = re.compile(r"\s*\{([^{}]*)\}")
+_LETTERS_IN_A_ROW = re.compile(r"[a-z](?:\s*(?:,|and|or|, and|, or)\s*[a-z])+")
 _GLUED_FUNCTION = re.compile(r"(sin|cos|tan|cot|sec|csc|log|ln|sqrt)([a-z])")

@@ -134,7 +134,7 @@ def _based(based: Tree, other: Tree) -> Outcome:
     if other.op == "rel":
         solution = equations.solution(other)
         return _based(based, solution.value) if solution else DIFFERENT
-    same = other.op == "num" and other.args[0] == int(based.args[0])
+    same = other.op == "num" and str(other.args[0]) == based.args[0]
     return Outcome(True, "base left out") if same else DIFFERENT
 
 
@@ -177,11 +177,18 @@ def _parts(tree: Tree) -> tuple[Tree, ...]:
 
 def _equations(first: Tree, second: Tree) -> Outcome:
     one, other = equations.solution(first), equations.solution(second)
-    if one is not None and other is not None and one.name and other.name and one.name == other.name:
+    if one is not None and other is not None and _like_names(one.name, other.name):
         outcome = compare(one.value, other.value)
         if outcome.same:
             return outcome
     return Outcome(equations.same_relation(first, second))
+
+
+def _like_names(first: str | None, second: str | None) -> bool:
+    """Return whether two names are the same; `y` is also what a graph calls `f(x)`."""
+    if first is None or second is None:
+        return False
+    return first == second or {first[:2], second[:2]} in ({"y", "f("}, {"y", "g("}, {"y", "h("})
 
 
 def _is_collection(tree: Tree) -> bool:
@@ -229,8 +236,8 @@ def _members(tree: Tree) -> list[Tree]:
     if tree.op == "empty":
         return []
     if tree.op in ("list", "set"):
-        items = _parts(tree)
-        return [member for item in items for member in _members(item)]
+        nested = ("set", "empty")  # a set in a set is one element
+        return [m for item in _parts(tree) for m in ([item] if item.op in nested else _members(item))]
     if tree.op == "rel":
         solution = equations.solution(tree)
         if solution is not None and _is_collection(solution.value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ctm_eval.grading.expression import Cursor, expression
+from ctm_eval.grading.expression import BASES, Cursor, expression
 from ctm_eval.grading.tokens import tokenise
 from ctm_eval.grading.tree import Tree, Unreadable, number, symbol
 
@@ -13,7 +13,7 @@ MAX_ITEMS = 6_000
 
 def read(cleaned: str) -> Tree:
     """Return the typed value of a text from `text.clean`; raises Unreadable."""
-    tree = _choice(cleaned) or _time(cleaned) or _words(cleaned)
+    tree = _choice(cleaned) or _time(cleaned) or _words(cleaned) or _lettered(cleaned)
     if tree is not None:
         return tree
     try:
@@ -63,7 +63,7 @@ def _item(c: Cursor) -> Tree:
     tree = operands[0] if not operators else Tree("rel", (tuple(operators), *operands))
     if c.token.kind in ("text", "unit") or c.token.kind in ("word", "sym") and c.token.spaced:
         tree = _with_note(c, tree)
-    if c.sees("|") and tree.op == "rel":  # {x in R | x > 0} without its braces
+    if c.sees("|") and tree.op == "rel" and not c.bars:  # {x in R | x > 0} without its braces
         raise Unreadable("a condition outside a set")
     return tree
 
@@ -126,7 +126,7 @@ def _ratio(c: Cursor) -> Tree:
             return tree
         c.at = start
         tree = expression(c)
-    if not c.sees(":"):
+    if not c.sees(":") or c.bars:
         return tree
     parts = [tree]
     while c.take(":"):
@@ -135,7 +135,7 @@ def _ratio(c: Cursor) -> Tree:
 
 
 def _starts_structure(c: Cursor) -> bool:
-    return c.sees("(", "[", "\\{", "]") or c.token.kind == "begin" or c.sees_command("langle", "emptyset", "mathbb")  # fmt: skip
+    return c.sees("(", "[", "\\{") or c.token.kind == "begin" or c.sees_command("langle", "emptyset", "mathbb")  # fmt: skip
 
 
 def _bracketed(c: Cursor) -> Tree:
@@ -155,7 +155,7 @@ def _bracketed(c: Cursor) -> Tree:
     elif opening == "langle":
         tree = _until(c, "<", "rangle")
     else:
-        tree = _until(c, opening, ")", "]", "[")
+        tree = _until(c, opening, ")", "]")
     c.depth -= 1
     return tree
 
@@ -177,9 +177,7 @@ def _until(c: Cursor, opening: str, *closings: str) -> Tree:
         if opening == "(" and c.sees("_") and items[0].op == "num":
             return _based(c, items[0])
         return items[0]
-    left = {"]": "("}.get(opening, opening)  # ]a, b[ is the open interval
-    right = {"[": ")", "rangle": ">"}.get(closing.text, closing.text)
-    return Tree("bracket", (left, right, *items))
+    return Tree("bracket", (opening, ">" if opening == "<" else closing.text, *items))
 
 
 def _based(c: Cursor, digits: Tree) -> Tree:
@@ -204,15 +202,13 @@ def _set(c: Cursor) -> Tree:
             raise Unreadable("a long set")
         if not (c.take(",") or c.take(";")):
             break
-    if len(items) == 1 and c.take("|"):
+    if len(items) == 1 and (c.take("|") or c.take(":")):
         condition = _statement(c)
         c.expect("\\}")
         c.bars -= 1
         return Tree("builder", (items[0], condition))
     c.bars -= 1
     c.expect("\\}")
-    if len(items) == 1 and items[0].op == "ratio":  # {x : x > 0}
-        raise Unreadable("a ratio in braces")
     return Tree("set", tuple(items))
 
 
@@ -258,6 +254,13 @@ def _choice(cleaned: str) -> Tree | None:
     return Tree("choice", (letter.upper(), (match["rest"] or "").strip(" :.")))
 
 
+def _lettered(cleaned: str) -> Tree | None:
+    """Read a number of a base above ten, whose digits have letters among them: A3_{16}."""
+    match = _LETTERED.fullmatch(cleaned)
+    base = match and (BASES.get(match[2].lower(), match[2]))
+    return Tree("based", (match[1], int(base))) if match and base and base.isdigit() else None
+
+
 def _time(cleaned: str) -> Tree | None:
     match = _TIME.fullmatch(cleaned)
     if match is None:
@@ -282,11 +285,11 @@ def _words(cleaned: str) -> Tree | None:
         return None
     runs = _RUN.findall(plain)
     wrapped = plain != cleaned
-    if not wrapped and not any(len(run) > 2 and run.lower() not in _MATHEMATICAL for run in runs):
+    if not wrapped and cleaned.lower() != "no" and not any(len(run) > 2 and run.lower() not in _MATHEMATICAL for run in runs):
         return None
     if not any(len(run) > 1 and run.lower() not in _MATHEMATICAL for run in runs):
         return None
-    if len(runs) == 1 and (len(runs[0]) < 4 and not wrapped and not _VOWEL.search(runs[0])):
+    if len(runs) == 1 and (2 < len(runs[0]) < 4 and not wrapped and not _VOWEL.search(runs[0])):
         return None
     parts = [part for part in _SEPARATOR.split(plain) if part.strip(" .,")]
     values = [_one_word(part) for part in parts]
@@ -319,6 +322,9 @@ _CHOICE = re.compile(
 )
 _TIME = re.compile(
     r"([0-9]{1,2})(?:\s?:\s?([0-9]{2}))?\s*(?:(?:\\text)?\s*\{?\s*([aApP])\.?\s?[mM]\.?\s*\}?)?"
+)
+_LETTERED = re.compile(
+    r"\(?(?=[0-9]*[A-F])([0-9A-F]{1,40})\)?\s?_\s?\{?\s?(?:\\text\s?\{)?\s?(1[1-6]|[a-z]{3,8})\s?\}?\s?\}?"
 )
 _TEXT = re.compile(r"\\(?:text|mathbf)\s*\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z ,.'’\-;]+")
