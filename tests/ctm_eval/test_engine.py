@@ -1,0 +1,164 @@
+"""The transformers engine, with the built-in model."""
+
+import numpy as np
+import pytest
+import torch
+
+from ctm_eval.engines import Request, Sampling, load_engine
+from ctm_eval.engines.nucleus import nucleus
+from ctm_eval.errors import CtmError
+from ctm_eval.pocket import problems, prompt
+
+POLICY = Sampling(temperature=1.0, top_p=0.95)
+
+
+@pytest.fixture(scope="module")
+def prompts(engine):
+    return [engine.encode(prompt(problem.question)) for problem in problems("test", 12)]
+
+
+def requests(prompts, each):
+    return [
+        Request(ids, seed=1000 * i + j, max_new_tokens=120)
+        for i, ids in enumerate(prompts)
+        for j in range(each)
+    ]
+
+
+def test_greedy_tokens_are_those_of_generate(engine, prompts):
+    """Prompts of different lengths share a batch, so this covers padding and positions too."""
+    greedy = engine.sample([Request(ids, 0, 120) for ids in prompts], Sampling(temperature=0))
+    for ids, completion in zip(prompts, greedy, strict=True):
+        theirs = engine.model.generate(
+            torch.tensor([ids]),
+            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+            max_new_tokens=120,
+            do_sample=False,
+        )
+        assert tuple(theirs[0, len(ids) :].tolist()) == completion.token_ids
+
+
+def test_a_completion_does_not_depend_on_its_batch(engine, prompts):
+    together = requests(prompts, 8)
+    all_at_once = engine.sample(together, POLICY)
+    backwards = engine.sample(together[::-1], POLICY)[::-1]
+    alone = [engine.sample([request], POLICY)[0] for request in together[::7]]
+    assert all_at_once == backwards
+    assert all_at_once[::7] == alone
+
+
+def test_other_seeds_give_other_completions(engine, prompts):
+    drawn = engine.sample(requests(prompts[:3], 32), POLICY)
+    assert len({completion.token_ids for completion in drawn}) > 10
+
+
+def test_a_prefix_is_continued_as_if_it_were_part_of_the_prompt(engine, prompts):
+    ids = prompts[0]
+    whole = engine.sample([Request(ids, 1, 120)], POLICY)[0].token_ids
+    shared = [Request(ids, 7, 120, whole[:t]) for t in range(len(whole))]
+    glued = [Request([*ids, *whole[:t]], 7, 120) for t in range(len(whole))]
+    assert engine.sample(shared, POLICY) == engine.sample(glued, POLICY)
+
+
+def test_tokens_are_drawn_as_often_as_their_probability_says(engine, prompts):
+    """2,000 first tokens after a prefix where several are likely, against next_token_distributions."""
+    ids = prompts[1]
+    path = engine.sample([Request(ids, 0, 60)], POLICY)[0].token_ids
+    nuclei = engine.next_token_distributions([(ids, path)], POLICY)[0]
+    t = min(range(len(path)), key=lambda t: nuclei[t].probs.max())
+    drawn = engine.sample([Request(ids, s, 1, path[:t]) for s in range(2000)], POLICY)
+    for token, prob in zip(nuclei[t].token_ids, nuclei[t].probs, strict=True):
+        share = np.mean([completion.token_ids[0] == token for completion in drawn])
+        assert abs(share - prob) < 5 * np.sqrt(prob * (1 - prob) / 2000) + 1e-9
+    assert {c.token_ids[0] for c in drawn} <= set(nuclei[t].token_ids.tolist())
+
+
+def test_distributions_agree_with_a_plain_forward_pass(engine, prompts):
+    path = [5, 6, 7]
+    nuclei = engine.next_token_distributions([(prompts[0], path), (prompts[1], path)], Sampling())
+    logits = engine.model(torch.tensor([[*prompts[1], *path]])).logits[0]
+    for t, own in enumerate(nuclei[1]):
+        expected = torch.softmax(logits[len(prompts[1]) - 1 + t].double(), -1)
+        for token in (0, 5, 500):
+            assert own.prob(token) == pytest.approx(float(expected[token]), abs=1e-6)
+
+
+def test_length_ends_a_completion_and_says_so(engine, prompts):
+    short, none = engine.sample([Request(prompts[0], 0, 5), Request(prompts[0], 0, 0)], POLICY)
+    assert (len(short.token_ids), short.finish_reason) == (5, "length")
+    assert (none.token_ids, none.finish_reason) == ((), "length")
+
+
+def test_the_end_token_ends_a_completion_and_is_part_of_it(engine, prompts):
+    completion = engine.sample([Request(prompts[0], 0, 150)], POLICY)[0]
+    assert completion.finish_reason == "stop"
+    assert completion.token_ids[-1] in engine.eos_ids
+
+
+def test_a_stop_string_ends_a_completion(engine, prompts):
+    stopped = engine.sample([Request(prompts[0], 0, 150)], Sampling(0, stop=("####",)))[0]
+    assert engine.decode(stopped.token_ids).endswith("####")
+    assert stopped.finish_reason == "stop"
+
+
+def test_progress_counts_every_request_and_token(engine, prompts):
+    seen = []
+    done = engine.sample(requests(prompts, 3), POLICY, lambda *counts: seen.append(counts))
+    assert sum(finished for finished, _ in seen) == len(done)
+    assert sum(tokens for _, tokens in seen) == sum(len(c.token_ids) for c in done)
+
+
+def test_pieces_join_to_the_text(engine):
+    ids = engine.encode("Ann has 3 * 14 = 42 pens.\n#### 42")[1:]
+    assert "".join(engine.pieces(ids)) == "Ann has 3 * 14 = 42 pens.\n#### 42"
+
+
+@pytest.mark.parametrize(
+    ("top_p", "kept"), [(0.4, [0]), (0.5, [0]), (0.51, [0, 1]), (0.8, [0, 1]), (1.0, [0, 1, 2])]
+)
+def test_the_nucleus_is_the_smallest_set_that_reaches_top_p(top_p, kept):
+    """Probabilities 0.5, 0.3, 0.2: 0.5 is reached by one token, 0.51 and 0.8 take two."""
+    ids, probs = nucleus(torch.log(torch.tensor([[0.5, 0.3, 0.2]])).double(), 1.0, top_p - 1e-7)
+    assert ids[0].tolist() == kept
+    assert probs[0].sum() == pytest.approx(1)
+
+
+def test_temperature_comes_before_top_p():
+    """At temperature 1/2 the odds 2:1 become 4:1, so that 0.75 is reached by the first token."""
+    logits = torch.log(torch.tensor([[2.0, 1.0]]))
+    assert nucleus(logits, 1.0, 0.75)[0].tolist() == [[0, 1]]
+    assert nucleus(logits, 0.5, 0.75)[0].tolist() == [[0]]
+
+
+def test_a_flat_distribution_wider_than_the_first_look_is_cut_rightly():
+    ids, probs = nucleus(torch.zeros(2, 500), 1.0, 0.5)
+    assert ids.shape == (2, 250)
+    assert probs.sum(-1).tolist() == pytest.approx([1, 1])
+
+
+def test_temperature_zero_is_certain():
+    ids, probs = nucleus(torch.tensor([[0.1, 0.9, 0.3]]), 0, 0.95)
+    assert (ids.tolist(), probs.tolist()) == ([[1]], [[1.0]])
+
+
+@pytest.mark.parametrize("bad", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.5}])
+def test_an_impossible_policy_is_refused(bad):
+    with pytest.raises(CtmError, match="must be"):
+        Sampling(**bad)
+
+
+def test_a_missing_model_folder_is_named(tmp_path):
+    with pytest.raises(CtmError, match="there is no model folder"):
+        load_engine("transformers", str(tmp_path / "nothing" / "here"))
+
+
+def test_a_tokenizer_without_an_end_token_is_refused(engine, tmp_path):
+    import json
+
+    engine.model.save_pretrained(tmp_path)
+    engine.tokenizer.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    del settings["eos_token"]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(CtmError, match="no end-of-sequence token"):
+        load_engine("transformers", str(tmp_path), device="cpu")
