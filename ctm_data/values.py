@@ -93,11 +93,10 @@ def exhaustive_curve(n: int, n_correct: Sequence[int], final: bool) -> Curve:
 def beta_interval(rate: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The 95% interval of a Beta(1/2, 1/2) prior after `draws` draws of which a share `rate` won.
 
-    Reaches to 0 where none won and to 1 where all did, so that 0 of n has a width and keeps 0.
+    Widened to hold `rate` itself: 0 of n has a width and keeps 0, n of n keeps 1.
     """
     from scipy.stats import beta
 
     won, lost = rate * draws, (1 - rate) * draws
-    low = np.where(rate > 0, beta.ppf(0.025, won + 0.5, lost + 0.5), 0.0)
-    high = np.where(rate < 1, beta.ppf(0.975, won + 0.5, lost + 0.5), 1.0)
-    return low, high
+    low, high = beta.ppf([[0.025], [0.975]], won + 0.5, lost + 0.5)
+    return np.minimum(low, rate), np.maximum(high, rate)

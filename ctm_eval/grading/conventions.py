@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from ctm_eval.grading import equations, identity, modular, numeric
 from ctm_eval.grading.exact_numbers import Number
-from ctm_eval.grading.tree import EXPRESSIONS, Tree, symbols
+from ctm_eval.grading.tree import EXPRESSIONS, Tree, number, symbols
 
 
-def of_gold(gold: Number | None, wanted: Tree, answer: Tree) -> str | None:
+def of_gold(gold: Number, answer: Tree) -> str | None:
     """Return the convention by which an answer that is not equal to the gold still counts.
 
     A gold such as 0.33 is a rounded value when the exact answer is no decimal fraction. Where the
-    gold is a bare value, `x + y = 5` answers a question for x + y.
+    gold is a bare number, `x + y = 5` answers a question for x + y.
     """
     if answer.op == "rel":
         value = equations.named_combination(answer)
-        same = value is not None and wanted.op in EXPRESSIONS and identity.same(wanted, value)
+        same = value is not None and identity.same(number(gold.value), value)
         return "a named combination" if same else None
-    if gold is not None and gold.places and is_rounded(gold, answer):
+    if gold.places and is_rounded(gold, answer):
         return "gold is rounded"
     return None
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ctm_eval.errors import CtmError
 from ctm_eval.grading.many import grade_many
 from ctm_eval.grading.verdict import Verdict
 
@@ -59,11 +60,11 @@ def grade_file(
     Parquet files) with `problem_id` and the gold, joined by `problem_id`. A row whose
     `finish_reason` is `length`, or whose `finished` is false, hit its token limit. `output` is
     written as JSONL: the rows with `answer`, `correct`, `verdict` and `layer` set anew.
-    Raises ValueError for a file that cannot be read this way.
+    Raises CtmError for a file that cannot be read this way.
     """
     rows = list(read_rows(path))
     if not rows:
-        raise ValueError(f"{path} has no rows")
+        raise CtmError(f"{path} has no rows")
     text_column = text_column or _column(rows[0], TEXT_COLUMNS, "response", "--text-column")
     golds = _golds(rows, gold_column, problems)
     texts = [_string(row, text_column, index) for index, row in enumerate(rows)]
@@ -93,11 +94,11 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     if path.is_dir():
         parts = sorted(path.rglob("*.parquet"))
         if not parts:
-            raise ValueError(f"{path} holds no Parquet file")
+            raise CtmError(f"{path} holds no Parquet file")
         for part in parts:
             yield from read_rows(part)
     elif not path.exists():
-        raise ValueError(f"{path} does not exist")
+        raise CtmError(f"{path} does not exist", usage=True)
     elif path.suffix == ".parquet":
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -107,11 +108,11 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
                 for batch in file.iter_batches():
                     yield from batch.to_pylist()
         except pa.ArrowInvalid as error:
-            raise ValueError(f"{path} is not Parquet: {error}") from error
+            raise CtmError(f"{path} is not Parquet: {error}") from error
     elif path.suffix in (".jsonl", ".ndjson", ".json"):
         yield from _json_lines(path)
     else:
-        raise ValueError(f"{path}: only .jsonl and .parquet files are read")
+        raise CtmError(f"{path}: only .jsonl and .parquet files are read", usage=True)
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -122,9 +123,9 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise ValueError(f"{path}, line {number}: {error}") from error
+                raise CtmError(f"{path}, line {number}: {error}") from error
             if not isinstance(row, dict):
-                raise ValueError(f"{path}, line {number}: a JSON object is expected")
+                raise CtmError(f"{path}, line {number}: a JSON object is expected")
             yield row
 
 
@@ -142,7 +143,7 @@ def _golds(
         known[row.get("problem_id")] = _string(row, gold_column, index)
     missing = {row.get("problem_id") for row in rows} - known.keys()
     if missing:
-        raise ValueError(
+        raise CtmError(
             f"{len(missing)} problems are not in {problems}: {sorted(map(str, missing))[:3]}"
         )
     return [known[row.get("problem_id")] for row in rows]
@@ -152,13 +153,13 @@ def _column(row: dict[str, Any], names: tuple[str, ...], what: str, option: str)
     for name in names:
         if name in row:
             return name
-    raise ValueError(f"no column with the {what} among {sorted(row)}: name it with {option}")
+    raise CtmError(f"no column with the {what} among {sorted(row)}: name it with {option}", usage=True)
 
 
 def _string(row: dict[str, Any], column: str, index: int) -> str:
     value = row.get(column)
     if value is None:
-        raise ValueError(f"row {index + 1} has no {column!r}")
+        raise CtmError(f"row {index + 1} has no {column!r}")
     return value if isinstance(value, str) else str(value)
 
 

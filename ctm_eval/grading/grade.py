@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal
 
+from ctm_eval.errors import CtmError
 from ctm_eval.grading import conventions, exact_numbers, text, typed, values
 from ctm_eval.grading.extract import boxed, extract
 from ctm_eval.grading.tree import Tree, Unreadable, number
@@ -22,11 +23,11 @@ def grade(gold: str, text: str, benchmark: str | None = None, *, finished: bool 
 
     `gold` is a bare answer or a worked solution (with `####` or `\\boxed`) whose answer is taken.
     `benchmark` is a name of `BENCHMARKS` or None; it says whether `####` or a box is looked for
-    first. `finished=False` says that the text hit its token limit. Raises ValueError for another
+    first. `finished=False` says that the text hit its token limit. Raises CtmError for another
     benchmark and for a gold without an answer.
     """
     if benchmark is not None and benchmark not in BENCHMARKS:
-        raise ValueError(
+        raise CtmError(
             f"unknown benchmark {benchmark!r}: one of {', '.join(BENCHMARKS)}, or None"
         )
     answer = gold_answer(gold)
@@ -70,11 +71,12 @@ def equal(a: str, b: str) -> Equality:
 def matches(gold: str, answer: str) -> Equality:
     """Return whether `answer` counts as `gold`: `equal`, or a convention that only golds have."""
     equality = equal(gold, answer)
-    if equality or equality.layer == "number":
+    wanted = _number(_cleaned(gold))
+    if equality or equality.layer == "number" and not (wanted and wanted.places):
         return equality
-    value, wanted = _value(_cleaned(answer)), _value(_cleaned(gold))
-    if value is not None and wanted is not None:
-        convention = conventions.of_gold(_number(_cleaned(gold)), wanted, value)
+    value = _value(_cleaned(answer))
+    if wanted is not None and value is not None:
+        convention = conventions.of_gold(wanted, value)
         if convention:
             return Equality(True, "typed", convention=convention)
     return equality
@@ -114,7 +116,7 @@ def gold_answer(gold: str) -> str:
     elif "\\boxed" in gold or "\\fbox" in gold:
         found = boxed(gold)
     if not found or not found.strip():
-        raise ValueError(f"no answer in the gold {gold[:80]!r}")
+        raise CtmError(f"no answer in the gold {gold[:80]!r}")
     return found.strip()
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
+from ctm_eval.errors import CtmError
 from ctm_eval.grading.grade import grade
 from ctm_eval.grading.verdict import Verdict
 from ctm_eval.grading.workers import WorkerLost, WorkerPool, answer_requests
@@ -32,7 +33,7 @@ def grade_many(
 
     `processes` defaults to the number of CPUs; with 1 the grading happens in this process. Rows
     are read as they are needed. `progress` is called with the number graded so far. Raises
-    ValueError as `grade` does.
+    CtmError as `grade` does.
     """
     processes = processes or os.cpu_count() or 1
     done = 0
@@ -51,7 +52,7 @@ def serve() -> None:
 def _reply(request: Any) -> object:
     try:
         return [_plain(verdict) for verdict in _grade_rows(*request)]
-    except ValueError as error:  # a wrong call, to be raised on the other side
+    except CtmError as error:  # a wrong call, to be raised on the other side
         return {"error": str(error)}
 
 
@@ -93,7 +94,7 @@ def _ask(pool: WorkerPool, rows: list[Row], benchmark: str | None) -> list[Verdi
             verdict for row in rows for verdict in _ask(pool, [row], benchmark)
         ]  # fmt: skip
     if isinstance(reply, dict):
-        raise ValueError(reply["error"])
+        raise CtmError(reply["error"])
     return [Verdict(*fields) for fields in reply]
 
 

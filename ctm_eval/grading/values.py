@@ -271,7 +271,8 @@ def _time(cleaned: str) -> Tree | None:
         return None
     if half:
         hours = hours % 12 + (12 if half == "p" else 0)
-    return Tree("time", (hours * 60 + minutes, bool(half)))
+    certain = bool(half) or hours > 12 or hours == 0
+    return Tree("time", (hours % 24 * 60 + minutes, certain))
 
 
 def _words(cleaned: str) -> Tree | None:
