@@ -128,7 +128,7 @@ def build_dataset(
     with Store.open(output_dir, recipe, shard) as store:
         _sample(store, chunks, loaded, settings, n_samples, report or _silent)
         _label(store, chunks, loaded, settings, trajectories, report or _silent)
-        store.finish(dataset_card(store.manifest, summarize(store)))
+        store.finish(dataset_card(store, summarize(store)))
     return store
 
 
@@ -162,7 +162,7 @@ def merge_shards(folders: Sequence[str | Path], output_dir: str | Path) -> Store
                 partial = target.with_name(f".{target.name}.partial")
                 shutil.copyfile(store.folder / part, partial)
                 partial.replace(target)
-        merged.finish(dataset_card(merged.manifest, summarize(merged)))
+        merged.finish(dataset_card(merged, summarize(merged)))
     return merged
 
 
@@ -196,11 +196,11 @@ def _sample(
     n_samples: int,
     report: Report,
 ) -> None:
-    done, wanted = store.done("solutions"), range(n_samples)
+    told, done, wanted = store.done("problems"), store.done("solutions"), range(n_samples)
     total = sum(map(len, chunks.values())) * n_samples
     finished, tokens = 0, 0
     for chunk, problems in chunks.items():
-        if not store.has("problems", chunk):
+        if not all((p.problem_id,) in told for p in problems):
             store.write("problems", chunk, map(asdict, problems))
         if not all((p.problem_id, index) in done for p in problems for index in wanted):
 
@@ -240,16 +240,14 @@ def _label(
     for chunk, problems in chunks.items():
         rows = pq.read_table(store.path("solutions", chunk), partitioning=None).to_pylist()
         wrong = list(_wrong(problems, rows, trajectories, settings.seed))
-        there = store.has("rollouts", chunk)
-        if not there or not all((s.solution_id,) in done for _, s in wrong):
+        if not all((s.solution_id,) in done for _, s in wrong):
 
             def progress(share: float, drawn: int) -> None:
                 nonlocal tokens
                 tokens += drawn
                 report("rolling out", finished + share * len(problems), total, tokens)  # noqa: B023
 
-            labelled = roll_out(engine(), wrong, settings, progress) if wrong else []
-            store.write("rollouts", chunk, labelled)
+            store.write("rollouts", chunk, roll_out(engine(), wrong, settings, progress))
         finished += len(problems)
         report("rolling out", finished, total, tokens)
 

@@ -1,15 +1,16 @@
 """The dataset card of a run folder, from its manifest and its figures."""
 
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ctm_data.tables import SCHEMAS
 
 if TYPE_CHECKING:
     from ctm_data.build import Summary
+    from ctm_data.store import Store
 
 
-def dataset_card(manifest: dict[str, Any], summary: "Summary") -> str:
+def dataset_card(store: "Store", summary: "Summary") -> str:
     """The README.md that makes a run folder a Hub dataset repository."""
     from jinja2 import Environment, StrictUndefined
 
@@ -18,10 +19,10 @@ def dataset_card(manifest: dict[str, Any], summary: "Summary") -> str:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     return environment.from_string(template).render(
-        recipe=manifest["recipe"],
-        versions=manifest["versions"],
-        schema_version=manifest["schema_version"],
-        shard=manifest.get("shard"),
+        recipe=store.manifest["recipe"],
+        versions=store.manifest["versions"],
+        schema_version=store.manifest["schema_version"],
+        shard=store.manifest.get("shard"),
         summary=summary,
-        tables=list(SCHEMAS),
+        tables=[table for table in SCHEMAS if store.parts(table)],
     )

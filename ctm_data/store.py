@@ -116,16 +116,13 @@ class Store:
         keys = self.read(table, list(KEYS[table]))
         return set(zip(*(column.to_pylist() for column in keys.columns), strict=True))
 
-    def has(self, table: str, chunk: int) -> bool:
-        """Whether the part of a chunk is there."""
-        return self.path(table, chunk).exists()
-
     def path(self, table: str, chunk: int) -> Path:
         """Where the part of a chunk is."""
         return self.folder / table / f"part-{chunk:05d}.parquet"
 
     def write(self, table: str, chunk: int, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Writes the part of a chunk, whole or not at all."""
+        """Writes the part of a chunk, whole or not at all. There must be rows: `datasets` cannot open
+        a part without any."""
         path = self.path(table, chunk)
         arrow = to_table(table, rows)
         with _explained(self.folder):

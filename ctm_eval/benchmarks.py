@@ -93,7 +93,9 @@ def load_problems(
     for index, (where, row) in enumerate(islice(rows, limit)):
         try:
             problems.append(kind.read(row, split, index))
-        except (KeyError, TypeError) as error:
+        except NoAnswer as error:
+            raise CtmError(f"{where} has no final answer in {str(error)!r}", usage=True) from error
+        except (KeyError, TypeError, AttributeError) as error:
             raise CtmError(
                 f"{where} is not a row of {benchmark}: the field {error} is missing or of the "
                 f"wrong type (see {kind.repo} on the Hub for its fields)",
@@ -126,9 +128,16 @@ def _pocket(split: str, limit: int, seed: int) -> list[Problem]:
     ]
 
 
+class NoAnswer(ValueError):
+    """A worked solution without a final answer."""
+
+
 def _final(answer: str) -> str:
     """The final answer of a worked solution that ends in `#### 18`."""
-    return str(extract(answer).answer)
+    found = extract(answer, hash_first=True).answer
+    if found is None:
+        raise NoAnswer(answer[-80:])
+    return found
 
 
 def _rows_of_file(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

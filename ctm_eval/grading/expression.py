@@ -298,9 +298,14 @@ def _based(c: Cursor, digits: str) -> Tree:
         words.append(c.next().text.lower())
     name = " ".join(words).replace("base", "").strip("( )")
     base = BASES.get(name, name)
-    if not base.isdigit() or "." in digits:
+    return based(digits, base)
+
+
+def based(digits: str, base: str) -> Tree:
+    """Return a number in a base from 2 to 36; raises Unreadable for any other subscript."""
+    if not (base.isdigit() and len(base) < 3 and 1 < int(base) < 37 and digits.isdigit()):
         raise Unreadable("a subscript that is no base")
-    return Tree("based", (digits.lstrip("0") or "0", int(base[:4])))
+    return Tree("based", (digits.lstrip("0") or "0", int(base)))
 
 
 def _repeating(text: str) -> Fraction:

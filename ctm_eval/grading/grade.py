@@ -65,7 +65,7 @@ def equal(a: str, b: str) -> Equality:
     outcome = typed.compare(left, right)
     if outcome.same is not None:
         return Equality(outcome.same, "typed", convention=outcome.convention)
-    return _ask_sympy(outcome.open) if outcome.open else _undecided("unparsed")
+    return _ask_sympy(outcome.open) if outcome.open else _undecided("timeout")
 
 
 def matches(gold: str, answer: str) -> Equality:
@@ -91,15 +91,17 @@ def _ask_sympy(pairs: tuple[tuple[Tree, Tree], ...]) -> Equality:
     from ctm_eval.grading import symbolic, workers
 
     answers: list[bool | None] = []
-    for first, second in pairs[:MAX_SYMPY_PAIRS]:
+    if len(pairs) > MAX_SYMPY_PAIRS or not all(symbolic.is_tractable(tree) for pair in pairs for tree in pair):
+        return _undecided("timeout")
+    for first, second in pairs:
         try:
             answers.append(symbolic.same(first, second))
         except workers.WorkerLost:
             return _undecided("timeout")
         if answers[-1] is False:
             return Equality(False, "sympy")
-    if None in answers or len(pairs) > MAX_SYMPY_PAIRS:
-        return _undecided("unparsed")
+    if None in answers:
+        return _undecided("timeout")
     return Equality(True, "sympy")
 
 

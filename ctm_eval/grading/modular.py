@@ -167,7 +167,7 @@ def _rational_power(base: Fraction, exponent: Fraction) -> Fraction | None:
 
 def _whole_root(n: int, degree: int) -> int | None:
     """Return the root of n where it is whole, by Newton's method on integers."""
-    if degree == 2:
+    if degree == 2 or n == 0:
         root = math.isqrt(n)
     else:
         root = 1 << -(-n.bit_length() // degree)

@@ -9,16 +9,21 @@ import atexit
 import os
 from fractions import Fraction
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
-from ctm_eval.grading.tree import Tree
+from ctm_eval.grading.modular import rational
+from ctm_eval.grading.tree import Tree, symbols, walk
 from ctm_eval.grading.workers import WorkerPool, answer_requests
 
-SECONDS = 0.6
+SECONDS = 0.5
 """Wall clock for one pair in a worker that is warm."""
 MEMORY = 160 * 2**20
 """Bytes that a worker may add to its size after the import of sympy."""
 WORKERS = 2
+MAX_NODES = 200
+MAX_EXPONENT = 200
+"""Larger trees, exponents and factorials are not sent: they only run into the limits."""
 
 
 @lru_cache(maxsize=4096)
@@ -26,6 +31,25 @@ def same(first: Tree, second: Tree) -> bool | None:
     """Return sympy's opinion on two expressions, None if it has none; raises WorkerLost."""
     reply = _pool().ask([_to_json(first), _to_json(second)], SECONDS)
     return reply if isinstance(reply, bool) else None
+
+
+def is_tractable(tree: Tree) -> bool:
+    """Return whether sympy has a chance on an expression within its limits."""
+    nodes = list(islice(walk(tree), MAX_NODES + 1))
+    if len(nodes) > MAX_NODES:
+        return False
+    for node in nodes:
+        if node.op == "num" and node.args[0].numerator.bit_length() > 64:
+            return False
+        if node.op in ("pow", "fact", "binom") and not _is_small(node):
+            return False
+    return True
+
+
+def _is_small(node: Tree) -> bool:
+    """Return whether a power or factorial stays short if it is written out."""
+    constants = [rational(arg) for arg in node.args if not symbols(arg)]
+    return all(value is not None and abs(value) <= MAX_EXPONENT for value in constants)
 
 
 def warm_up() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ctm_eval.grading.expression import BASES, Cursor, expression
+from ctm_eval.grading.expression import BASES, Cursor, based, expression
 from ctm_eval.grading.tokens import tokenise
 from ctm_eval.grading.tree import Tree, Unreadable, number, symbol
 
@@ -186,9 +186,7 @@ def _based(c: Cursor, digits: Tree) -> Tree:
     base = c.next().text
     if braced:
         c.expect("}")
-    if not base.isdigit() or digits.args[0].denominator != 1:
-        raise Unreadable("a subscript that is no base")
-    return Tree("based", (str(digits.args[0]), int(base[:4])))
+    return based(str(digits.args[0]), base)
 
 
 def _set(c: Cursor) -> Tree:

@@ -1,0 +1,95 @@
+"""Benchmarks read from files with the Hub's own fields."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ctm_eval.benchmarks import load_problems
+from ctm_eval.errors import CtmError
+
+GSM8K = {"question": "What is 6 times 3?", "answer": "It is 6 * 3 = <<6*3=18>>18.\n#### 18"}
+MATH500 = {
+    "problem": "Half of 1?",
+    "solution": r"It is $\boxed{\frac12}$.",
+    "answer": r"\frac{1}{2}",
+    "subject": "Prealgebra",
+    "level": 1,
+    "unique_id": "test/prealgebra/1.json",
+}
+
+
+def write(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_gsm8k_rows(tmp_path):
+    [problem] = load_problems("gsm8k", data_file=write(tmp_path / "test.jsonl", GSM8K))
+    assert (problem.problem_id, problem.answer) == ("gsm8k-test-00000", "18")
+
+
+def test_math500_rows(tmp_path):
+    [problem] = load_problems("math500", data_file=write(tmp_path / "test.jsonl", MATH500))
+    assert (problem.answer, problem.subject, problem.level) == (r"\frac{1}{2}", "Prealgebra", "1")
+
+
+def test_parquet_reads_like_jsonl(tmp_path):
+    pq.write_table(pa.Table.from_pylist([GSM8K]), tmp_path / "test.parquet")
+    lines = load_problems("gsm8k", data_file=write(tmp_path / "test.jsonl", GSM8K))
+    assert load_problems("gsm8k", data_file=tmp_path / "test.parquet") == lines
+
+
+def test_limit_takes_the_first(tmp_path):
+    path = write(tmp_path / "test.jsonl", GSM8K, {**GSM8K, "question": "And twice?"})
+    assert [p.question for p in load_problems("gsm8k", data_file=path, limit=1)] == [
+        GSM8K["question"]
+    ]
+
+
+def test_a_broken_line_is_named_by_its_number(tmp_path):
+    path = write(tmp_path / "test.jsonl", GSM8K, GSM8K)
+    path.write_text(path.read_text() + '{"question": "What')
+    with pytest.raises(CtmError, match=r"test\.jsonl, line 3 is not JSON"):
+        load_problems("gsm8k", data_file=path)
+
+
+def test_a_row_of_another_benchmark_is_named_by_its_number(tmp_path):
+    path = write(tmp_path / "test.jsonl", GSM8K, MATH500)
+    with pytest.raises(CtmError, match=r"line 2 is not a row of gsm8k: the field 'question'"):
+        load_problems("gsm8k", data_file=path)
+
+
+def test_a_line_that_is_no_object_is_named(tmp_path):
+    path = write(tmp_path / "test.jsonl", [1, 2])
+    with pytest.raises(CtmError, match="line 1 is not a row of gsm8k"):
+        load_problems("gsm8k", data_file=path)
+
+
+def test_an_answer_that_is_no_answer_is_named(tmp_path):
+    path = write(tmp_path / "test.jsonl", {"question": "?", "answer": ""})
+    with pytest.raises(CtmError, match="line 1 has no final answer"):
+        load_problems("gsm8k", data_file=path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CtmError, match="there is no data file"):
+        load_problems("gsm8k", data_file=tmp_path / "none.jsonl")
+
+
+def test_an_empty_file_is_named(tmp_path):
+    with pytest.raises(CtmError, match="there are no problems in"):
+        load_problems("gsm8k", data_file=write(tmp_path / "test.jsonl"))
+
+
+def test_an_unknown_benchmark_names_the_known_ones():
+    with pytest.raises(CtmError, match="there are: pocket, gsm8k, math500"):
+        load_problems("gsm9k")
+
+
+def test_pocket_takes_no_file_and_has_three_splits(tmp_path):
+    with pytest.raises(CtmError, match="leave out --data-file"):
+        load_problems("pocket", data_file=tmp_path)
+    with pytest.raises(CtmError, match="train, dev and test"):
+        load_problems("pocket", split="validation")
