@@ -55,7 +55,9 @@ def read(cleaned: str) -> Number | None:
                 return None
             unit = match["currency"] + unit
         else:
-            unit = "$" if "$" in match["currency"] or "U" in match["currency"] else match["currency"]
+            unit = (
+                "$" if "$" in match["currency"] or "U" in match["currency"] else match["currency"]
+            )
     fraction = _value(match)
     if fraction is None:
         return None

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from ctm_eval.grading.tokens import FUNCTIONS, GREEK, Token
 from ctm_eval.grading.tree import (
+    EXPRESSIONS,
     IMAGINARY,
     INFINITY,
     ONE,
@@ -110,6 +111,10 @@ def _term(c: Cursor) -> Tree:
             above.append(_power(c))
         else:
             break
+    if len(above) == 1 and not below:
+        return above[0]
+    if not all(part.op in EXPRESSIONS for part in (*above, *below)):
+        raise Unreadable("a tuple in a product")
     top = above[0] if len(above) == 1 else Tree("mul", tuple(above))
     if not below:
         return top
@@ -227,6 +232,8 @@ def factor(c: Cursor) -> Tree:
         tree = _command(c)
     elif token.kind in ("word", "text"):
         c.next()
+        if c.token.kind in ("num", "sym", "word", "text", "begin") or _starts_factor(c):
+            raise Unreadable("words in front of a value")
         tree = symbol(token.text + _subscript(c))
     elif c.take("{"):
         tree = _braced(c)

@@ -153,7 +153,9 @@ def _column(row: dict[str, Any], names: tuple[str, ...], what: str, option: str)
     for name in names:
         if name in row:
             return name
-    raise CtmError(f"no column with the {what} among {sorted(row)}: name it with {option}", usage=True)
+    raise CtmError(
+        f"no column with the {what} among {sorted(row)}: name it with {option}", usage=True
+    )
 
 
 def _string(row: dict[str, Any], column: str, index: int) -> str:

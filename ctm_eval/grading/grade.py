@@ -27,9 +27,7 @@ def grade(gold: str, text: str, benchmark: str | None = None, *, finished: bool 
     benchmark and for a gold without an answer.
     """
     if benchmark is not None and benchmark not in BENCHMARKS:
-        raise CtmError(
-            f"unknown benchmark {benchmark!r}: one of {', '.join(BENCHMARKS)}, or None"
-        )
+        raise CtmError(f"unknown benchmark {benchmark!r}: one of {', '.join(BENCHMARKS)}, or None")
     answer = gold_answer(gold)
     hash_first = benchmark is not None and BENCHMARKS[benchmark] == "####"
     found = extract(text, finished=finished, hash_first=hash_first)
@@ -91,7 +89,9 @@ def _ask_sympy(pairs: tuple[tuple[Tree, Tree], ...]) -> Equality:
     from ctm_eval.grading import symbolic, workers
 
     answers: list[bool | None] = []
-    if len(pairs) > MAX_SYMPY_PAIRS or not all(symbolic.is_tractable(tree) for pair in pairs for tree in pair):
+    if len(pairs) > MAX_SYMPY_PAIRS or not all(
+        symbolic.is_tractable(tree) for pair in pairs for tree in pair
+    ):
         return _undecided("timeout")
     for first, second in pairs:
         try:

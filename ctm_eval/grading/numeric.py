@@ -40,6 +40,9 @@ def same(first: Tree, second: Tree) -> bool | None:
     agreed = defined = 0
     for trial in range(_TRIALS if names else 1):
         values = [_value(tree, names, trial, real_only) for tree in (first, second)]
+        if not names and POLE in values and None not in values:
+            return None if values == [POLE, POLE] else False
+        values = [None if value is POLE else value for value in values]
         if values[0] is None or values[1] is None:
             defined += values != [None, None]
             continue
@@ -68,7 +71,7 @@ def real_value(tree: Tree) -> float | None:
     if symbols(tree):
         return None
     value = _value(tree, [], 0, True)
-    return None if value is None else float(_libmp().to_float(value[0][0]))
+    return None if value in (None, POLE) else float(_libmp().to_float(value[0][0]))
 
 
 Value = tuple[Complex, int]
@@ -83,6 +86,8 @@ def _value(
     peak = [0]
     try:
         value = _evaluate(tree, at, bits, peak, lib)
+    except ZeroDivisionError:
+        return POLE
     except (NoValue, ArithmeticError, ValueError, NotImplementedError, TypeError):
         return None
     if real_only:
@@ -106,7 +111,7 @@ def _close(first: Value, second: Value) -> bool | None:
 
 def _close_at_more_bits(first: Tree, second: Tree, names: list[str], trial: int) -> bool | None:
     values = [_value(tree, names, trial, False, MORE_BITS) for tree in (first, second)]
-    if values[0] is None or values[1] is None:
+    if POLE in values or values[0] is None or values[1] is None:
         return None
     (a, peak_a), (b, peak_b) = values[0], values[1]
     gap = max(_exponent(part) for part in _libmp().mpc_sub(a, b, MORE_BITS, "n"))

@@ -47,7 +47,10 @@ def tokenise(cleaned: str) -> list[Token]:
                 raise Unreadable("too many digits")
             tokens.append(Token("num", text, spaced))
         elif kind == "letters":
-            _letters(text, spaced, tokens)
+            is_word = (
+                len(text) == 3 and cleaned[position : position + 1] == " " and _VOWEL.search(text)
+            )
+            _letters(text, spaced, tokens, bool(is_word))
         elif kind == "cmd":
             name = text[1:]
             if name in ("begin", "end"):
@@ -80,7 +83,7 @@ def tokenise(cleaned: str) -> list[Token]:
     return tokens
 
 
-def _letters(run: str, spaced: bool, tokens: list[Token]) -> None:
+def _letters(run: str, spaced: bool, tokens: list[Token], is_word: bool) -> None:
     """Read a run of letters: a connective, a named function, a unit, a word, or variables."""
     lower = run.lower()
     if lower in _CONNECTIVES:
@@ -91,7 +94,7 @@ def _letters(run: str, spaced: bool, tokens: list[Token]) -> None:
         tokens.append(Token("unit", run, spaced))
     elif glued := _GLUED_FUNCTION.fullmatch(run):
         tokens += [Token("cmd", glued[1], spaced), Token("sym", glued[2])]
-    elif len(run) > 3 and not run.isupper():
+    elif len(run) > 3 and not run.isupper() or is_word:
         tokens.append(Token("word", run, spaced))
     else:
         for letter in run:
@@ -141,6 +144,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?")
+_VOWEL = re.compile(r"[aeiou]")
 _GROUP = re.compile(r"\s*\{([^{}]*)\}")
 _LETTERS_IN_A_ROW = re.compile(r"[a-z](?:\s*(?:,|and|or|, and|, or)\s*[a-z])+")
 _GLUED_FUNCTION = re.compile(r"(sin|cos|tan|cot|sec|csc|log|ln|sqrt)([a-z])")

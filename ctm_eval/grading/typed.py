@@ -237,7 +237,9 @@ def _members(tree: Tree) -> list[Tree]:
         return []
     if tree.op in ("list", "set"):
         nested = ("set", "empty")  # a set in a set is one element
-        return [m for item in _parts(tree) for m in ([item] if item.op in nested else _members(item))]
+        return [
+            m for item in _parts(tree) for m in ([item] if item.op in nested else _members(item))
+        ]
     if tree.op == "rel":
         solution = equations.solution(tree)
         if solution is not None and _is_collection(solution.value):

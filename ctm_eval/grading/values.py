@@ -284,7 +284,11 @@ def _words(cleaned: str) -> Tree | None:
         return None
     runs = _RUN.findall(plain)
     wrapped = plain != cleaned
-    if not wrapped and cleaned.lower() != "no" and not any(len(run) > 2 and run.lower() not in _MATHEMATICAL for run in runs):
+    if (
+        not wrapped
+        and cleaned.lower() != "no"
+        and not any(len(run) > 2 and run.lower() not in _MATHEMATICAL for run in runs)
+    ):
         return None
     if not any(len(run) > 1 and run.lower() not in _MATHEMATICAL for run in runs):
         return None
@@ -316,7 +320,7 @@ _MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array vmatrix"
 _CHOICE = re.compile(
     r"(?:(?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-J])\s?\}?\s?\)"
     r"|\\text\s?\{\s?(?P<worded>[A-J])(?=[\s}).:])|(?P<marked>[A-J])(?=[).:]\s|[).:]$))"
-    r"[).:]?\s*\}?[).:]?\s*(?P<rest>.{0,200})",
+    r"[).:]?\s*\}?[).:]?\s*(?P<rest>(?![,;}]|and\b|or\b).{0,200})",
     re.S,
 )
 _TIME = re.compile(

@@ -23,22 +23,31 @@ def _apply(rules: dict[str, Rule], gold: str) -> dict[str, str]:
 
 
 def is_integer(gold: str) -> bool:
-    return re.fullmatch(r"-?\d+", gold.replace(",", "")) is not None
+    return re.fullmatch(r"-?(?:\d+|\d{1,3}(?:,\d{3})+)", gold) is not None
 
 
 def is_expression(gold: str) -> bool:
     """Return whether a gold is one number or algebraic expression, not a structure or words."""
-    return not re.search(r",(?!\\!|\d{3})|=|text|mbox|begin|\\in|\\pm|cup|_|\\\$|infty|circ|[\[\]{](?:\\{)|^\\\{", gold) and not (
-        re.fullmatch(r"\\left[(\[].*|[(\[][^()]*,.*", gold)
-    )
+    return not re.search(
+        r",(?!\\!|\d{3})|=|text|mbox|begin|\\in|\\pm|cup|_|\\\$|infty|circ|[\[\]{](?:\\{)|^\\\{",
+        gold,
+    ) and not (re.fullmatch(r"\\left[(\[].*|[(\[][^()]*,.*", gold))
 
 
 def _integer(form: Callable[[int], str | None]) -> Rule:
     return lambda gold: form(int(gold.replace(",", ""))) if is_integer(gold) else None
 
 
-def _expression(form: str) -> Rule:
-    return lambda gold: form.replace("@", gold) if is_expression(gold) else None
+def _expression(form: str, zero: bool = True) -> Rule:
+    return lambda gold: (
+        form.replace("@", _without_commas(gold))
+        if is_expression(gold) and (zero or gold != "0")
+        else None
+    )
+
+
+def _without_commas(gold: str) -> str:
+    return gold.replace(",", "") if is_integer(gold) else gold
 
 
 def _replaced(pattern: str, replacement: str) -> Rule:
@@ -63,7 +72,11 @@ def _bumped(which: int) -> Rule:
 
 
 def _in_parentheses(gold: str) -> str:
-    return gold if "left" in gold else re.sub(r"(?<!\\left)\(", r"\\left(", gold).replace(")", r"\right)")
+    return (
+        gold
+        if "left" in gold
+        else re.sub(r"(?<!\\left)\(", r"\\left(", gold).replace(")", r"\right)")
+    )
 
 
 KEEPING: dict[str, Rule] = {
@@ -80,14 +93,14 @@ KEEPING: dict[str, Rule] = {
     "bold": lambda g: f"**{g}**",
     "large fractions": _replaced(r"\\frac(?![a-z])", r"\\dfrac"),
     "small fractions": _replaced(r"\\d?frac(?![a-z])", r"\\tfrac"),
-    "slashed fractions": _replaced(r"\\frac\{(\d+)\}\{(\d+)\}$", r"\1/\2"),
+    "slashed fractions": _replaced(r"(?<!\d)\\frac\{(\d+)\}\{(\d+)\}$", r"\1/\2"),
     "unicode pi": _replaced(r"\\pi", "π"),
     "unicode minus": _replaced(r"-(?=\d)", "−"),
     "unicode infinity": _replaced(r"\\infty", "∞"),
     "unicode degree": _replaced(r"\^\\circ", "°"),
     "unicode root": _replaced(r"\\sqrt\{(\d+)\}", r"√\1"),
     "root without braces": _replaced(r"\\sqrt\{(\d)\}", r"\\sqrt\1"),
-    "root in plain text": _replaced(r"\\sqrt\{(\d+)\}", r"sqrt(\1)"),
+    "root in plain text": _replaced(r"(?<![a-z])\\sqrt\{(\d+)\}", r"sqrt(\1)"),
     "growing brackets": _in_parentheses,
     "text for mbox": _replaced(r"\\mbox", r"\\text"),
     "roman text": _replaced(r"\\text(?=\{)", r"\\mathrm"),
@@ -115,18 +128,27 @@ KEEPING: dict[str, Rule] = {
 
 CHANGING: dict[str, Rule] = {
     "plus one": _expression("(@)+1"),
-    "doubled": lambda g: rf"2\cdot({g})" if is_expression(g) and g != "0" else None,
-    "negated": lambda g: f"-({g})" if is_expression(g) and g != "0" else None,
-    "a hundredth": lambda g: rf"\frac{{{g}}}{{100}}" if is_expression(g) and g != "0" else None,
-    "hundredfold": lambda g: rf"100\cdot({g})" if is_expression(g) and g != "0" else None,
+    "doubled": _expression(r"2\cdot(@)", zero=False),
+    "negated": _expression("-(@)", zero=False),
+    "a hundredth": _expression(r"\frac{@}{100}", zero=False),
+    "hundredfold": _expression(r"100\cdot(@)", zero=False),
     "a little more": _expression(r"(@)+\frac{1}{10^{12}}"),
     "first number bumped": _bumped(0),
     "last number bumped": _bumped(-1),
     "another element": lambda g: f"{g}, 7919",
+    "another number": lambda g: "7919",
+    "another word": lambda g: "elsewhere",
+    "an interval that starts with it": lambda g: f"[{g}, 7919]",
     "another kind": lambda g: rf"\text{{not }} {g}",
-    "a strange matrix": lambda g: rf"\begin{{pmatrix}} {g} \\ 7919 \end{{pmatrix}}" if "begin" not in g else r"\begin{pmatrix} 7919 \end{pmatrix}",
+    "a strange matrix": lambda g: (
+        rf"\begin{{pmatrix}} {g} \\ 7919 \end{{pmatrix}}"
+        if "begin" not in g
+        else r"\begin{pmatrix} 7919 \end{pmatrix}"
+    ),
     "an inequality": lambda g: f"q < {g}" if is_expression(g) else None,
-    "digits turned round": _integer(lambda n: str(n)[::-1] if n > 0 and str(n) != str(n)[::-1] else None),
+    "digits turned round": _integer(
+        lambda n: str(n)[::-1] if n > 0 and str(n) != str(n)[::-1] else None
+    ),
     "tenfold": _integer(lambda n: f"{n}0" if n else None),
     "a half more": _integer(lambda n: f"{n}.5"),
 }
