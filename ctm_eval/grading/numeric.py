@@ -77,6 +77,9 @@ def real_value(tree: Tree) -> float | None:
 Value = tuple[Complex, int]
 """A complex number and the largest binary exponent met on the way to it."""
 
+POLE: Value = ((None, None), 0)
+"""Stands for the value of what divides by zero."""
+
 
 def _value(
     tree: Tree, names: list[str], trial: int, real_only: bool, bits: int = BITS
