@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ctm_eval.errors import CtmError
 from ctm_eval.grading.grade import grade
 from ctm_eval.grading.verdict import Verdict
-from ctm_eval.grading.workers import WorkerLost, WorkerPool, answer_requests
+
+if TYPE_CHECKING:
+    from ctm_eval.grading.workers import WorkerPool
 
 CHUNK = 256
 """Responses sent to a process at a time."""
@@ -46,6 +47,8 @@ def grade_many(
 
 def serve() -> None:
     """Grade chunks in a worker process."""
+    from ctm_eval.grading.workers import answer_requests
+
     answer_requests(_reply)
 
 
@@ -65,10 +68,14 @@ def _chunks_graded(
             yield _grade_rows(first, benchmark)
             first = list(islice(rows, CHUNK))
         return
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ctm_eval.grading.workers import WorkerPool
+
     pool = WorkerPool(__name__, processes)
     try:
         with ThreadPoolExecutor(processes, thread_name_prefix="grading") as threads:
-            waiting: list[Future[list[Verdict]]] = []
+            waiting = []
             chunk = first
             while chunk or waiting:
                 if chunk:
@@ -82,6 +89,8 @@ def _chunks_graded(
 
 def _ask(pool: WorkerPool, rows: list[Row], benchmark: str | None) -> list[Verdict]:
     """Grade a chunk in a worker; a row that takes the worker down is found and set aside."""
+    from ctm_eval.grading.workers import WorkerLost
+
     try:
         reply = pool.ask([rows, benchmark], SECONDS_PER_RESPONSE * max(1, min(len(rows), 12)))
     except WorkerLost:
