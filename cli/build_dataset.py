@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
 from ctm_cli.options import AsJson, Config, Model, Seed
 
 EXAMPLES = """Examples:
@@ -70,6 +69,7 @@ def command(
     With no option at all: the built-in model on the built-in benchmark.
     """
     from ctm_cli.progress import Progress
+
     from ctm_data import build
 
     folder = output_dir or Path("runs") / benchmark

@@ -5,7 +5,6 @@ import sys
 from typing import Annotated
 
 import typer
-
 from ctm_cli import build_dataset, show
 
 app = typer.Typer(

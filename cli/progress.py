@@ -1,4 +1,4 @@
-"""Progress on stderr: what is done, the rate, the time left; a line now and then where stderr is no terminal."""
+"""Progress on stderr: what is done, the rate, the time left. In a log file, a line now and then."""
 
 import sys
 import time

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-
 from ctm_cli.options import Run
 
 EXAMPLES = """Examples:

@@ -12,7 +12,7 @@ from ctm_data.card import dataset_card
 from ctm_data.critical import RULES, Rule
 from ctm_data.rollouts import ESTIMATORS, Estimator, RolloutSettings, roll_out
 from ctm_data.solutions import Solution, sample_solutions
-from ctm_data.store import Store
+from ctm_data.store import Store, is_run_folder
 from ctm_eval.benchmarks import STOP, Problem, load_problems
 from ctm_eval.engines import Engine, Sampling, load_engine
 from ctm_eval.errors import CtmError
@@ -125,6 +125,8 @@ def build_dataset(
     )
     chunks = _chunks(problems, chunk_size, shard or (0, 1))
     loaded = _Lazy(lambda: load_engine(engine, model, device=device))
+    if not is_run_folder(output_dir):
+        loaded()  # a model that cannot be loaded must not leave a folder behind
     with Store.open(output_dir, recipe, shard) as store:
         _sample(store, chunks, loaded, settings, n_samples, report or _silent)
         _label(store, chunks, loaded, settings, trajectories, report or _silent)

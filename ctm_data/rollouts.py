@@ -122,7 +122,9 @@ def _exhaustive(
 ) -> list[Curve]:
     n = settings.n_rollouts
     draws = [
-        _Draw(state, t, None, seed_of(settings.seed, state.solution.solution_id, "from", t, j), tally)
+        _Draw(
+            state, t, None, seed_of(settings.seed, state.solution.solution_id, "from", t, j), tally
+        )
         for state in states
         for t, tally in enumerate(state.tallies)
         for j in range(n)
@@ -148,7 +150,9 @@ def _branch(
     for state in states:
         counts = branch_counts(state.keep_prob, settings.n_rollouts)
         for t in np.flatnonzero(counts):
-            draws += _leaving(state, int(t), int(counts[t]), "leave", settings.seed, state.tallies[t])
+            draws += _leaving(
+                state, int(t), int(counts[t]), "leave", settings.seed, state.tallies[t]
+            )
     _make(engine, draws, settings, report)
     return [_fold(state) for state in states]
 
@@ -160,7 +164,9 @@ def _label_only(
     report: Callable[[float, int], None],
 ) -> list[Curve]:
     counts = [branch_counts(state.keep_prob, settings.n_rollouts) for state in states]
-    todo = [list(np.flatnonzero(c)) for c in counts]  # positions where something leaves, rightmost last
+    todo = [
+        list(np.flatnonzero(c)) for c in counts
+    ]  # positions where something leaves, rightmost last
     total = sum(map(len, todo)) or 1
     seen_from = [0] * len(states)
     curves = [_fold(state, state.length) for state in states]
@@ -257,9 +263,7 @@ def _is_correct(
     """The grade of a whole solution; rollouts repeat each other, so each text is graded once."""
     if tokens not in state.graded:
         problem = state.problem
-        verdict = grade(
-            problem.answer, engine.decode(tokens), problem.benchmark, finished=finished
-        )
+        verdict = grade(problem.answer, engine.decode(tokens), problem.benchmark, finished=finished)
         state.graded[tokens] = verdict.correct
     return state.graded[tokens]
 
@@ -351,12 +355,10 @@ def _by_token(
         tally[0] += 1
         tally[1] += correct
     rows = []
-    for token, (drawn, correct) in sorted(counts.items(), key=lambda item: (-item[1][0], item[0])):
+    for token, (drawn, won) in sorted(counts.items(), key=lambda item: (-item[1][0], item[0])):
         before = state.solution.token_ids[max(0, marked[0] - 1) : marked[0]]
         piece = engine.pieces([*before, token])[-1]
-        rows.append(
-            {"token_id": token, "piece": piece, "n_rollouts": drawn, "n_correct": correct}
-        )
+        rows.append({"token_id": token, "piece": piece, "n_rollouts": drawn, "n_correct": won})
     return rows
 
 

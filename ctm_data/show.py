@@ -164,8 +164,12 @@ def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
     if not passes:
         yield Text("The policy can draw no other token in its place.")
         return
-    shown = ", ".join(f"{_percent(p)} in {1 << i}" for i, p in enumerate(passes) if i in (0, 2, 4, 6))
-    yield Text(f"With another token drawn in its place, a right answer comes in so many tries: {shown}.")
+    shown = ", ".join(
+        f"{_percent(p)} in {1 << i}" for i, p in enumerate(passes) if i in (0, 2, 4, 6)
+    )
+    yield Text(
+        f"With another token drawn in its place, a right answer comes in so many tries: {shown}."
+    )
     for replacement in row["replacements"][:5]:
         yield Text(
             f"  {_printable(replacement['piece'])!r:>12} instead: right in "

@@ -1,9 +1,9 @@
 """The run folder: Parquet parts written atomically, and what is done read off their own keys.
 
-    RUN/manifest.json               schema version, recipe, versions; at the end the parts' hashes
-    RUN/README.md                   the card, which makes the folder a Hub dataset
-    RUN/TABLE/part-00003.parquet    the rows of the work units of chunk 3
-    RUN/set-aside/                  truncated and foreign files, never read
+RUN/manifest.json               schema version, recipe, versions; at the end the parts' hashes
+RUN/README.md                   the card, which makes the folder a Hub dataset
+RUN/TABLE/part-00003.parquet    the rows of the work units of chunk 3
+RUN/set-aside/                  truncated and foreign files, never read
 """
 
 import errno
@@ -35,7 +35,7 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.set_aside: list[str] = []
-        if not (self.folder / MANIFEST).is_file():
+        if not is_run_folder(folder):
             raise CtmError(f"{folder} is not a run folder: it has no {MANIFEST}", usage=True)
         try:
             self.manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text())
@@ -58,7 +58,7 @@ class Store:
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
             raise CtmError(f"{folder} is a file; give a folder as --output-dir", usage=True)
-        new = not (folder / MANIFEST).exists()
+        new = not is_run_folder(folder)
         if new and folder.exists() and any(name != ".lock" for name in os.listdir(folder)):
             raise CtmError(
                 f"{folder} is not empty and not a run folder; give another --output-dir", usage=True
@@ -186,6 +186,11 @@ class Store:
                         target = target.with_name(target.name + "~")
                     os.replace(path, target)
                     self.set_aside.append(str(path.relative_to(self.folder)))
+
+
+def is_run_folder(folder: str | Path) -> bool:
+    """Whether a run was begun in `folder`."""
+    return (Path(folder) / MANIFEST).is_file()
 
 
 def _is_whole(path: Path, schema: pa.Schema) -> bool:

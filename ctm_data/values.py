@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NEGLIGIBLE = 1e-6  # a token this certain is taken as certain; the values move by less than L times it
+NEGLIGIBLE = (
+    1e-6  # a token this certain is taken as certain; the values move by less than L times it
+)
 
 
 @dataclass(frozen=True)

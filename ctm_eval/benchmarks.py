@@ -86,7 +86,9 @@ def load_problems(
             raise CtmError("pocket makes its own problems: leave out --data-file", usage=True)
         return _pocket(split, 32 if limit is None else limit, seed)
     if benchmark not in BENCHMARKS:
-        raise CtmError(f"unknown benchmark {benchmark!r}; there are: {', '.join(NAMES)}", usage=True)
+        raise CtmError(
+            f"unknown benchmark {benchmark!r}; there are: {', '.join(NAMES)}", usage=True
+        )
     kind = BENCHMARKS[benchmark]
     rows = _rows_of_file(Path(data_file)) if data_file else _rows_of_hub(kind, split)
     problems = []

@@ -151,7 +151,7 @@ def build(output_dir: Path, recipe: Recipe, device: str = "cpu") -> Path:
     texts = (row["prompt"] + row["completion"] for row in rows[:40_000])
     tokenizer = train_tokenizer(texts, recipe.vocab_size)
     encoded = _encode(rows, tokenizer)
-    model = new_model(tokenizer, recipe).to(device)
+    model = new_model(tokenizer, recipe).to(device)  # type: ignore[arg-type]
     steps = sum(1 for _ in batches(encoded, recipe, tokenizer.pad_token_id))
     optimizers = _optimizers(model, recipe)
     made_by = {**asdict(recipe), "device": device}
@@ -199,9 +199,7 @@ def _encode(
 ) -> list[tuple[list[int], int]]:
     """(ids, prompt length) a row: BOS and prompt, completion, EOS."""
     prompts = tokenizer([row["prompt"] for row in rows]).input_ids
-    completions = tokenizer(
-        [row["completion"] for row in rows], add_special_tokens=False
-    ).input_ids
+    completions = tokenizer([row["completion"] for row in rows], add_special_tokens=False).input_ids
     return [
         (prompt + completion + [tokenizer.eos_token_id], len(prompt))
         for prompt, completion in zip(prompts, completions, strict=True)

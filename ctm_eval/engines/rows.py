@@ -9,9 +9,11 @@ BLOCK = 64  # tokens by which a row grows
 
 
 class _Layer(CacheLayerMixin):
-    """Keys and values of one attention layer in buffers with room to grow."""
+    """Keys and values of one attention layer, (rows, heads, tokens, width), with room to grow."""
 
     is_sliding = False
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,11 +66,12 @@ class RowCache(Cache):
     """The cache of a batch whose rows split, end and move."""
 
     def __init__(self, layers: int) -> None:
-        super().__init__(layers=[_Layer() for _ in range(layers)])
+        self.rows = [_Layer() for _ in range(layers)]
+        super().__init__(layers=list(self.rows))
 
     def copy_rows(self, source: torch.Tensor, target: torch.Tensor, rows: int) -> None:
         """Row `source[i]` is copied to row `target[i]`; afterwards the batch has `rows` rows."""
-        for layer in self.layers:
+        for layer in self.rows:
             layer.reserve(rows, layer.length)
             for buffer in (layer.keys, layer.values):
                 buffer[target, :, : layer.length] = buffer[source, :, : layer.length]

@@ -7,7 +7,6 @@ costs a fraction of decoding them one by one and gives the same tokens: each req
 random numbers of its own.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,7 +38,9 @@ class TransformersEngine:
         self.eos_ids = _eos_ids(model, tokenizer, name)
         config = model.config.get_text_config()
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        width = (
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        )
         self._layers = config.num_hidden_layers
         self._bytes_per_token = 2 * self._layers * heads * width * model.dtype.itemsize
 
@@ -61,9 +62,9 @@ class TransformersEngine:
         from ctm_eval.pocket import MODEL_DIR
 
         path = str(MODEL_DIR) if model == "pocket" else model
-        if (os.sep in path or path.startswith(".")) and path.count("/") != 1:
-            if not Path(path).is_dir():
-                raise CtmError(f"there is no model folder {path}", usage=True)
+        is_hub_id = path.count("/") <= 1 and not path.startswith((".", "/", "~"))
+        if not is_hub_id and not Path(path).is_dir():
+            raise CtmError(f"there is no model folder {path}", usage=True)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if dtype == "auto" and device == "cpu":
             dtype = "float32"
@@ -78,7 +79,8 @@ class TransformersEngine:
                 f"model that can be reached ({str(error).strip().splitlines()[0]})",
                 usage=True,
             ) from error
-        return cls(loaded.to(device), tokenizer, model)
+        loaded = loaded.to(device)
+        return cls(loaded, tokenizer, model)
 
     def encode(self, text: str) -> list[int]:
         return list(self.tokenizer(text).input_ids)
@@ -95,8 +97,8 @@ class TransformersEngine:
         # adds to its predecessor.
         pieces = []
         for i in range(len(token_ids)):
-            before = self.tokenizer.decode(list(token_ids[max(0, i - 1) : i]))
-            both = self.tokenizer.decode(list(token_ids[max(0, i - 1) : i + 1]))
+            before = str(self.tokenizer.decode(list(token_ids[max(0, i - 1) : i])))
+            both = str(self.tokenizer.decode(list(token_ids[max(0, i - 1) : i + 1])))
             pieces.append(both.removeprefix(before))
         return pieces
 
@@ -260,7 +262,7 @@ class _Walk:
             for j in np.flatnonzero(~ended):
                 i = live[j]
                 tail = self.tokens[i, max(0, self.drawn[i] - STOP_TAIL) : self.drawn[i]]
-                text = self.engine.decode(tail)
+                text = self.engine.decode(tail.tolist())
                 ended[j] = any(stop in text for stop in self.sampling.stop)
         return ended
 
@@ -300,12 +302,19 @@ def _roots(
     roots, row_of = [], np.zeros(len(requests), dtype=np.int64)
     forced: list[tuple[int, ...]] = [()] * len(requests)
     for row, (prompt, members) in enumerate(groups.items()):
-        common = os.path.commonprefix([tuple(requests[i].prefix_ids) for i in members])
+        common = _common_prefix([tuple(requests[i].prefix_ids) for i in members])
         roots.append([*prompt, *common])
         for i in members:
             row_of[i] = row
             forced[i] = tuple(requests[i].prefix_ids[len(common) :])
     return roots, row_of, forced
+
+
+def _common_prefix(sequences: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """What all sequences begin with: what the least and the greatest of them share."""
+    first, last = min(sequences), max(sequences)
+    same = (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    return first[: next(same, min(len(first), len(last)))]
 
 
 def _uniforms(seed: int, count: int) -> np.ndarray:

@@ -15,7 +15,8 @@ that `{A}` has at the end may be followed by a `Tail`, one more sentence and one
 from dataclasses import dataclass
 
 NAMES = (
-    "Ann Ben Carla David Emma Felix Grace Hugo Iris Jack Kim Leo Mia Noah Olga Paul Rosa Sam Tina Victor"
+    "Ann Ben Carla David Emma Felix Grace Hugo Iris Jack "
+    "Kim Leo Mia Noah Olga Paul Rosa Sam Tina Victor"
 ).split()
 
 TOYS = ("marbles", "stickers", "cards", "shells", "coins")

@@ -21,7 +21,7 @@ from ctm_eval.pocket.families import (
     Family,
 )
 
-SPLITS = {"train": range(0, 8), "dev": range(8, 9), "test": range(9, 10)}  # tenths of the problems
+SPLITS = {"train": range(8), "dev": range(8, 9), "test": range(9, 10)}  # tenths of the problems
 LARGEST = 999
 
 # How often the training corpus goes wrong. Chosen so that the trained model is usefully wrong
@@ -260,9 +260,7 @@ def _program(draft: Draft) -> str:
 # --- slips -----------------------------------------------------------------------------------
 
 
-def _with_slips(
-    draft: Draft, told: Told, rng: Random
-) -> tuple[tuple[Step, ...], tuple[int, ...]]:
+def _with_slips(draft: Draft, told: Told, rng: Random) -> tuple[tuple[Step, ...], tuple[int, ...]]:
     """The steps as a careless solver takes them, and by how much each result is wrong."""
     known = dict(draft.values) | ({"noise": told.noise} if told.noise is not None else {})
     steps = draft.steps
@@ -296,7 +294,8 @@ def _misreading(draft: Draft, index: int, wording: int) -> tuple[Step, float] | 
     told_before = [name for name in draft.values if name not in (step.left, step.right)]
     if told_before and rng.random() < 0.5:
         side = rng.choice(("left", "right"))
-        return replace(step, **{side: rng.choice(told_before)}), rate
+        other = rng.choice(told_before)
+        return (replace(step, left=other) if side == "left" else replace(step, right=other)), rate
     return replace(step, op=rng.choice([op for op in "+-*" if op != step.op])), rate
 
 

@@ -15,7 +15,7 @@ from ctm_data.build import build_dataset, merge_shards, summarize
 from ctm_data.store import Store
 from ctm_eval.errors import CtmError
 
-SMALL = dict(limit=8, n_samples=8, n_rollouts=8, chunk_size=2, max_new_tokens=120)
+SMALL = {"limit": 8, "n_samples": 8, "n_rollouts": 8, "chunk_size": 2, "max_new_tokens": 120}
 KILLS = 20
 
 

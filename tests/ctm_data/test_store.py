@@ -76,7 +76,7 @@ def test_a_foreign_file_is_set_aside_and_never_read(folder):
 def test_a_truncated_part_that_is_only_read_is_named(folder):
     part = folder / "problems" / "part-00001.parquet"
     part.write_bytes(b"PAR1")
-    with pytest.raises(CtmError, match="part-00001.parquet cannot be read"):
+    with pytest.raises(CtmError, match=r"part-00001\.parquet cannot be read"):
         Store(folder).read("problems")
 
 
@@ -97,7 +97,7 @@ def test_a_full_disk_loses_nothing_and_says_so(folder, monkeypatch):
     with Store.open(folder, RECIPE) as store:
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", full)
-            with pytest.raises(CtmError, match="disk of .* is full; nothing done so far is lost"):
+            with pytest.raises(CtmError, match=r"disk of .* is full; nothing done so far is lost"):
                 store.write("problems", 2, [problem(3)])
         assert sorted(p.name for p in (folder / "problems").iterdir()) == [
             "part-00000.parquet",

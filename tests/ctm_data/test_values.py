@@ -83,7 +83,7 @@ def test_value_and_interval_stay_in_order_and_in_range(tree, final, seed):
 
 @given(trees, st.integers(0, 12))
 def test_what_was_not_looked_at_is_unknown(tree, seen_from):
-    keep, leave_value = zip(*tree, strict=True)
+    keep, _ = zip(*tree, strict=True)
     seen_from = min(seen_from, len(keep))
     counts = branch_counts(keep, 8)
     whole = branch_curve(keep, counts, counts, False)
@@ -136,7 +136,9 @@ def test_none_of_64_has_a_width_and_keeps_zero():
     assert high[0] == pytest.approx(0.038, abs=0.001)
 
 
-@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=8), st.integers(1, 50), st.floats(0, 0.999))
+@given(
+    st.lists(st.floats(0.01, 1), min_size=1, max_size=8), st.integers(1, 50), st.floats(0, 0.999)
+)
 def test_systematic_draws_are_proportional_but_for_rounding(weights, count, offset):
     probs = np.array(weights) / sum(weights)
     drawn = np.bincount(systematic(probs, count, offset), minlength=len(probs))
@@ -149,5 +151,7 @@ def test_systematic_draws_are_proportional_but_for_rounding(weights, count, offs
 def test_systematic_draws_are_unbiased(weights, count):
     probs = np.array(weights) / sum(weights)
     offsets = (np.arange(4000) + 0.5) / 4000
-    mean = np.mean([np.bincount(systematic(probs, count, u), minlength=len(probs)) for u in offsets], 0)
+    mean = np.mean(
+        [np.bincount(systematic(probs, count, u), minlength=len(probs)) for u in offsets], 0
+    )
     assert mean == pytest.approx(count * probs, abs=5e-3)

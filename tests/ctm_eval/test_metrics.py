@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from ctm_eval.metrics import pass_at_k
 
 
-@given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+@given(
+    st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n)))
+)
 def test_pass_at_k_is_the_share_of_subsets_with_a_correct_sample(case):
     n, correct, k = case
     subsets = list(combinations([True] * correct + [False] * (n - correct), k))

@@ -1,0 +1,181 @@
+"""The command line: exit codes, one clear line for every mistake, help with examples."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]
+
+
+def ctm(*arguments, cwd=None, **environment):
+    return subprocess.run(
+        [*CTM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", **environment},
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    arguments = ["--limit", 6, "--n-samples", 8, "--n-rollouts", 8, "--output-dir", folder]
+    done = ctm("build-dataset", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout), done.stderr
+
+
+def test_json_is_all_there_is_on_stdout(run_folder):
+    folder, summary, _ = run_folder
+    assert summary["run"] == str(folder)
+    assert summary["solutions"] == 48
+
+
+def test_progress_goes_to_stderr_with_rate(run_folder):
+    *_, stderr = run_folder
+    assert "sampling: 48/48" in stderr
+    assert "rolling out: 6/6" in stderr
+
+
+def test_the_summary_names_what_to_type_next(run_folder):
+    folder, *_ = run_folder
+    arguments = ["--limit", 6, "--n-samples", 8, "--n-rollouts", 8, "--output-dir", folder]
+    done = ctm("build-dataset", *arguments)
+    assert f"ctm show {folder}" in done.stdout
+    assert "critical tokens found" in done.stdout
+
+
+def test_show_without_colour_has_digits_and_a_mark(run_folder):
+    folder, *_ = run_folder
+    done = ctm("show", folder, "--width", 70)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert "^" in done.stdout
+    assert "Critical token:" in done.stdout
+    assert all(len(line) <= 70 for line in done.stdout.splitlines())
+
+
+def test_show_takes_an_id(run_folder):
+    folder, *_ = run_folder
+    from ctm_data.store import Store
+
+    for solution_id in Store(folder).read("rollouts")["solution_id"].to_pylist():
+        done = ctm("show", folder, "--id", solution_id)
+        assert solution_id in done.stdout
+
+
+def test_a_recipe_file_gives_defaults_and_flags_win(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("limit: 2\nn-samples: 4\nn_rollouts: 4\n")
+    folder = tmp_path / "run"
+    done = ctm("build-dataset", "--config", recipe, "--n-samples", 2, "--output-dir", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    made_with = json.loads((folder / "manifest.json").read_text())["recipe"]
+    assert (made_with["limit"], made_with["n_samples"], made_with["n_rollouts"]) == (2, 2, 4)
+
+
+WRONG_CALLS = {
+    "missing model folder": (["--model", "./no/such/model"], "there is no model folder"),
+    "unknown benchmark": (["--benchmark", "gsm9k"], "unknown benchmark 'gsm9k'; there are: pocket"),
+    "missing data file": (["--benchmark", "gsm8k", "--data-file", "no.jsonl"], "no data file"),
+    "pocket with a file": (["--data-file", "no.jsonl"], "leave out --data-file"),
+    "unknown rule": (["--rule", "vital"], "unknown rule 'vital'; there are: critical"),
+    "unknown estimator": (["--estimator", "magic"], "unknown estimator 'magic'"),
+    "unknown engine": (["--engine", "steam"], "unknown engine 'steam'"),
+    "label-only with a rule that needs more": (
+        ["--label-only", "--rule", "pivotal"],
+        "--label-only finds the critical token alone",
+    ),
+    "no samples": (["--n-samples", "0"], "--n-samples must be 1 or more"),
+    "a shard that is none": (["--shard", "2/2"], "I from 0 to N - 1"),
+    "a shard that is no fraction": (["--shard", "two"], "takes I/N"),
+    "top-p above one": (["--top-p", "1.5"], "top-p must be above 0 and at most 1"),
+    "a recipe that is not there": (["--config", "no.yaml"], "cannot read no.yaml"),
+    "merging nothing": (["--merge", "nowhere"], "is not a run folder"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CALLS)
+def test_a_wrong_call_gets_one_clear_line_and_exit_code_2(case, tmp_path):
+    arguments, message = WRONG_CALLS[case]
+    done = ctm("build-dataset", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_recipe_with_an_unknown_option_is_refused(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("n_sample: 4\n")
+    done = ctm("build-dataset", "--config", "recipe.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "unknown options: n_sample" in " ".join(done.stderr.split())
+
+
+def test_a_broken_line_is_named_by_its_number(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"question": "?", "answer": "#### 1"}\n{"question"\n')
+    done = ctm("build-dataset", "--benchmark", "gsm8k", "--data-file", "rows.jsonl", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "rows.jsonl, line 2 is not JSON" in done.stderr
+    assert os.listdir(tmp_path) == ["rows.jsonl"]
+
+
+def test_a_folder_of_another_recipe_is_refused(run_folder):
+    folder, *_ = run_folder
+    done = ctm("build-dataset", "--limit", 7, "--output-dir", folder)
+    assert done.returncode == 2
+    assert "belongs to another recipe (limit: 6 there, 7 here" in done.stderr
+
+
+def test_work_that_fails_exits_with_1(run_folder, tmp_path):
+    """A truncated part is damage, not a wrong call."""
+    import shutil
+
+    folder, *_ = run_folder
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run" / "rollouts" / "part-00000.parquet").write_bytes(b"PAR1")
+    done = ctm("show", tmp_path / "run")
+    assert done.returncode == 1
+    assert "part-00000.parquet cannot be read" in done.stderr
+
+
+def test_an_unknown_id_names_some_that_there_are(run_folder):
+    folder, *_ = run_folder
+    done = ctm("show", folder, "--id", "nobody")
+    assert done.returncode == 2
+    assert "such as pocket-test-0-" in done.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = ctm("--debug", "show", tmp_path)
+    assert "Traceback" in done.stderr
+
+
+COMMANDS = ["build-dataset", "show"]
+
+
+def test_every_command_is_known_to_this_test():
+    from ctm_cli.main import app
+
+    assert sorted(command.name for command in app.registered_commands) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_and_is_in_the_readme(command):
+    done = ctm(command, "--help")
+    assert "Examples:" in done.stdout
+    assert f"ctm {command} runs/" in done.stdout or f"ctm {command} --" in done.stdout
+    assert f"ctm {command}" in (ROOT / "README.md").read_text()
+
+
+def test_help_answers_without_loading_anything_heavy():
+    code = "import sys; from ctm_cli.main import run\ntry: run()\nexcept SystemExit: pass\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True)
+    assert not {"torch", "transformers", "pyarrow", "numpy"} & set(done.stdout.split())
