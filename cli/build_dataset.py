@@ -134,8 +134,8 @@ def _print(summary: "build.Summary", folder: Path) -> None:  # type: ignore[name
             table.add_row(f"{count:,}", f"solutions {what}")
     table.add_row(f"{summary.trajectories:,}", "wrong solutions rolled out")
     table.add_row(f"{summary.critical:,}", "critical tokens found")
-    total = summary.solution_tokens + summary.rollout_tokens
-    table.add_row(f"{total:,}", f"tokens generated, {summary.rollout_tokens:,} of them in rollouts")
+    total, rollouts = summary.generated_tokens, summary.rollout_tokens
+    table.add_row(f"{total:,}", f"tokens generated, {rollouts:,} of them to find the values")
     if summary.rollout_tokens and summary.exhaustive_tokens > summary.rollout_tokens:
         saved = summary.exhaustive_tokens - summary.rollout_tokens
         ratio = summary.exhaustive_tokens / summary.rollout_tokens

@@ -40,7 +40,13 @@ class Summary:
     critical: int
     solution_tokens: int
     rollout_tokens: int
+    replacement_tokens: int
     exhaustive_tokens: int
+
+    @property
+    def generated_tokens(self) -> int:
+        """All tokens drawn: for the solutions, the values and the replacements."""
+        return self.solution_tokens + self.rollout_tokens + self.replacement_tokens
 
     @property
     def accuracy(self) -> float | None:
@@ -171,7 +177,7 @@ def merge_shards(folders: Sequence[str | Path], output_dir: str | Path) -> Store
 def summarize(store: Store) -> Summary:
     """The figures of a run, finished or not."""
     solutions = store.read("solutions", ["correct", "verdict", "token_ids"])
-    columns = ["critical_index", "token_ids", "generated_tokens"]
+    columns = ["critical_index", "token_ids", "generated_tokens", "replacement_tokens"]
     rollouts = store.read("rollouts", columns)
     verdicts = solutions["verdict"].to_pylist()
     lengths = [len(ids) for ids in rollouts["token_ids"].to_pylist()]
@@ -186,6 +192,7 @@ def summarize(store: Store) -> Summary:
         critical=rollouts.num_rows - rollouts["critical_index"].null_count,
         solution_tokens=sum(len(ids) for ids in solutions["token_ids"].to_pylist()),
         rollout_tokens=sum(rollouts["generated_tokens"].to_pylist()),
+        replacement_tokens=sum(rollouts["replacement_tokens"].to_pylist()),
         exhaustive_tokens=sum(n * length * (length + 1) // 2 for length in lengths),
     )
 

@@ -106,11 +106,14 @@ def roll_out(
     else:
         curves = _branch(engine, states, settings, report)
     marks = [mark(settings.rule, curve, settings.n_rollouts) for curve in curves]
+    spent = [state.generated for state in states]
     replaced = _replacements(engine, states, marks, settings)
     report(1.0, 0)
     return [
-        _row(engine, state, curve, marked, replacement, settings)
-        for state, curve, marked, replacement in zip(states, curves, marks, replaced, strict=True)
+        _row(engine, state, curve, marked, replacement, tokens, settings)
+        for state, curve, marked, replacement, tokens in zip(
+            states, curves, marks, replaced, spent, strict=True
+        )
     ]
 
 
@@ -306,6 +309,7 @@ def _row(
     curve: Curve,
     marked: list[int],
     replacement: _Tally,
+    generated_tokens: int,
     settings: RolloutSettings,
 ) -> dict[str, Any]:
     solution = state.solution
@@ -332,7 +336,8 @@ def _row(
         "critical_piece": pieces[marked[0]] if marked else None,
         "replacement_pass_at_k": [pass_at_k(n, correct, k) for k in powers_of_two(n)],
         "replacements": _by_token(engine, state, marked, replacement),
-        "generated_tokens": state.generated,
+        "generated_tokens": generated_tokens,
+        "replacement_tokens": state.generated - generated_tokens,
         "temperature": settings.sampling.temperature,
         "top_p": settings.sampling.top_p,
         "seed": settings.seed,

@@ -76,6 +76,7 @@ SCHEMAS: dict[str, pa.Schema] = {
                 )
             ),
             "generated_tokens": pa.int64(),
+            "replacement_tokens": pa.int64(),
             "temperature": pa.float64(),
             "top_p": pa.float64(),
             "seed": pa.int64(),

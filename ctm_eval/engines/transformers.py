@@ -79,8 +79,7 @@ class TransformersEngine:
                 f"model that can be reached ({str(error).strip().splitlines()[0]})",
                 usage=True,
             ) from error
-        loaded = loaded.to(device)
-        return cls(loaded, tokenizer, model)
+        return cls(loaded.to(device), tokenizer, model)  # type: ignore[arg-type]
 
     def encode(self, text: str) -> list[int]:
         return list(self.tokenizer(text).input_ids)
@@ -166,7 +165,11 @@ class _Walk:
 
     def __init__(self, engine: TransformersEngine, requests: list[Request], sampling: Sampling):
         self.engine, self.requests, self.sampling = engine, requests, sampling
-        self.roots, self.row_of, self.forced = _roots(requests)
+        self.roots, self.row_of, rests = _roots(requests)
+        self.given = np.array([len(rest) for rest in rests])
+        self.forced = np.zeros((len(requests), int(self.given.max())), dtype=np.int64)
+        for i, rest in enumerate(rests):
+            self.forced[i, : len(rest)] = rest
         self.limits = np.array([request.max_new_tokens for request in requests])
         self.uniforms = np.stack(
             [_uniforms(request.seed, int(self.limits.max())) for request in requests]
@@ -234,10 +237,10 @@ class _Walk:
         self, live: np.ndarray, rows: np.ndarray, step: int, logits: torch.Tensor
     ) -> tuple[np.ndarray, np.ndarray]:
         """Each live request's next token, and whether it was drawn (rather than given)."""
-        sampled = np.array([step >= len(self.forced[i]) for i in live])
+        sampled = step >= self.given[live]
         tokens = np.zeros(len(live), dtype=np.int64)
-        for j in np.flatnonzero(~sampled):
-            tokens[j] = self.forced[live[j]][step]
+        if not sampled.all():
+            tokens[~sampled] = self.forced[live[~sampled], step]
         if sampled.any():
             used, local = np.unique(rows[sampled], return_inverse=True)
             ids, probs = nucleus(
@@ -273,10 +276,9 @@ class _Walk:
 
         Returns each request's new row, the new rows' tokens (R,) and their padding (R,).
         """
-        pairs, request_pair = np.unique(
-            np.stack([rows, next_tokens], 1), axis=0, return_inverse=True
-        )
-        parents, count = pairs[:, 0], len(pairs)
+        base = int(next_tokens.max()) + 1
+        pairs, request_pair = np.unique(rows * base + next_tokens, return_inverse=True)
+        parents, count = pairs // base, len(pairs)
         slots = np.full(count, -1)
         # The first child of a row stays where it is, if that is below the new number of rows.
         first = np.flatnonzero(np.r_[True, parents[1:] != parents[:-1]] & (parents < count))
@@ -288,8 +290,8 @@ class _Walk:
             device = self.engine.model.device
             self.cache.copy_rows(source.to(device), target.to(device), count)
         by_slot = np.argsort(slots)
-        row_tokens = torch.from_numpy(pairs[by_slot, 1])
-        return slots[request_pair.ravel()], row_tokens, padding[torch.from_numpy(parents[by_slot])]
+        row_tokens = torch.from_numpy(pairs[by_slot] % base)
+        return slots[request_pair], row_tokens, padding[torch.from_numpy(parents[by_slot])]
 
 
 def _roots(

@@ -62,9 +62,15 @@ def image(tree: Tree) -> int:
     if op == "fn" and args[0] in ("f", "g", "h"):
         return point(f"{args[0]}({image(args[1])})")
     exact = rational(tree)
-    if exact is None:
+    if exact is not None:
+        return exact.numerator * _inverse(exact.denominator) % PRIME
+    chosen = rational(args[1]) if op == "binom" else None
+    if chosen is None or chosen.denominator != 1 or not 0 <= chosen <= 20:
         raise NoImage
-    return exact.numerator * _inverse(exact.denominator) % PRIME
+    product, n = 1, image(args[0])
+    for k in range(int(chosen)):
+        product = product * (n - k) * _inverse(k + 1) % PRIME
+    return product
 
 
 def rational(tree: Tree) -> Fraction | None:

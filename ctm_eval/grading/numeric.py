@@ -22,8 +22,8 @@ MAX_EXPONENT = 40_000
 Complex = tuple[Any, Any]
 
 
-class NoValue(Exception):
-    """The expression has no finite value at this point, or one out of bounds."""
+class OutOfBounds(Exception):
+    """An operation that is not known here, or a value too large to compute with."""
 
 
 def same(first: Tree, second: Tree) -> bool | None:
@@ -36,6 +36,13 @@ def same(first: Tree, second: Tree) -> bool | None:
     nodes = [*walk(first), *walk(second)]
     if len(nodes) > MAX_NODES:
         return None
+    try:
+        return _agree(first, second, names, nodes)
+    except (OutOfBounds, OverflowError, ValueError, NotImplementedError):  # the last are libmp's
+        return None
+
+
+def _agree(first: Tree, second: Tree, names: list[str], nodes: list[Tree]) -> bool | None:
     real_only = bool(names) and not any(n.op == "const" and n.args[0] == "i" for n in nodes)
     agreed = defined = 0
     for trial in range(_TRIALS if names else 1):
@@ -70,7 +77,10 @@ def real_value(tree: Tree) -> float | None:
         return float(exact)
     if symbols(tree):
         return None
-    value = _value(tree, [], 0, True)
+    try:
+        value = _value(tree, [], 0, True)
+    except (OutOfBounds, OverflowError, ValueError, NotImplementedError):
+        return None
     return None if value in (None, POLE) else float(_libmp().to_float(value[0][0]))
 
 
@@ -91,8 +101,6 @@ def _value(
         value = _evaluate(tree, at, bits, peak, lib)
     except ZeroDivisionError:
         return POLE
-    except (NoValue, ArithmeticError, ValueError, NotImplementedError, TypeError):
-        return None
     if real_only:
         size = max(_exponent(value[0]), peak[0] - 60)
         if value[1][1] and _exponent(value[1]) > size - bits // 2:
@@ -130,7 +138,7 @@ def _evaluate(
     value = _operation(tree, at, bits, peak, lib)
     size = max(_exponent(value[0]), _exponent(value[1]))
     if size > MAX_EXPONENT or value[0][1] == 0 and value[0][2] or value[1][1] == 0 and value[1][2]:
-        raise NoValue  # too large, or libmp's infinity or nan: no mantissa but an exponent
+        raise OutOfBounds  # too large, or libmp's infinity or nan: no mantissa but an exponent
     peak[0] = max(peak[0], size)
     return value
 
@@ -146,13 +154,13 @@ def _operation(
         return at[args[0]]
     if op == "const":
         if args[0] == "inf":
-            raise NoValue
+            raise OutOfBounds
         if args[0] == "i":
             return lib.fzero, lib.fone
         return (lib.mpf_pi if args[0] == "pi" else lib.mpf_e)(bits, "n"), lib.fzero
     if op == "fn":
         if args[0] not in _FUNCTIONS or len(args) != 2:
-            raise NoValue
+            raise OutOfBounds
         x = _evaluate(args[1], at, bits, peak, lib)
         return _function(args[0], x, bits, lib)
     values = [_evaluate(arg, at, bits, peak, lib) for arg in args]
@@ -176,7 +184,7 @@ def _operation(
     if op == "root":
         degree = rational(args[0])
         if degree is None or not degree:
-            raise NoValue
+            raise OutOfBounds
         return _power(values[1], lib.mpc_div(lib.mpc_one, x, bits, "n"), 1 / degree, bits, lib)
     if op == "abs":
         return lib.mpc_abs(x, bits, "n"), lib.fzero
@@ -189,17 +197,17 @@ def _operation(
         return lib.mpc_mul_mpf(x, scale, bits, "n")
     if op == "fact" and not x[1][1] and 0 <= _exponent(x[0]) <= 10:
         return lib.mpc_factorial(x, bits, "n")
-    raise NoValue
+    raise OutOfBounds
 
 
 def _power(base: Complex, exponent: Complex, exact: Any, bits: int, lib: ModuleType) -> Complex:
     if not base[0][1] and not base[1][1]:
         if exponent[0][0] or not exponent[0][1]:
-            raise NoValue
+            raise ZeroDivisionError
         return base
     spread = max(abs(_exponent(base[0])), abs(_exponent(base[1])) if base[1][1] else 0, 1)
     if max(map(_exponent, exponent)) + spread.bit_length() > 17:
-        raise NoValue
+        raise OutOfBounds
     if exact is not None and exact.denominator == 1:
         return lib.mpc_pow_int(base, int(exact), bits, "n")
     if exact is not None and exact.denominator == 2:
@@ -212,12 +220,12 @@ def _power(base: Complex, exponent: Complex, exact: Any, bits: int, lib: ModuleT
 
 def _function(name: str, x: Complex, bits: int, lib: ModuleType) -> Complex:
     if max(map(_exponent, x)) > 60 or x[1][1] and _exponent(x[1]) > 12:
-        raise NoValue
+        raise OutOfBounds
     if name in ("sinh", "cosh", "tanh", "coth") and _exponent(x[0]) > 12:
-        raise NoValue
+        raise OutOfBounds
     if name == "ln":
         if not x[0][1] and not x[1][1]:
-            raise NoValue
+            raise ZeroDivisionError
         return lib.mpc_log(x, bits, "n")
     if name in _RECIPROCAL:
         return lib.mpc_div(lib.mpc_one, _function(_RECIPROCAL[name], x, bits, lib), bits, "n")

@@ -29,7 +29,8 @@ def clean(text: str) -> str:
     text = " ".join(text.split())
     if "{," in text or "{:" in text:
         text = _BRACED_COMMA.sub("", text).replace("{:}", ":")
-    return _unwrapped(text)
+    text = _unwrapped(text)
+    return _ENDLESS.sub(r"\1\\overline{\2}", text) if text.endswith("\\ldots") else text
 
 
 def key(cleaned: str) -> str:
@@ -111,6 +112,7 @@ _MATH_DELIMITER = re.compile(r"(?<!\\)\$+")
 _FONT_GROUP = re.compile(r"\\(?:text|mathbf)\s*\{([^{}]*)\}")
 _OPTIONAL_SPACE = re.compile(r"(?<![A-Za-z0-9]) +| +(?![A-Za-z0-9])")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
+_ENDLESS = re.compile(r"(\.[0-9]{0,12}?)([0-9]{1,3}?)\2{2,9} ?\\ldots$")  # 0.333... is 1/3
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ]+")
 _SUBSCRIPTS = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₍₎]+")
 

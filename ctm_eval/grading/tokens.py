@@ -86,7 +86,9 @@ def tokenise(cleaned: str) -> list[Token]:
 def _letters(run: str, spaced: bool, tokens: list[Token], is_word: bool) -> None:
     """Read a run of letters: a connective, a named function, a unit, a word, or variables."""
     lower = run.lower()
-    if lower in _CONNECTIVES:
+    if lower == "to" and tokens and tokens[-1].kind == "num":
+        tokens.append(Token("op", ":", spaced))
+    elif lower in _CONNECTIVES:
         tokens.append(Token("and", lower, spaced))
     elif run in NAMED or lower in NAMED and len(run) > 2:
         tokens.append(Token("cmd", _SAME.get(lower, run if run in NAMED else lower), spaced))
@@ -104,7 +106,9 @@ def _letters(run: str, spaced: bool, tokens: list[Token], is_word: bool) -> None
 
 def _text(content: str, tokens: list[Token]) -> None:
     words = content.strip(" ,;").lower()
-    if words in _CONNECTIVES:
+    if words == "to" and tokens and tokens[-1].kind == "num":
+        tokens.append(Token("op", ":", True))
+    elif words in _CONNECTIVES:
         tokens.append(Token("and", words, True))
     elif words in NAMED:
         tokens.append(Token("cmd", _SAME.get(words, words), True))

@@ -6,7 +6,7 @@ import re
 
 from ctm_eval.grading.expression import BASES, Cursor, based, expression
 from ctm_eval.grading.tokens import tokenise
-from ctm_eval.grading.tree import Tree, Unreadable, number, symbol
+from ctm_eval.grading.tree import INFINITY, ZERO, Tree, Unreadable, negated, number, symbol
 
 MAX_ITEMS = 6_000
 
@@ -55,6 +55,10 @@ def _item(c: Cursor) -> Tree:
     operands = [_union(c)]
     operators: list[str] = []
     while True:
+        if c.sees_command("approx") and operands[-1].op != "sym":
+            c.next()
+            _union(c)  # 2\\sqrt{5} \\approx 4.47: the exact value is the answer
+            break
         operator = _relation_sign(c)
         if not operator:
             break
@@ -215,6 +219,10 @@ def _named_set(c: Cursor) -> Tree:
     name = c.next().text
     if braced:
         c.expect("}")
+    if name == "R" and c.sees("^") and c.tokens[c.at + 1].text in ("+", "-"):
+        c.next()
+        positive = c.next().text == "+"
+        return Tree("bracket", ("(", ")", *((ZERO, INFINITY) if positive else (negated(INFINITY), ZERO))))
     return Tree("reals", ()) if name == "R" else symbol("mathbb " + name)
 
 
@@ -318,7 +326,7 @@ _SIGN_COMMANDS = {
 _STRUCTURES = frozenset("bracket set builder empty reals matrix based".split())
 _MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array vmatrix".split())
 _CHOICE = re.compile(
-    r"(?:(?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-J])\s?\}?\s?\)"
+    r"(?:\\text\s?\{)?(?:[Oo]ption|[Cc]hoice|[Aa]nswer)? ?(?:(?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-J])\s?\}?\s?\)"
     r"|\\text\s?\{\s?(?P<worded>[A-J])(?=[\s}).:])|(?P<marked>[A-J])(?=[).:]\s|[).:]$))"
     r"[).:]?\s*\}?[).:]?\s*(?P<rest>(?![,;}]|and\b|or\b).{0,200})",
     re.S,
