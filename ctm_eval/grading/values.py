@@ -222,7 +222,9 @@ def _named_set(c: Cursor) -> Tree:
     if name == "R" and c.sees("^") and c.tokens[c.at + 1].text in ("+", "-"):
         c.next()
         positive = c.next().text == "+"
-        return Tree("bracket", ("(", ")", *((ZERO, INFINITY) if positive else (negated(INFINITY), ZERO))))
+        return Tree(
+            "bracket", ("(", ")", *((ZERO, INFINITY) if positive else (negated(INFINITY), ZERO)))
+        )
     return Tree("reals", ()) if name == "R" else symbol("mathbb " + name)
 
 
@@ -256,7 +258,7 @@ def _choice(cleaned: str) -> Tree | None:
     match = _CHOICE.fullmatch(cleaned)
     if match is None:
         return None
-    letter = match["bracketed"] or match["worded"] or match["marked"]
+    letter = match["bracketed"] or match["worded"] or match["named"] or match["marked"]
     return Tree("choice", (letter.upper(), (match["rest"] or "").strip(" :.")))
 
 
@@ -326,8 +328,8 @@ _SIGN_COMMANDS = {
 _STRUCTURES = frozenset("bracket set builder empty reals matrix based".split())
 _MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array vmatrix".split())
 _CHOICE = re.compile(
-    r"(?:\\text\s?\{)?(?:[Oo]ption|[Cc]hoice|[Aa]nswer)? ?(?:(?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-J])\s?\}?\s?\)"
-    r"|\\text\s?\{\s?(?P<worded>[A-J])(?=[\s}).:])|(?P<marked>[A-J])(?=[).:]\s|[).:]$))"
+    r"(?:\\text\s?\{)?(?:[Oo]ption |[Cc]hoice )?(?:(?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-J])\s?\}?\s?\)"
+    r"|\\text\s?\{\s?(?P<worded>[A-J])(?=[\s}).:])|(?:(?<=ption )|(?<=hoice ))(?P<named>[A-J])\b|(?P<marked>[A-J])(?=[).:]\s|[).:]$))"
     r"[).:]?\s*\}?[).:]?\s*(?P<rest>(?![,;}]|and\b|or\b).{0,200})",
     re.S,
 )

@@ -8,9 +8,27 @@ from ctm_eval.errors import CtmError
 from ctm_eval.grading import explain, grade, grade_file, grade_many
 
 ROWS = [
-    {"problem_id": "a", "text": "so\n#### 4", "gold": "4", "finish_reason": "stop", "correct": True},
-    {"problem_id": "b", "text": r"\boxed{5}", "gold": "6", "finish_reason": "stop", "correct": True},
-    {"problem_id": "c", "text": "it is 7 and", "gold": "7", "finish_reason": "length", "correct": False},
+    {
+        "problem_id": "a",
+        "text": "so\n#### 4",
+        "gold": "4",
+        "finish_reason": "stop",
+        "correct": True,
+    },
+    {
+        "problem_id": "b",
+        "text": r"\boxed{5}",
+        "gold": "6",
+        "finish_reason": "stop",
+        "correct": True,
+    },
+    {
+        "problem_id": "c",
+        "text": "it is 7 and",
+        "gold": "7",
+        "finish_reason": "length",
+        "correct": False,
+    },
 ]
 
 

@@ -137,7 +137,9 @@ def _alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc to look for processes")
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/stat"), reason="needs /proc to look for processes"
+)
 @pytest.mark.parametrize("end", ["exit", "kill"])
 def test_workers_end_with_their_parent(end, tmp_path):
     pid_file = tmp_path / "pids"
