@@ -103,11 +103,10 @@ def forget() -> None:
     import gc
 
     for cached in gc.get_objects():
-        if type(cached).__name__ == "_lru_cache_wrapper" and str(cached.__module__).startswith(
-            "ctm_eval"
-        ):
-            if cached.__name__ not in ("_pool", "_moduli"):
-                cached.cache_clear()
+        if type(cached).__name__ != "_lru_cache_wrapper":
+            continue
+        if cached.__module__.startswith("ctm_eval") and cached.__name__ not in ("_pool", "_moduli"):
+            cached.cache_clear()
 
 
 def table(name: str) -> list[dict]:
@@ -134,7 +133,8 @@ def compare(name: str, questions: list[Question], ours, theirs, every: int = 1) 
     for label, result in (("ctm", mine), ("math-verify", other)):
         count = len(result.seconds)
         print(
-            f"{name:28} {label:12} {count:7,} asked  errors {result.errors:6,} ({result.errors / count:7.3%}; "
+            f"{name:28} {label:12} {count:7,} asked  "
+            f"errors {result.errors:6,} ({result.errors / count:7.3%}; "
             f"{result.false_positives} false positive, {result.false_negatives} false negative)  "
             f"{result.per_second:10,.0f}/s  p50 {result.quantile(0.5) * 1e6:8,.0f} us  "
             f"p99 {result.quantile(0.99) * 1e6:9,.0f} us  max {max(result.seconds) * 1e3:8,.1f} ms",
@@ -185,8 +185,9 @@ def hostile(grader: str) -> None:
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     alive = judge("1/2", r"\boxed{0.5}")[0]
     print(
-        f"{len(CASES)} hostile inputs, {grader}: {len(slow)} over 1 s, slowest {worst:.2f} s, {raised} raised, "
-        f"{accepted} accepted, {grown:,.0f} MB more, files made {os.listdir(folder)}, answers afterwards {alive}",
+        f"{len(CASES)} hostile inputs, {grader}: {len(slow)} over 1 s, slowest {worst:.2f} s, "
+        f"{raised} raised, {accepted} accepted, {grown:,.0f} MB more, "
+        f"files made {os.listdir(folder)}, answers afterwards {alive}",
         flush=True,
     )
     if slow:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ctm_eval.grading import equations, identity, modular, numeric
+from ctm_eval.grading import equations, identity, numeric
 from ctm_eval.grading.exact_numbers import Number
+from ctm_eval.grading.rationals import rational
 from ctm_eval.grading.tree import EXPRESSIONS, Tree, number, symbols
 
 
@@ -27,9 +28,7 @@ def is_rounded(gold: Number, answer: Tree) -> bool:
 
     Two significant digits behind the point, or three in all, are needed: 0.33 for 1/3, not 0.3.
     """
-    if answer.op == "quantity":
-        answer = answer.args[0]
-    elif answer.op in ("percent", "degree"):
+    if answer.op == "quantity" or answer.op in ("percent", "degree"):
         answer = answer.args[0]
     assert gold.places is not None
     digits = len(str(abs(gold.top)))
@@ -41,7 +40,7 @@ def is_rounded(gold: Number, answer: Tree) -> bool:
         or symbols(answer)
     ):
         return False
-    exact = modular.rational(answer)
+    exact = rational(answer)
     if exact is not None:
         if _terminates(exact.denominator):
             return False

@@ -133,7 +133,7 @@ def _value(match: re.Match[str]) -> tuple[int, int, int | None] | None:
 
 def _decimal(digits: str) -> tuple[int, int, int | None]:
     digits = digits.replace(",", "").replace(" ", "")
-    whole, point, part = digits.partition(".")
+    whole, _, part = digits.partition(".")
     if not part:
         return int(whole or 0), 1, None
     return int(whole + part), 10 ** len(part), len(part)
@@ -185,7 +185,8 @@ _NUMBER = re.compile(
         \s?(?:\{{\s?(?P<bottom>{_DECIMAL})\s?\}}|(?P<bottom_digit>\d))
       | (?P<decimal>{_DECIMAL})(?:\\(?:overline|bar)\s?\{{?(?P<repeating>\d+)\}}?)?
         (?: [eE](?P<e>[-+]?\d{{1,3}})(?!\d)
-          | \s?(?:\*|x|X)\s?10\s?\^\s?(?:\{{\s?(?P<power>[-+]?\d{{1,3}})\s?\}}|(?P<bare_power>-?\d{{1,3}})(?!\d))
+          | \s?(?:\*|x|X)\s?10\s?\^\s?
+            (?:\{{\s?(?P<power>[-+]?\d{{1,3}})\s?\}}|(?P<bare_power>-?\d{{1,3}})(?!\d))
           | \s?/\s?(?P<slash>{_DECIMAL}))? )""",
     re.ASCII | re.VERBOSE,
 )

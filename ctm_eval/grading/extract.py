@@ -46,11 +46,9 @@ def extract(text: str, *, finished: bool = True, hash_first: bool = False) -> Ex
     `hash_first` prefers `####` to a box, as benchmarks that ask for it do.
     """
     text = _own_part(text)
-    explicit: tuple[tuple[str, Callable[[str], str | None]], ...] = (
-        (("####", _after_hashes), ("box", _boxed)) if hash_first else (("box", _boxed), ("####", _after_hashes))
-    )  # fmt: skip
-    for source, find in (*explicit, ("answer is", _after_answer_is)):
-        answer = find(text)
+    marks = ("####", "box", "answer is") if hash_first else ("box", "####", "answer is")
+    for source in marks:
+        answer = _FINDERS[source](text)
         if answer is not None:
             at_end = source != "box" and text.endswith(answer)
             return Extraction(answer, "found", source, at_end)
@@ -79,9 +77,9 @@ def _own_part(text: str) -> str:
 
 
 def _boxed(text: str) -> str | None:
-    start = len(text)
+    """Return the last box with something in it, joined with those it is listed with."""
     parts: list[str] = []
-    following = ""  # the text between this box and the one after it
+    start = first = len(text)
     for _ in range(MAX_MARKS):
         start = max(text.rfind("\\boxed", 0, start), text.rfind("\\fbox", 0, start))
         if start < 0:
@@ -89,19 +87,20 @@ def _boxed(text: str) -> str | None:
         content, end = _group(text, start + (6 if text.startswith("\\boxed", start) else 5))
         if content is None or not content.strip(" {}$\\,;:."):
             continue
-        if not parts:
-            parts, first = [content], start
-        elif end > first:  # a box inside another: the outer one
-            parts, first = [content], start
+        if not parts or end > first:  # the last one, or one around it
+            parts = [content]
+        elif end + 40 >= first and _joins(text[end:first]):
+            parts.insert(0, content)
         else:
-            following = text[end:first]
-            if len(following) > 40 or not _JOINT.fullmatch(following):
-                break
-            parts, first = [content, *parts], start
-    if not parts:
-        return None
+            break
+        first = start
     different = list(dict.fromkeys(part.strip() for part in parts))
-    return different[0] if len(different) == 1 else " \\text{ and } ".join(different)
+    return " \\text{ and } ".join(different) or None
+
+
+def _joins(between: str) -> bool:
+    """Return whether the text between two boxes makes one list of them: 'and', 'or' or a comma."""
+    return _JOINT.fullmatch(between) is not None and _LISTING.search(between) is not None
 
 
 def _group(text: str, start: int) -> tuple[str | None, int]:
@@ -199,11 +198,9 @@ def _last_value(text: str) -> Extraction:
             inside = next(group for group in match.groups() if group is not None).strip()
             if _is_math(match, tail) and inside and not _BARE_NAME.fullmatch(inside):
                 best, at, source = inside, match.end(), "math"
-    number = None
-    for number in _NUMBER.finditer(tail, max(at, 0)):
-        pass
-    if number is not None:
-        best, source = number[0], "number"
+    numbers = _NUMBER.findall(tail, max(at, 0))
+    if numbers:
+        best, source = numbers[-1], "number"
     if best is None:
         return Extraction(None, "no_answer")
     return Extraction(best, "found", source)
@@ -218,6 +215,11 @@ def _is_math(match: re.Match[str], text: str) -> bool:
     return not opens_price and not text[match.end() : match.end() + 1].isdigit()
 
 
+_FINDERS: dict[str, Callable[[str], str | None]] = {
+    "box": _boxed,
+    "####": _after_hashes,
+    "answer is": _after_answer_is,
+}
 _NEXT_QUESTION = re.compile(r"(?:^|\n)[ \t]*[#*]*[ \t]*(?:(?:Question|Problem)(?: \d+)?|Q) ?:")
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_|]{1,40}>")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
@@ -225,15 +227,16 @@ _BARE = re.compile(r"\\?[A-Za-z]+|[-+]?[0-9][0-9.,]*[0-9]|[0-9]")
 _JOINT = re.compile(
     r"[\s$.,;)(\\]*(?:\\text\{)?[\s$,]*(?:and|or)?[\s$]*\}?[\s$(\\]*(?:also )?[\s$]*(?:[A-Za-z] ?= ?)?"
 )
+_LISTING = re.compile(r",|;|\b(?:and|or)\b")
 _HEADING = re.compile(
-    r"[0-9]+[.):] +[A-Za-z*]|(?:step|final|answer|solution|conclusion|therefore|explanation|part|case|verif\w*|"
-    r"check\w*|calculat\w*|note|summary|result|given|understand\w*|problem|question|method|approach)\b",
+    r"[0-9]+[.):] +[A-Za-z*]|(?:step|final|answer|solution|conclusion|therefore|explanation|part|case|note"
+    r"|verif\w*|check\w*|calculat\w*|summary|result|given|understand\w*|problem|question|method|approach)\b",
     re.I,
 )
 _ANSWER_IS = re.compile(
     r"answers?\b[\"*_ ]{0,4}(?:\([^()\n]{0,40}\))?[\"*_ ]{0,4}"
     r"(?:(?:to|for|of|in)\b[^.:\n]{0,120}?)?"
-    r"(?:\s*(?:\b(?:is|are|was|should be|would be|will be|must be|equals?|becomes)\b(?: *:)?|:|=)|[*_ ]*\n)",
+    r"(?:\s*(?:\b(?:is|are|was|(?:should|would|will|must) be|equals?|becomes)\b(?: *:)?|:|=)|[*_ ]*\n)",
     re.I,
 )
 _MATH = re.compile(
@@ -245,13 +248,15 @@ _MORE_MATH = re.compile(r"(?:\s*(?:,|and|or|, and|, or)\s+\$[^$\n]{1,200}\$)+")
 _UNIT_AFTER = re.compile(r"\s?(?:%|\\%|°| ?(?:square |cubic )?[a-z]{1,12}\b(?! [a-z]))")
 _BOLD_END = re.compile(r"\*\*|__")
 _CLAUSE_END = re.compile(
-    r"\.(?:\s|$)|[!?](?:\s|$)|;\s|\s(?:because|since|as|so|which|where|when|if|but|i\.e\.|therefore|hence|thus)\b"
-    r"|,\s(?=(?:so|and then|as|since|because|which|not|but|the|this|i|it|we|given|where|after)\b)|\s[-–—]\s(?=[A-Za-z]{2})|\s\((?=[A-Za-z]{2})",
+    r"\.(?:\s|$)|[!?](?:\s|$)|;\s"
+    r"|\s(?:because|since|as|so|which|where|when|if|but|i\.e\.|therefore|hence|thus)\b"
+    r"|,\s(?=(?:so|and then|as|since|because|which|not|but|the|this|i|it|we|given|where|after)\b)"
+    r"|\s[-–—]\s(?=[A-Za-z]{2})|\s\((?=[A-Za-z]{2})",
     re.I,
 )
 _LEAD = re.compile(
-    r"^(?:(?:that|the|it|there|about|approximately|approx\.?|exactly|equal to|simply|just|option|choice|only|now|still|therefore|thus|therefore,)\s+)+"
-    r"(?:(?:is|are)\s+)?",
+    r"^(?:(?:that|the|it|there|about|approximately|approx\.?|exactly|equal to|simply|just|option|choice"
+    r"|only|now|still|therefore,?|thus)\s+)+(?:(?:is|are)\s+)?",
     re.I,
 )
 _STARTS_LIKE_MATH = re.compile(

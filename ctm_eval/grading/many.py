@@ -12,6 +12,8 @@ from ctm_eval.grading.grade import grade
 from ctm_eval.grading.verdict import Verdict
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from ctm_eval.grading.workers import WorkerPool
 
 CHUNK = 256
@@ -75,7 +77,7 @@ def _chunks_graded(
     pool = WorkerPool(__name__, processes)
     try:
         with ThreadPoolExecutor(processes, thread_name_prefix="grading") as threads:
-            waiting = []
+            waiting: list[Future[list[Verdict]]] = []
             chunk = first
             while chunk or waiting:
                 if chunk:

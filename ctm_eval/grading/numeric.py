@@ -11,7 +11,7 @@ from hashlib import blake2b
 from types import ModuleType
 from typing import Any
 
-from ctm_eval.grading.modular import rational
+from ctm_eval.grading.rationals import rational
 from ctm_eval.grading.tree import Tree, symbols, walk
 
 MAX_NODES = 1_500

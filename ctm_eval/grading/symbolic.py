@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from ctm_eval.grading.modular import rational
+from ctm_eval.grading.rationals import rational
 from ctm_eval.grading.tree import Tree, symbols, walk
 from ctm_eval.grading.workers import WorkerPool, answer_requests
 
@@ -116,7 +117,7 @@ def _number(value: Fraction) -> list[str]:
 _FUNCTIONS = frozenset(
     "sin cos tan cot sec csc asin acos atan sinh cosh tanh coth log gcd lcm Min Max".split()
 )
-_OPERATIONS = {
+_OPERATIONS: dict[str, Callable[..., Any]] = {
     "add": lambda sympy, *terms: sympy.Add(*terms),
     "mul": lambda sympy, *factors: sympy.Mul(*factors),
     "div": lambda sympy, a, b: a / b,

@@ -130,7 +130,8 @@ def _plain_commands() -> dict[str, str]:
         "textsf rm textup", r"\text")  # fmt: skip
     put("boldsymbol bm mathit mathcal mathscr mathfrak vec pmb", r"\mathbf")
     put("boxed fbox displaystyle textstyle scriptstyle limits nolimits nonumber ! strut mathstrut "
-        "bf it Large large LARGE small tiny huge Huge normalsize mathopen mathclose ( ) [ ] hline ensuremath mathord", "")  # fmt: skip
+        "bf it Large large LARGE small tiny huge Huge normalsize mathopen mathclose ( ) [ ] hline "
+        "ensuremath mathord", "")  # fmt: skip
     put(", ; : quad qquad enspace thinspace space newline", " ")
     table[" "] = table["\n"] = " "
     put("times cdot ast", "*")
@@ -164,21 +165,26 @@ def _plain_commands() -> dict[str, str]:
     return table
 
 
+_SYMBOLS = (
+    "−- –- —- ‐- ‑- ﹣- －- ×* ·* ⋅* ∙* ∗* •* ÷/ ∕/ ⁄/ ′' ’' ‘' “\" ”\" （( ）) ，, ：: ；; ＝= ∣| ￥¥ "
+    "＄$ ％% ≤\\le ≥\\ge ≦\\le ≧\\ge ⩽\\le ⩾\\ge ≠\\ne ≈\\approx ≡\\equiv ±\\pm ∓\\mp ∞\\infty √\\sqrt "
+    "∛\\sqrt[3] ∜\\sqrt[4] ∪\\cup ∩\\cap ∈\\in ∅\\emptyset ∖\\setminus ⊂\\subset ⟨\\langle ⟩\\rangle "
+    "〈\\langle 〉\\rangle …\\ldots ⋯\\ldots °^\\circ ∠\\angle △\\triangle ⌊\\lfloor ⌋\\rfloor ⌈\\lceil "
+    "⌉\\rceil ⊥\\perp →\\to π\\pi α\\alpha β\\beta γ\\gamma δ\\delta ε\\epsilon θ\\theta λ\\lambda μ\\mu "
+    "ρ\\rho σ\\sigma τ\\tau φ\\phi ω\\omega ℝ\\mathbb{R} ℤ\\mathbb{Z} ℕ\\mathbb{N} ℚ\\mathbb{Q} "
+    "ℂ\\mathbb{C} ½\\frac{1}{2} ⅓\\frac{1}{3} ⅔\\frac{2}{3} ¼\\frac{1}{4} ¾\\frac{3}{4} "
+    "⅕\\frac{1}{5} ⅖\\frac{2}{5} ⅗\\frac{3}{5} ⅘\\frac{4}{5} ⅙\\frac{1}{6} ⅚\\frac{5}{6} "
+    "⅐\\frac{1}{7} ⅛\\frac{1}{8} ⅜\\frac{3}{8} ⅝\\frac{5}{8} ⅞\\frac{7}{8} ⅑\\frac{1}{9} "
+    "⅒\\frac{1}{10} ¢\\text{cents} "
+)
+"""A symbol and what it is in LaTeX."""
+
+
 def _unicode_table() -> dict[int, str | None]:
     table: dict[int, str | None] = {}
-    for pair in (
-        "−- –- —- ‐- ‑- ﹣- －- ×* ·* ⋅* ∙* ∗* •* ÷/ ∕/ ⁄/ ≤\\le  ≥\\ge  ≦\\le  ≧\\ge  ⩽\\le  ⩾\\ge "
-        " ≠\\ne  ≈\\approx  ≡\\equiv  ±\\pm  ∓\\mp  ∞\\infty  √\\sqrt  ∛\\sqrt[3] ∜\\sqrt[4] π\\pi  "
-        "∪\\cup  ∩\\cap  ∈\\in  ∅\\emptyset  ∖\\setminus  ⊂\\subset  ⟨\\langle  ⟩\\rangle  〈\\langle  "
-        "〉\\rangle  …\\ldots  ⋯\\ldots  °^\\circ  ′' ’' ‘' “\" ”\" （( ）) ，, ：: ；; ＝= ℝ\\mathbb{R} ℤ\\mathbb{Z} "
-        "ℕ\\mathbb{N} ℚ\\mathbb{Q} ℂ\\mathbb{C} ∠\\angle  △\\triangle  ⌊\\lfloor  ⌋\\rfloor  ⌈\\lceil  ⌉\\rceil  "
-        "½\\frac{1}{2} ⅓\\frac{1}{3} ⅔\\frac{2}{3} ¼\\frac{1}{4} ¾\\frac{3}{4} ⅕\\frac{1}{5} ⅖\\frac{2}{5} "
-        "⅗\\frac{3}{5} ⅘\\frac{4}{5} ⅙\\frac{1}{6} ⅚\\frac{5}{6} ⅐\\frac{1}{7} ⅛\\frac{1}{8} ⅜\\frac{3}{8} "
-        "⅝\\frac{5}{8} ⅞\\frac{7}{8} ⅑\\frac{1}{9} ⅒\\frac{1}{10} ¢\\text{cents} ∣| ￥¥ ＄$ ％% →\\to  α\\alpha  β\\beta  γ\\gamma  "
-        "δ\\delta  ε\\epsilon  θ\\theta  λ\\lambda  μ\\mu  ρ\\rho  σ\\sigma  τ\\tau  φ\\phi  ω\\omega  ⊥\\perp"
-    ).split(" "):
-        if pair:
-            table[ord(pair[0])] = pair[1:] + " " if pair[1:2] == "\\" else pair[1:]
+    for pair in _SYMBOLS.split():
+        plain = pair[1:]
+        table[ord(pair[0])] = plain + " " if plain[-1:].isalpha() else plain
     for space in "\u00a0\u2002\u2003\u2004\u2005\u2007\u3000":
         table[ord(space)] = " "
     for thin in "\u2006\u2009\u200a\u202f\u205f":  # these separate thousands

@@ -6,29 +6,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
 
-from ctm_eval.grading import equations, identity, real_sets, units
+from ctm_eval.grading import equations, identity, real_sets, units, unordered
+from ctm_eval.grading.outcome import DIFFERENT, Outcome, all_of, by_convention
 from ctm_eval.grading.tree import EXPRESSIONS, Tree, Unreadable, number
 from ctm_eval.grading.values import read as read_value
-
-MAX_PAIRWISE = 64
-"""Lists of more values than this are compared only if all of them have an image."""
-
-
-class Outcome(NamedTuple):
-    """`same` is None when undecided: then `open` holds the pairs of expressions it hangs on.
-
-    `convention` names the rule used beyond identity.
-    """
-
-    same: bool | None
-    convention: str | None = None
-    open: tuple[tuple[Tree, Tree], ...] = ()
-
-
-DIFFERENT = Outcome(False)
-UNDECIDED = Outcome(None)
 
 
 def compare(first: Tree, second: Tree) -> Outcome:
@@ -44,13 +26,15 @@ def compare(first: Tree, second: Tree) -> Outcome:
         return _real_sets(first, second)
     if ops == {"rel"}:
         return _equations(first, second)
-    if _is_collection(first) or _is_collection(second):
-        return _collections(first, second)
+    if unordered.is_collection(first) or unordered.is_collection(second):
+        return unordered.collections(first, second, compare)
     if "rel" in ops:
         equation, value = (first, second) if first.op == "rel" else (second, first)
         solution = equations.solution(equation)
         return (
-            DIFFERENT if solution is None else _with(compare(solution.value, value), "x = 5 for 5")
+            DIFFERENT
+            if solution is None
+            else by_convention(compare(solution.value, value), "x = 5 for 5")
         )
     if "bracket" in ops or "matrix" in ops:
         return _structures(first, second)
@@ -86,31 +70,18 @@ def _simplified(tree: Tree) -> Tree:
     return tree
 
 
-def _with(outcome: Outcome, convention: str) -> Outcome:
-    return Outcome(True, outcome.convention or convention) if outcome.same else outcome
-
-
-def _all(outcomes: list[Outcome]) -> Outcome:
-    if any(outcome.same is False for outcome in outcomes):
-        return DIFFERENT
-    if any(outcome.same is None for outcome in outcomes):
-        pairs = [outcome.open for outcome in outcomes if outcome.same is None]
-        return Outcome(None, None, tuple(p for some in pairs for p in some) if all(pairs) else ())
-    return Outcome(True, next((o.convention for o in outcomes if o.convention), None))
-
-
 def _choice(choice: Tree, other: Tree) -> Outcome:
     letter, content = choice.args
     if other.op == "choice":
         return Outcome(letter == other.args[0])
     if other.op in ("sym", "const"):
-        return _with(Outcome(other.args[0].upper() == letter), "letter of a choice")
+        return by_convention(Outcome(other.args[0].upper() == letter), "letter of a choice")
     if other.op == "words" and other.args[0].upper() == letter:
         return Outcome(True, "letter of a choice")
     if not content:
         return DIFFERENT
     try:
-        return _with(compare(read_value(content), other), "choice by its content")
+        return by_convention(compare(read_value(content), other), "choice by its content")
     except Unreadable:
         return DIFFERENT
 
@@ -124,8 +95,12 @@ def _words(words: Tree, other: Tree) -> Outcome:
         return Outcome(words.args[0] == f"{other.args[0].args[0]} {other.args[1]}".lower())
     if other.op == "rel":
         solution = equations.solution(other)
-        return _with(compare(words, solution.value), "x = 5 for 5") if solution else DIFFERENT
-    return _collections(words, other) if other.op in ("list", "set") else DIFFERENT
+        return (
+            by_convention(compare(words, solution.value), "x = 5 for 5") if solution else DIFFERENT
+        )
+    return (
+        unordered.collections(words, other, compare) if other.op in ("list", "set") else DIFFERENT
+    )
 
 
 def _based(based: Tree, other: Tree) -> Outcome:
@@ -143,7 +118,9 @@ def _time(time: Tree, other: Tree) -> Outcome:
     if other.op == "time":
         if certain == other.args[1]:
             return Outcome(minutes == other.args[0])
-        return _with(Outcome((minutes - other.args[0]) % 720 == 0), "half of the day left out")
+        return by_convention(
+            Outcome((minutes - other.args[0]) % 720 == 0), "half of the day left out"
+        )
     if certain or other.op not in ("ratio", *EXPRESSIONS):
         return DIFFERENT
     return _ratio(Tree("ratio", (number(minutes // 60), number(minutes % 60))), other)
@@ -157,7 +134,7 @@ def _ratio(ratio: Tree, other: Tree) -> Outcome:
         _identity(Tree("mul", (a, parts[0])), Tree("mul", (ratio.args[0], b)))
         for a, b in zip(ratio.args[1:], parts[1:], strict=True)
     ]
-    return _all(products)
+    return all_of(products)
 
 
 def _real_sets(first: Tree, second: Tree) -> Outcome:
@@ -167,12 +144,8 @@ def _real_sets(first: Tree, second: Tree) -> Outcome:
     if first.op == second.op == "rel":
         return Outcome(equations.same_relation(first, second))
     if first.op == second.op and first.op in ("cup", "list", "minus", "cap"):
-        return _unordered(list(_parts(first)), list(_parts(second)))
+        return unordered.match(list(unordered.parts(first)), list(unordered.parts(second)), compare)
     return DIFFERENT
-
-
-def _parts(tree: Tree) -> tuple[Tree, ...]:
-    return tree.args[1:] if tree.op == "list" else tree.args
 
 
 def _equations(first: Tree, second: Tree) -> Outcome:
@@ -191,125 +164,26 @@ def _like_names(first: str | None, second: str | None) -> bool:
     return first == second or {first[:2], second[:2]} in ({"y", "f("}, {"y", "g("}, {"y", "h("})
 
 
-def _is_collection(tree: Tree) -> bool:
-    if tree.op in ("list", "set", "empty"):
-        return True
-    if tree.op == "rel":
-        solution = equations.solution(tree)
-        return solution is not None and _is_collection(solution.value)
-    return tree.op in EXPRESSIONS and len(identity.branches(tree)) > 1
-
-
-def _collections(first: Tree, second: Tree) -> Outcome:
-    """Compare values without order: lists, sets, plus-or-minus; every element counts."""
-    for collection, other in ((first, second), (second, first)):
-        if other.op == "bracket" or other.op == "rel" and other.args[1].op == "bracket":
-            return _assignments(collection, other)
-    return _unordered(_members(first), _members(second))
-
-
-def _assignments(collection: Tree, other: Tree) -> Outcome:
-    """Compare `x = 1, y = 2` with `(1, 2)`: values in the order of their names."""
-    if collection.op != "list":
-        return DIFFERENT
-    solutions = [equations.solution(i) if i.op == "rel" else None for i in collection.args[1:]]
-    names = [s.name if s else None for s in solutions]
-    if None in names or len(set(names)) != len(names):
-        return _unordered(_members(collection), [other])
-    if other.op == "rel":
-        by_name = dict(zip(names, (s.value for s in solutions if s), strict=True))
-        wanted = [equations.name_of(n) for n in other.args[1].args[2:]]
-        if sorted(map(str, wanted)) != sorted(map(str, names)):
-            return DIFFERENT
-        values, other = [by_name[name] for name in wanted], other.args[2]
-    else:
-        values = [
-            s.value
-            for _, s in sorted(zip(names, solutions, strict=True), key=lambda p: str(p[0]))
-            if s
-        ]
-    return _with(compare(Tree("bracket", ("(", ")", *values)), other), "x = 1, y = 2 for (1, 2)")
-
-
-def _members(tree: Tree) -> list[Tree]:
-    """Return the elements of a collection; a named value stays an equation."""
-    if tree.op == "empty":
-        return []
-    if tree.op in ("list", "set"):
-        nested = ("set", "empty")  # a set in a set is one element
-        return [
-            m for item in _parts(tree) for m in ([item] if item.op in nested else _members(item))
-        ]
-    if tree.op == "rel":
-        solution = equations.solution(tree)
-        if solution is not None and _is_collection(solution.value):
-            return _members(solution.value)
-        return [tree]
-    if tree.op in EXPRESSIONS:
-        return list(identity.branches(tree))
-    return [tree]
-
-
-def _unordered(first: list[Tree], second: list[Tree]) -> Outcome:
-    one, other = _images(first), _images(second)
-    if one is not None and other is not None:
-        return Outcome(one == other)
-    if max(len(first), len(second)) > MAX_PAIRWISE:
-        return UNDECIDED
-    first, second = _distinct(first), _distinct(second)
-    if len(first) != len(second):
-        return DIFFERENT
-    remaining, outcomes = list(second), []
-    for item in first:
-        tried = [compare(item, candidate) for candidate in remaining]
-        matched = next((k for k, outcome in enumerate(tried) if outcome.same), None)
-        if matched is None:
-            return UNDECIDED if any(outcome.same is None for outcome in tried) else DIFFERENT
-        outcomes.append(tried[matched])
-        del remaining[matched]
-    return _all(outcomes)
-
-
-def _images(trees: list[Tree]) -> set[int] | None:
-    found: set[int] = set()
-    for tree in trees:
-        residue = identity.image(tree) if tree.op in EXPRESSIONS - {"percent", "degree"} else None
-        if residue is None:
-            return None
-        found.add(residue)
-    return found
-
-
-def _distinct(trees: list[Tree]) -> list[Tree]:
-    kept: list[Tree] = []
-    for tree in trees:
-        if not any(
-            outcome.same and not outcome.convention for outcome in (compare(tree, k) for k in kept)
-        ):
-            kept.append(tree)
-    return kept
-
-
 def _structures(first: Tree, second: Tree) -> Outcome:
     """Compare tuples, intervals, vectors and matrices: the same brackets, each element in turn."""
     if first.op == "matrix" and second.op == "matrix":
         if first.args[:2] != second.args[:2]:
             return DIFFERENT
-        return _all([compare(a, b) for a, b in zip(first.args[2:], second.args[2:], strict=True)])
+        return all_of([compare(a, b) for a, b in zip(first.args[2:], second.args[2:], strict=True)])
     if first.op == "matrix" or second.op == "matrix":
         matrix, other = (first, second) if first.op == "matrix" else (second, first)
         is_column = matrix.args[1] == 1 and other.op == "bracket" and other.args[0] in "(<"
         if not is_column or len(other.args) != len(matrix.args):
             return DIFFERENT
         pairs = zip(matrix.args[2:], other.args[2:], strict=True)
-        return _with(_all([compare(a, b) for a, b in pairs]), "a column as a tuple")
+        return by_convention(all_of([compare(a, b) for a, b in pairs]), "a column as a tuple")
     if first.op != "bracket" or second.op != "bracket" or len(first.args) != len(second.args):
         return DIFFERENT
     if (first.args[:2], second.args[:2]) not in _LIKE_BRACKETS and first.args[:2] != second.args[
         :2
     ]:
         return DIFFERENT
-    return _all([compare(a, b) for a, b in zip(first.args[2:], second.args[2:], strict=True)])
+    return all_of([compare(a, b) for a, b in zip(first.args[2:], second.args[2:], strict=True)])
 
 
 def _quantities(first: Tree, second: Tree) -> Outcome:
@@ -325,7 +199,7 @@ def _quantities(first: Tree, second: Tree) -> Outcome:
         return DIFFERENT if rate is None else _identity(_times(a, rate), b)
     plain = _identity(a, b)
     if plain.same:
-        return _with(plain, "unit left out")
+        return by_convention(plain, "unit left out")
     factor = _FACTORS.get(unit_a or unit_b or "")
     if factor is None:
         return plain

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import re
-
-from ctm_eval.grading.expression import BASES, Cursor, based, expression
+from ctm_eval.grading import plain_answers
+from ctm_eval.grading.cursor import Cursor
+from ctm_eval.grading.expression import expression
+from ctm_eval.grading.numerals import based
 from ctm_eval.grading.tokens import tokenise
-from ctm_eval.grading.tree import INFINITY, ZERO, Tree, Unreadable, negated, number, symbol
+from ctm_eval.grading.tree import INFINITY, ZERO, Tree, Unreadable, negated, symbol
 
 MAX_ITEMS = 6_000
 
 
 def read(cleaned: str) -> Tree:
     """Return the typed value of a text from `text.clean`; raises Unreadable."""
-    tree = _choice(cleaned) or _time(cleaned) or _words(cleaned) or _lettered(cleaned)
+    tree = (
+        plain_answers.choice(cleaned)
+        or plain_answers.time(cleaned)
+        or plain_answers.words(cleaned)
+        or plain_answers.lettered(cleaned)
+    )
     if tree is not None:
         return tree
     try:
@@ -87,7 +93,7 @@ def _with_note(c: Cursor, tree: Tree) -> Tree:
     """Read the words after a value: its unit, or a remark."""
     words: list[str] = []
     while c.token.kind in ("text", "unit", "word", "sym", "num") or c.sees("/", "^", "{", "}", "*"):
-        if c.token.kind == "num" and not c.tokens[c.at - 1].text in ("^", "{"):
+        if c.token.kind == "num" and c.tokens[c.at - 1].text not in ("^", "{"):
             break
         words.append(c.next().text)
         if len(words) > 40:
@@ -139,7 +145,9 @@ def _ratio(c: Cursor) -> Tree:
 
 
 def _starts_structure(c: Cursor) -> bool:
-    return c.sees("(", "[", "\\{") or c.token.kind == "begin" or c.sees_command("langle", "emptyset", "mathbb")  # fmt: skip
+    if c.token.kind == "begin" or c.sees("(", "[", "\\{"):
+        return True
+    return c.sees_command("langle", "emptyset", "mathbb")
 
 
 def _bracketed(c: Cursor) -> Tree:
@@ -253,106 +261,9 @@ def _matrix(c: Cursor) -> Tree:
     return Tree("det" if environment == "vmatrix" else "matrix", (len(rows), width, *cells))
 
 
-def _choice(cleaned: str) -> Tree | None:
-    """Read a letter of multiple choice: (B), \\text{B}, B) 17, \\textbf{(B)} 17."""
-    match = _CHOICE.fullmatch(cleaned)
-    if match is None:
-        return None
-    letter = match["bracketed"] or match["worded"] or match["named"] or match["marked"]
-    return Tree("choice", (letter.upper(), (match["rest"] or "").strip(" :.")))
-
-
-def _lettered(cleaned: str) -> Tree | None:
-    """Read a number of a base above ten, whose digits have letters among them: A3_{16}."""
-    match = _LETTERED.fullmatch(cleaned)
-    base = match and (BASES.get(match[2].lower(), match[2]))
-    return Tree("based", (match[1], int(base))) if match and base and base.isdigit() else None
-
-
-def _time(cleaned: str) -> Tree | None:
-    match = _TIME.fullmatch(cleaned)
-    if match is None:
-        return None
-    hours, minutes = int(match[1]), int(match[2] or 0)
-    half = (match[3] or "").lower()
-    if hours > 24 or minutes > 59 or not (match[2] or half) or half and not 0 < hours < 13:
-        return None
-    if half:
-        hours = hours % 12 + (12 if half == "p" else 0)
-    certain = bool(half) or hours > 12 or hours == 0
-    return Tree("time", (hours % 24 * 60 + minutes, certain))
-
-
-def _words(cleaned: str) -> Tree | None:
-    """Read an answer that is words; runs of letters that are mathematics are left to the parser."""
-    if len(cleaned) > 2_000:
-        return None
-    if "_" in cleaned or "^" in cleaned:
-        return None
-    plain = _TEXT.sub(r" \1 ", cleaned)
-    if not _WORDS.fullmatch(plain):
-        return None
-    runs = _RUN.findall(plain)
-    wrapped = plain != cleaned
-    if (
-        not wrapped
-        and cleaned.lower() != "no"
-        and not any(len(run) > 2 and run.lower() not in _MATHEMATICAL for run in runs)
-    ):
-        return None
-    if not any(len(run) > 1 and run.lower() not in _MATHEMATICAL for run in runs):
-        return None
-    if len(runs) == 1 and (2 < len(runs[0]) < 4 and not wrapped and not _VOWEL.search(runs[0])):
-        return None
-    parts = [part for part in _SEPARATOR.split(plain) if part.strip(" .,")]
-    values = [_one_word(part) for part in parts]
-    return values[0] if len(values) == 1 else Tree("list", ("and", *values))
-
-
-def _one_word(text: str) -> Tree:
-    words = [word for word in _RUN.findall(text.lower()) if word not in ("the", "a", "an")]
-    phrase = " ".join(words)
-    if phrase in _NUMBER_WORDS:
-        return number(_NUMBER_WORDS.index(phrase))
-    if phrase in _EMPTY:
-        return Tree("empty", ())
-    if phrase in _REALS:
-        return Tree("reals", ())
-    return Tree("words", (phrase,))
-
-
 _SIGNS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!="}
 _SIGN_COMMANDS = {
     "le": "<=", "ge": ">=", "ne": "!=", "in": "in", "approx": "=", "equiv": "=", "to": "=",
 }  # fmt: skip
 _STRUCTURES = frozenset("bracket set builder empty reals matrix based".split())
 _MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array vmatrix".split())
-_CHOICE = re.compile(
-    r"(?:\\text\s?\{)?(?:[Oo]ption |[Cc]hoice )?(?:(?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-J])\s?\}?\s?\)"
-    r"|\\text\s?\{\s?(?P<worded>[A-J])(?=[\s}).:])|(?:(?<=ption )|(?<=hoice ))(?P<named>[A-J])\b|(?P<marked>[A-J])(?=[).:]\s|[).:]$))"
-    r"[).:]?\s*\}?[).:]?\s*(?P<rest>(?![,;}]|and\b|or\b).{0,200})",
-    re.S,
-)
-_TIME = re.compile(
-    r"([0-9]{1,2})(?:\s?:\s?([0-9]{2}))?\s*(?:(?:\\text)?\s*\{?\s*([aApP])\.?\s?[mM]\.?\s*\}?)?"
-)
-_LETTERED = re.compile(
-    r"\(?(?=[0-9]*[A-F])([0-9A-F]{1,40})\)?\s?_\s?\{?\s?(?:\\text\s?\{)?\s?(1[1-6]|[a-z]{3,8})\s?\}?\s?\}?"
-)
-_TEXT = re.compile(r"\\(?:text|mathbf)\s*\{([^{}]*)\}")
-_WORDS = re.compile(r"[A-Za-z ,.'’\-;]+")
-_RUN = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)?")
-_VOWEL = re.compile(r"[aeiouyAEIOUY]")
-_SEPARATOR = re.compile(r",\s*and\b|,\s*or\b|\band\b|\bor\b|[,;]")
-_MATHEMATICAL = frozenset(
-    "pi inf infinity infty theta alpha beta gamma sin cos tan log ln sqrt and or xy xyz abc ab bc ac "
-    "pq mn rs".split()
-)
-_NUMBER_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty".split()
-)
-_EMPTY = frozenset(
-    {"no solution", "no solutions", "no real solution", "no real solutions", "empty set"}
-)
-_REALS = frozenset({"all real numbers", "all reals", "real numbers", "all real"})

@@ -15,9 +15,9 @@ class Verdict:
 
     `reason` says how it came about: `correct`; `wrong` (an answer, and a different one);
     `no_answer` (nothing in the text can be read as one); `truncated` (the text hit its token limit
-    before giving one); `timeout` (the comparison ran into a limit of time or size); `unparsed` (the answer could
-    not be read as mathematics and is not the gold's text). `answer` is what was extracted and
-    `layer` the layer that decided, if one did.
+    before giving one); `timeout` (the comparison ran into a limit of time or size); `unparsed` (the
+    answer could not be read as mathematics and is not the gold's text). `answer` is what was
+    extracted and `layer` the layer that decided, if one did.
     """
 
     correct: bool

@@ -21,6 +21,9 @@ START_SECONDS = 60.0
 """How long a worker may take to start; it imports its libraries before it says that it is ready."""
 
 
+_SERVE = "import sys, importlib; sys.path[:] = sys.argv[2:]; importlib.import_module(sys.argv[1]).serve()"
+
+
 class WorkerLost(Exception):
     """The worker missed its deadline or died; it has been killed."""
 
@@ -29,9 +32,8 @@ class Worker:
     """One process that runs `serve` of a module; use from one thread at a time."""
 
     def __init__(self, module: str) -> None:
-        code = "import sys; sys.path[:] = sys.argv[2:]; import importlib; importlib.import_module(sys.argv[1]).serve()"  # fmt: skip
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", code, module, *_search_path()],
+            [sys.executable, "-I", "-c", _SERVE, module, *_search_path()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
