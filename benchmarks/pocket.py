@@ -62,6 +62,7 @@ def measure(engine: Engine, count: int, seed: int) -> dict[str, str]:
         for level in sorted(levels)
     }
     reasoning = [arithmetic_is_right(t) for t in wrong_greedy]
+    sampled_reasoning = np.mean([arithmetic_is_right(t) for t in wrong_sampled])
     return {
         "test problems": f"{count:,} (seed {seed})",
         "greedy accuracy": wilson(float(np.mean(right)), count),
@@ -71,7 +72,7 @@ def measure(engine: Engine, count: int, seed: int) -> dict[str, str]:
         "wrong greedy solutions with right arithmetic": wilson(
             float(np.mean(reasoning)), len(reasoning)
         ),
-        "wrong sampled solutions with right arithmetic": f"{np.mean([arithmetic_is_right(t) for t in wrong_sampled]):.1%}",
+        "wrong sampled solutions with right arithmetic": f"{sampled_reasoning:.1%}",
         "parameters": f"{sum(p.numel() for p in engine.model.parameters()):,}",  # type: ignore[attr-defined]
         "weights": f"{(MODEL_DIR / 'model.safetensors').stat().st_size / 1e6:.1f} MB",
     }

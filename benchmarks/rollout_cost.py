@@ -14,7 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ctm_data.rollouts import RolloutSettings, roll_out
+from ctm_data.estimators import RolloutSettings
+from ctm_data.rollouts import roll_out
 from ctm_data.solutions import Solution, sample_solutions
 from ctm_eval.benchmarks import Problem, load_problems
 from ctm_eval.engines import Engine, Sampling, load_engine

@@ -2,11 +2,15 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from ctm_cli.options import AsJson, Config, Model, Seed
+
+if TYPE_CHECKING:
+    from ctm_data.summary import Summary
 
 EXAMPLES = """Examples:
 
@@ -71,6 +75,7 @@ def command(
     from ctm_cli.progress import Progress
 
     from ctm_data import build
+    from ctm_data.summary import summarize
 
     folder = output_dir or Path("runs") / benchmark
     if merge:
@@ -102,9 +107,9 @@ def command(
             )
     for name in store.set_aside:
         print(f"set aside, and made anew: {name} (see {folder / 'set-aside'})", file=sys.stderr)
-    summary = build.summarize(store)
+    summary = summarize(store)
     if as_json:
-        print(json.dumps({"run": str(folder), **build.asdict(summary)}))
+        print(json.dumps({"run": str(folder), **asdict(summary)}))
     else:
         _print(summary, folder)
 
@@ -118,7 +123,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(first), int(second)
 
 
-def _print(summary: "build.Summary", folder: Path) -> None:  # type: ignore[name-defined] # noqa: F821
+def _print(summary: "Summary", folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -1,19 +1,21 @@
-"""`build_dataset`: problems in, annotated tables out. Also the merging of shards, and the summary."""
+"""`build_dataset`: problems in, annotated tables out; and the merging of shards."""
 
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from ctm_data.card import dataset_card
 from ctm_data.critical import RULES, Rule
-from ctm_data.rollouts import ESTIMATORS, Estimator, RolloutSettings, roll_out
+from ctm_data.estimators import ESTIMATORS, Estimator, RolloutSettings
+from ctm_data.rollouts import roll_out
 from ctm_data.solutions import Solution, sample_solutions
 from ctm_data.store import Store, is_run_folder
-from ctm_eval.benchmarks import STOP, Problem, load_problems
+from ctm_data.summary import summarize
+from ctm_eval.benchmarks import STOP, Problem, load_problems, prompt
 from ctm_eval.engines import Engine, Sampling, load_engine
 from ctm_eval.errors import CtmError
 from ctm_eval.seeds import seed_of
@@ -21,37 +23,6 @@ from ctm_eval.selection import negatives
 
 Report = Callable[[str, float, int, int], None]  # stage, units done, units in all, tokens generated
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run holds, read off its tables.
-
-    `exhaustive_tokens` is what N rollouts after every token would generate, taking each rollout to
-    be as long as what is left of its trajectory.
-    """
-
-    problems: int
-    solutions: int
-    correct: int
-    truncated: int
-    no_answer: int
-    trajectories: int
-    critical: int
-    solution_tokens: int
-    rollout_tokens: int
-    replacement_tokens: int
-    exhaustive_tokens: int
-
-    @property
-    def generated_tokens(self) -> int:
-        """All tokens drawn: for the solutions, the values and the replacements."""
-        return self.solution_tokens + self.rollout_tokens + self.replacement_tokens
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share of sampled solutions that are correct; None if there are none."""
-        return self.correct / self.solutions if self.solutions else None
 
 
 def build_dataset(
@@ -130,7 +101,9 @@ def build_dataset(
         seed=seed,
     )
     chunks = _chunks(problems, chunk_size, shard or (0, 1))
-    loaded = _Lazy(lambda: load_engine(engine, model, device=device))
+    loaded = _Lazy(
+        lambda: _fitting(load_engine(engine, model, device=device), problems, max_new_tokens)
+    )
     if not is_run_folder(output_dir):
         loaded()  # a model that cannot be loaded must not leave a folder behind
     with Store.open(output_dir, recipe, shard) as store:
@@ -172,29 +145,6 @@ def merge_shards(folders: Sequence[str | Path], output_dir: str | Path) -> Store
                 partial.replace(target)
         merged.finish(dataset_card(merged, summarize(merged)))
     return merged
-
-
-def summarize(store: Store) -> Summary:
-    """The figures of a run, finished or not."""
-    solutions = store.read("solutions", ["correct", "verdict", "token_ids"])
-    columns = ["critical_index", "token_ids", "generated_tokens", "replacement_tokens"]
-    rollouts = store.read("rollouts", columns)
-    verdicts = solutions["verdict"].to_pylist()
-    lengths = [len(ids) for ids in rollouts["token_ids"].to_pylist()]
-    n = store.manifest["recipe"]["n_rollouts"]
-    return Summary(
-        problems=store.read("problems", ["problem_id"]).num_rows,
-        solutions=solutions.num_rows,
-        correct=sum(solutions["correct"].to_pylist()),
-        truncated=verdicts.count("truncated"),
-        no_answer=verdicts.count("no_answer"),
-        trajectories=rollouts.num_rows,
-        critical=rollouts.num_rows - rollouts["critical_index"].null_count,
-        solution_tokens=sum(len(ids) for ids in solutions["token_ids"].to_pylist()),
-        rollout_tokens=sum(rollouts["generated_tokens"].to_pylist()),
-        replacement_tokens=sum(rollouts["replacement_tokens"].to_pylist()),
-        exhaustive_tokens=sum(n * length * (length + 1) // 2 for length in lengths),
-    )
 
 
 def _sample(
@@ -278,6 +228,20 @@ def _chunks(
     """The shard's chunks of problems by number."""
     numbers = range(shard[0], -(-len(problems) // size), shard[1])
     return {number: list(problems[number * size : (number + 1) * size]) for number in numbers}
+
+
+def _fitting(engine: Engine, problems: Sequence[Problem], max_new_tokens: int) -> Engine:
+    """The engine, if every prompt and its solution fit the model."""
+    longest = max(problems, key=lambda problem: len(problem.question))
+    length = len(engine.encode(prompt(longest)))
+    if engine.max_length and length + max_new_tokens > engine.max_length:
+        raise CtmError(
+            f"{longest.problem_id} has {length} prompt tokens; with --max-new-tokens {max_new_tokens} "
+            f"that is more than the {engine.max_length} positions of {engine.name}: lower "
+            "--max-new-tokens",
+            usage=True,
+        )
+    return engine
 
 
 class _Lazy:

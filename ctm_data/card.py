@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from ctm_data.tables import SCHEMAS
 
 if TYPE_CHECKING:
-    from ctm_data.build import Summary
     from ctm_data.store import Store
+    from ctm_data.summary import Summary
 
 
 def dataset_card(store: "Store", summary: "Summary") -> str:

@@ -139,9 +139,12 @@ def batches(
             yield batch, labels
 
 
-def build(output_dir: Path, recipe: Recipe, device: str = "cpu") -> Path:
+def build(
+    output_dir: Path, recipe: Recipe, device: str = "cpu", checkpoint_seconds: float = 180
+) -> Path:
     """Trains the model of `recipe` into `output_dir` and returns it; resumes a checkpoint there.
 
+    A checkpoint is written every `checkpoint_seconds` and removed at the end.
     Raises ValueError if the checkpoint belongs to another recipe or device.
     """
     import torch
@@ -185,7 +188,7 @@ def build(output_dir: Path, recipe: Recipe, device: str = "cpu") -> Path:
                 f"{left / 60:.0f} min left",
                 file=sys.stderr,
             )
-        if time.monotonic() - last_saved > 180:
+        if time.monotonic() - last_saved > checkpoint_seconds:
             _save(output_dir / CHECKPOINT, made_by, model, optimizers, step + 1, tokens)
             last_saved = time.monotonic()
     model.to(torch.bfloat16).save_pretrained(output_dir)

@@ -69,6 +69,7 @@ class Engine(Protocol):
 
     name: str
     eos_ids: frozenset[int]
+    max_length: int | None  # positions the model was made for, prompt and completion together
 
     def encode(self, text: str) -> list[int]:
         """Prompt text to token ids, with whatever the model wants before a prompt (BOS)."""

@@ -37,6 +37,7 @@ class TransformersEngine:
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
         self.eos_ids = _eos_ids(model, tokenizer, name)
         config = model.config.get_text_config()
+        self.max_length = getattr(config, "max_position_embeddings", None)
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         width = (
             getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

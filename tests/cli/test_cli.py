@@ -75,7 +75,9 @@ def test_a_recipe_file_gives_defaults_and_flags_win(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("limit: 2\nn-samples: 4\nn_rollouts: 4\n")
     folder = tmp_path / "run"
-    done = ctm("build-dataset", "--config", recipe, "--n-samples", 2, "--output-dir", folder, "--json")
+    done = ctm(
+        "build-dataset", "--config", recipe, "--n-samples", 2, "--output-dir", folder, "--json"
+    )
     assert done.returncode == 0, done.stderr
     made_with = json.loads((folder / "manifest.json").read_text())["recipe"]
     assert (made_with["limit"], made_with["n_samples"], made_with["n_rollouts"]) == (2, 2, 4)
@@ -92,6 +94,10 @@ WRONG_CALLS = {
     "label-only with a rule that needs more": (
         ["--label-only", "--rule", "pivotal"],
         "--label-only finds the critical token alone",
+    ),
+    "solutions longer than the model": (
+        ["--max-new-tokens", "2000"],
+        "that is more than the 1024 positions of pocket: lower --max-new-tokens",
     ),
     "no samples": (["--n-samples", "0"], "--n-samples must be 1 or more"),
     "a shard that is none": (["--shard", "2/2"], "I from 0 to N - 1"),

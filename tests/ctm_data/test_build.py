@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ctm_data.build import build_dataset, merge_shards, summarize
+from ctm_data.build import build_dataset, merge_shards
 from ctm_data.store import Store
+from ctm_data.summary import summarize
 from ctm_eval.errors import CtmError
 
 SMALL = {"limit": 8, "n_samples": 8, "n_rollouts": 8, "chunk_size": 2, "max_new_tokens": 120}

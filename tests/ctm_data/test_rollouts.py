@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ctm_data.rollouts import RolloutSettings, powers_of_two, roll_out
+from ctm_data.estimators import RolloutSettings
+from ctm_data.rollouts import powers_of_two, roll_out
 from ctm_data.solutions import sample_solutions
 from ctm_data.tables import PER_TOKEN, to_table
 from ctm_eval.benchmarks import Problem, load_problems

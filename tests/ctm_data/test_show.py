@@ -32,7 +32,9 @@ def test_the_marks_stand_under_the_critical_token(folder):
 
 
 def test_colour_says_it_without_a_second_row(folder):
-    text = printed(show(folder, width=90, colour=True), force_terminal=True, color_system="truecolor")
+    text = printed(
+        show(folder, width=90, colour=True), force_terminal=True, color_system="truecolor"
+    )
     assert "\x1b[" in text
     assert "^" not in text
 
