@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 2 << 30  # bound on a batch's key-value cache if no two of its requests shared a token
 LOGIT_BYTES = 1 << 28  # bound on the logits of one batch of `next_token_distributions`
+ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 STOP_TAIL = 32  # tokens decoded to look for a stop string
 
 
@@ -37,6 +38,13 @@ class TransformersEngine:
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
         self.eos_ids = _eos_ids(model, tokenizer, name)
         config = model.config.get_text_config()
+        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        if kinds - ATTENTION or not hasattr(config, "num_attention_heads"):
+            raise CtmError(
+                f"{name!r} has recurrent layers, whose state cannot be split between rollouts; the "
+                "transformers engine takes attention models only",
+                usage=True,
+            )
         self.max_length = getattr(config, "max_position_embeddings", None)
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         width = (

@@ -6,6 +6,7 @@ import torch
 
 from ctm_eval.engines import Request, Sampling, load_engine
 from ctm_eval.engines.nucleus import nucleus
+from ctm_eval.engines.transformers import TransformersEngine
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket import problems, prompt
 
@@ -25,17 +26,68 @@ def requests(prompts, each):
     ]
 
 
+def generated(model, ids, count):
+    """What transformers' own greedy decoding gives."""
+    mask = torch.ones(1, len(ids), dtype=torch.long)
+    out = model.generate(
+        torch.tensor([ids]), attention_mask=mask, max_new_tokens=count, do_sample=False
+    )
+    return tuple(out[0, len(ids) :].tolist())
+
+
 def test_greedy_tokens_are_those_of_generate(engine, prompts):
     """Prompts of different lengths share a batch, so this covers padding and positions too."""
     greedy = engine.sample([Request(ids, 0, 120) for ids in prompts], Sampling(temperature=0))
     for ids, completion in zip(prompts, greedy, strict=True):
-        theirs = engine.model.generate(
-            torch.tensor([ids]),
-            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-            max_new_tokens=120,
-            do_sample=False,
-        )
-        assert tuple(theirs[0, len(ids) :].tolist()) == completion.token_ids
+        assert generated(engine.model, ids, 120) == completion.token_ids
+
+
+SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "head_dim": 8}
+ARCHITECTURES = {
+    "Qwen3": SHAPE,
+    "Mistral": {**SHAPE, "sliding_window": 6},
+    "Gemma3Text": {**SHAPE, "sliding_window": 6},
+    "GPT2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_other_architectures_decode_like_generate(engine, prompts, name):
+    """Random weights; sliding windows, grouped heads and learned positions among them."""
+    import transformers
+
+    heads = {} if name == "GPT2" else {"num_attention_heads": 4, "num_key_value_heads": 2}
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=1024,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+        **heads,
+        **ARCHITECTURES[name],
+    )
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    other = TransformersEngine(model, engine.tokenizer, name)
+    greedy = other.sample([Request(ids, 0, 20) for ids in prompts], Sampling(temperature=0))
+    for ids, completion in zip(prompts, greedy, strict=True):
+        assert generated(model, ids, 20) == completion.token_ids
+
+
+def test_a_model_with_recurrent_layers_is_refused(engine):
+    import transformers
+
+    config = transformers.Mamba2Config(
+        vocab_size=64,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_heads=8,
+        head_dim=8,
+        state_size=8,
+        n_groups=1,
+    )
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    with pytest.raises(CtmError, match="recurrent layers"):
+        TransformersEngine(model, engine.tokenizer, "mamba")
 
 
 def test_a_completion_does_not_depend_on_its_batch(engine, prompts):
@@ -80,7 +132,7 @@ def test_distributions_agree_with_a_plain_forward_pass(engine, prompts):
     for t, own in enumerate(nuclei[1]):
         expected = torch.softmax(logits[len(prompts[1]) - 1 + t].double(), -1)
         for token in (0, 5, 500):
-            assert own.prob(token) == pytest.approx(float(expected[token]), abs=1e-6)
+            assert own.prob(token) == pytest.approx(expected[token].item(), abs=1e-6)
 
 
 def test_length_ends_a_completion_and_says_so(engine, prompts):
