@@ -5,7 +5,7 @@ import sys
 from typing import Annotated
 
 import typer
-from ctm_cli import build_dataset, show
+from ctm_cli import build_dataset, grade, show
 
 app = typer.Typer(
     name="ctm",
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 build_dataset.add_to(app)
 show.add_to(app)
+grade.add_to(app)
 
 
 def _version(asked: bool) -> None:

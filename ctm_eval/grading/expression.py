@@ -5,7 +5,6 @@ from __future__ import annotations
 from ctm_eval.grading import commands, numerals
 from ctm_eval.grading.cursor import MAX_DEPTH, Cursor
 from ctm_eval.grading.tree import (
-    EXPRESSIONS,
     ZERO,
     Tree,
     Unreadable,
@@ -64,10 +63,6 @@ def _term(c: Cursor) -> Tree:
             above.append(power(c))
         else:
             break
-    if len(above) == 1 and not below:
-        return above[0]
-    if not all(part.op in EXPRESSIONS for part in (*above, *below)):
-        raise Unreadable("a tuple in a product")
     top = above[0] if len(above) == 1 else Tree("mul", tuple(above))
     if not below:
         return top

@@ -41,6 +41,17 @@ class FileGrades:
         """How many of them are correct."""
         return sum(verdict.correct for verdict in self.verdicts)
 
+    def summary(self) -> dict[str, Any]:
+        """Return the counts, for a program to read."""
+        return {
+            "total": self.total,
+            "correct": self.correct,
+            "accuracy": self.correct / self.total,
+            "reasons": self.reasons,
+            "layers": self.layers,
+            "changed": None if self.changed is None else len(self.changed),
+        }
+
 
 def grade_file(
     path: str | os.PathLike[str],
@@ -57,7 +68,8 @@ def grade_file(
 
     The response is in `text_column` and the gold in `gold_column`; without them the first of
     `TEXT_COLUMNS` and `GOLD_COLUMNS` that the file has. `problems` is a file (or a folder of
-    Parquet files) with `problem_id` and the gold, joined by `problem_id`. A row whose
+    Parquet files) with `problem_id` and the gold, joined by `problem_id`; the `solutions` of a run
+    folder, whose `answer` is the model's own, find the `problems` beside them. A row whose
     `finish_reason` is `length`, or whose `finished` is false, hit its token limit. `output` is
     written as JSONL: the rows with `answer`, `correct`, `verdict` and `layer` set anew.
     Raises CtmError for a file that cannot be read this way.
@@ -66,6 +78,8 @@ def grade_file(
     if not rows:
         raise CtmError(f"{path} has no rows")
     text_column = text_column or _column(rows[0], TEXT_COLUMNS, "response", "--text-column")
+    if problems is None and gold_column is None and "verdict" in rows[0]:
+        problems = _problems_beside(Path(path))
     golds = _golds(rows, gold_column, problems)
     texts = [_string(row, text_column, index) for index, row in enumerate(rows)]
     finished = [_finished(row) for row in rows]
@@ -129,13 +143,19 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
+def _problems_beside(path: Path) -> Path | None:
+    """Return the problems of the run folder that a file or folder of solutions is in."""
+    folders = [parent / "problems" for parent in path.resolve().parents[:2]]
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
 def _golds(
     rows: list[dict[str, Any]], column: str | None, problems: str | os.PathLike[str] | None
 ) -> list[str]:
     if problems is None:
-        column = column or _column(
-            rows[0], GOLD_COLUMNS, "gold answer", "--gold-column or --problems"
-        )
+        graded = "verdict" in rows[0]  # then `answer` is what was extracted
+        names = tuple(name for name in GOLD_COLUMNS if not (graded and name == "answer"))
+        column = column or _column(rows[0], names, "gold answer", "--gold-column or --problems")
         return [_string(row, column, index) for index, row in enumerate(rows)]
     known: dict[Any, str] = {}
     for index, row in enumerate(read_rows(problems)):

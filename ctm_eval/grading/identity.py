@@ -15,9 +15,23 @@ def same(first: Tree, second: Tree) -> bool | None:
     one, other = image(first), image(second)
     if one is not None and other is not None:
         return one == other
+    if contains(first, "pm", "mp") or contains(second, "pm", "mp"):
+        return _same_branches(branches(first), branches(second))
     if _has_infinity(first) or _has_infinity(second):
         return False
     return numeric.same(first, second)
+
+
+def _same_branches(first: tuple[Tree, ...], second: tuple[Tree, ...]) -> bool | None:
+    """Compare values with plus-or-minus signs: upper with upper, or upper with lower."""
+    if len(first) != len(second):
+        return False
+    ways = [
+        [same(a, b) for a, b in zip(first, order, strict=True)] for order in (second, second[::-1])
+    ]
+    if any(all(way) for way in ways):
+        return True
+    return None if any(False not in way for way in ways) else False
 
 
 def image(tree: Tree) -> int | None:

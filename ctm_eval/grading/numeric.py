@@ -195,8 +195,14 @@ def _operation(
         if op == "degree":
             scale = lib.mpf_div(lib.mpf_pi(bits, "n"), lib.from_int(180), bits, "n")
         return lib.mpc_mul_mpf(x, scale, bits, "n")
-    if op == "fact" and not x[1][1] and 0 <= _exponent(x[0]) <= 10:
-        return lib.mpc_factorial(x, bits, "n")
+    if op == "fact":
+        return _factorial(x, bits, lib)
+    if op == "binom":
+        rest = lib.mpc_sub(x, values[1], bits, "n")
+        below = lib.mpc_mul(
+            _factorial(values[1], bits, lib), _factorial(rest, bits, lib), bits, "n"
+        )
+        return lib.mpc_div(_factorial(x, bits, lib), below, bits, "n")
     raise OutOfBounds
 
 
@@ -216,6 +222,12 @@ def _power(base: Complex, exponent: Complex, exact: Any, bits: int, lib: ModuleT
         positive = lib.mpc_pow(lib.mpc_neg(base), exponent, bits, "n")
         return lib.mpc_neg(positive) if exact.numerator % 2 else positive
     return lib.mpc_pow(base, exponent, bits, "n")
+
+
+def _factorial(x: Complex, bits: int, lib: ModuleType) -> Complex:
+    if x[1][1] or _exponent(x[0]) > 9:
+        raise OutOfBounds
+    return lib.mpc_factorial(x, bits, "n")
 
 
 def _function(name: str, x: Complex, bits: int, lib: ModuleType) -> Complex:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import reduce
 from operator import mul
 
-from ctm_eval.grading.tree import Tree
+from ctm_eval.grading.tree import EXPRESSIONS, Tree
 
 MAX_BITS = 8_192
 """The longest exact integer that is built."""
@@ -18,14 +19,22 @@ def rational(tree: Tree) -> Fraction | None:
     op, args = tree
     if op == "num":
         return args[0]
-    if op in ("sym", "const", "pm", "mp", "fn", "degree"):
+    if op not in EXPRESSIONS or op in ("sym", "const", "pm", "mp", "degree"):
+        return None
+    if op == "fn" and args[0] not in _OF_SEVERAL:
         return None
     values: list[Fraction] = []
     for arg in args:
-        value = rational(arg) if isinstance(arg, Tree) else None
+        if not isinstance(arg, Tree):
+            continue
+        value = rational(arg)
         if value is None or bits(value) > MAX_BITS:
             return None
         values.append(value)
+    if op == "fn":
+        if any(value.denominator != 1 for value in values) and args[0] in ("gcd", "lcm"):
+            return None
+        return Fraction(_OF_SEVERAL[args[0]](*values)) if len(values) > 1 else None
     if op == "add":
         return _bounded_sum(values)
     if op == "mul":
@@ -95,3 +104,11 @@ def _whole_root(n: int, degree: int) -> int | None:
         while (step := ((degree - 1) * root + n // root ** (degree - 1)) // degree) < root:
             root = step
     return root if root**degree == n else None
+
+
+_OF_SEVERAL: dict[str, Callable[..., Fraction | int]] = {
+    "gcd": lambda *values: math.gcd(*map(int, values)),
+    "lcm": lambda *values: math.lcm(*map(int, values)),
+    "min": min,
+    "max": max,
+}

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from ctm_eval.grading.rationals import rational
-from ctm_eval.grading.tree import Tree, symbols, walk
+from ctm_eval.grading.tree import Tree, contains, symbols, walk
 from ctm_eval.grading.workers import WorkerPool, answer_requests
 
 SECONDS = 0.5
@@ -40,9 +40,15 @@ def is_tractable(tree: Tree) -> bool:
     if len(nodes) > MAX_NODES:
         return False
     for node in nodes:
+        if node.op not in _OPERATIONS and node.op not in ("num", "sym", "const", "fn"):
+            return False
         if node.op == "num" and node.args[0].numerator.bit_length() > 64:
             return False
+        if node.op == "fn" and (node.args[0] not in _FUNCTIONS or len(node.args) != 2):
+            return False
         if node.op in ("pow", "fact", "binom") and not _is_small(node):
+            return False
+        if node.op == "pow" and contains(node.args[1], "pow"):
             return False
     return True
 
@@ -80,7 +86,14 @@ def _compare(sympy: Any, first: Any, second: Any) -> bool | None:
         if difference == 0 or sympy.simplify(difference) == 0:
             return True
         return difference.equals(0)
-    except (ArithmeticError, AttributeError, NotImplementedError, TypeError, ValueError):
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        NotImplementedError,
+        TypeError,
+        ValueError,
+    ):
         return None
 
 

@@ -10,7 +10,7 @@ from ctm_eval.grading.tree import EXPRESSIONS, Tree
 
 Compare = Callable[[Tree, Tree], Outcome]
 
-MAX_PAIRWISE = 64
+MAX_PAIRWISE = 24
 """Lists of more values than this are compared only if all of them have an image."""
 
 
@@ -94,10 +94,17 @@ def match(first: list[Tree], second: list[Tree], compare: Compare) -> Outcome:
         tried = [compare(item, candidate) for candidate in remaining]
         matched = next((k for k, outcome in enumerate(tried) if outcome.same), None)
         if matched is None:
-            return UNDECIDED if any(outcome.same is None for outcome in tried) else DIFFERENT
+            return _without_partner(first, second, compare)
         outcomes.append(tried[matched])
         del remaining[matched]
     return all_of(outcomes)
+
+
+def _without_partner(first: list[Tree], second: list[Tree], compare: Compare) -> Outcome:
+    """Say whether an element of either side is certainly none of the other side's."""
+    table = [[compare(a, b).same for b in second] for a in first]
+    lines = [*table, *(list(column) for column in zip(*table, strict=True))]
+    return DIFFERENT if any(not any(s is not False for s in line) for line in lines) else UNDECIDED
 
 
 def _images(trees: list[Tree]) -> set[int] | None:

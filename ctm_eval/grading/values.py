@@ -7,7 +7,17 @@ from ctm_eval.grading.cursor import Cursor
 from ctm_eval.grading.expression import expression
 from ctm_eval.grading.numerals import based
 from ctm_eval.grading.tokens import tokenise
-from ctm_eval.grading.tree import INFINITY, ZERO, Tree, Unreadable, negated, symbol
+from ctm_eval.grading.tree import (
+    EXPRESSIONS,
+    INFINITY,
+    ZERO,
+    Tree,
+    Unreadable,
+    children,
+    negated,
+    symbol,
+    walk,
+)
 
 MAX_ITEMS = 6_000
 
@@ -33,7 +43,14 @@ def read(cleaned: str) -> Tree:
         raise Unreadable("the text stops in the middle") from error
     if cursor.token.kind != "stop":
         raise Unreadable(f"unexpected {cursor.token.text!r}")
+    _refuse_structures_in_arithmetic(tree)
     return tree
+
+
+def _refuse_structures_in_arithmetic(tree: Tree) -> None:
+    for node in walk(tree):
+        if node.op in EXPRESSIONS and any(child.op not in EXPRESSIONS for child in children(node)):
+            raise Unreadable(f"a {node.op} of something that is no expression")
 
 
 def _statement(c: Cursor) -> Tree:
@@ -141,6 +158,8 @@ def _ratio(c: Cursor) -> Tree:
     parts = [tree]
     while c.take(":"):
         parts.append(expression(c))
+    if not all(part.op in EXPRESSIONS for part in parts):
+        raise Unreadable("a ratio of something that is no number")
     return Tree("ratio", tuple(parts))
 
 

@@ -1,0 +1,89 @@
+"""`ctm grade`: wires options to `ctm_eval.grading.grade_file` and `explain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from ctm_cli.options import AsJson
+
+EXAMPLES = """Examples:
+
+ctm grade outputs.jsonl --benchmark gsm8k
+
+ctm grade runs/pocket/solutions --problems runs/pocket/problems --output graded.jsonl
+
+ctm grade --explain "1/2" "The answer is 50%."
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command("grade", epilog=EXAMPLES)(command)
+
+
+def command(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A JSONL or Parquet file, or a folder of Parquet.", show_default=False),
+    ] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="gsm8k, math, math500 or pocket: where its answers stand.")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="The column of responses. [default: text, response, ...]")
+    ] = None,
+    gold_column: Annotated[
+        str | None, typer.Option(help="The column of golds. [default: gold, reference, ...]")
+    ] = None,
+    problems: Annotated[
+        Path | None, typer.Option(help="Where the golds are, joined by problem_id.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the rows with their new verdicts here, as JSONL.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 1 when a saved `correct` was graded otherwise.")
+    ] = False,
+    processes: Annotated[
+        int | None, typer.Option(help="Processes to grade with. [default: one a CPU]")
+    ] = None,
+    explained: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--explain", metavar="GOLD TEXT", help="Show how one response is graded."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Re-score saved outputs without generating."""
+    from ctm_eval.errors import CtmError
+    from ctm_eval.grading import explain, grade_file
+
+    if explained is not None:
+        print(explain(*explained, benchmark))
+        return
+    if file is None:
+        raise CtmError("give a FILE to grade, or --explain GOLD TEXT", usage=True)
+    grades = grade_file(
+        file,
+        benchmark,
+        text_column=text_column,
+        gold_column=gold_column,
+        problems=problems,
+        output=output,
+        processes=processes,
+    )
+    if as_json:
+        import json
+
+        print(json.dumps(grades.summary()))
+    else:
+        print(
+            f"{grades.correct:,} of {grades.total:,} correct ({grades.correct / grades.total:.1%})"
+        )
+        print("reasons  " + ", ".join(f"{name} {n:,}" for name, n in grades.reasons.items()))
+        print("layers   " + ", ".join(f"{name} {n:,}" for name, n in grades.layers.items()))
+        if grades.changed is not None:
+            print(f"changed  {len(grades.changed):,} against the saved verdicts")
+    if check and grades.changed is None:
+        raise CtmError("--check needs a boolean column `correct` in the file", usage=True)
+    if check and grades.changed:
+        raise CtmError(f"{len(grades.changed)} rows are graded otherwise than they were saved")
