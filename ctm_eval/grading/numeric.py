@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from ctm_eval.grading.rationals import rational
-from ctm_eval.grading.tree import Tree, symbols, walk
+from ctm_eval.grading.tree import EXPRESSIONS, Tree, symbols, walk
 
 MAX_NODES = 1_500
 BITS, MORE_BITS = 212, 1_200
@@ -163,6 +163,8 @@ def _operation(
             raise OutOfBounds
         x = _evaluate(args[1], at, bits, peak, lib)
         return _function(args[0], x, bits, lib)
+    if op not in EXPRESSIONS:
+        raise OutOfBounds
     values = [_evaluate(arg, at, bits, peak, lib) for arg in args]
     if op == "add":
         total = values[0]
@@ -211,7 +213,7 @@ def _power(base: Complex, exponent: Complex, exact: Any, bits: int, lib: ModuleT
         if exponent[0][0] or not exponent[0][1]:
             raise ZeroDivisionError
         return base
-    spread = max(abs(_exponent(base[0])), abs(_exponent(base[1])) if base[1][1] else 0, 1)
+    spread = max(1, *(abs(_exponent(part)) for part in base if part[1]))
     if max(map(_exponent, exponent)) + spread.bit_length() > 17:
         raise OutOfBounds
     if exact is not None and exact.denominator == 1:
