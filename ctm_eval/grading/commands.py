@@ -104,6 +104,8 @@ def _decorated(c: Cursor, mark: str) -> Tree:
         c.expect("}")
     if not letters:
         raise Unreadable(f"\\{mark} of nothing")
+    if mark in _LINES and len(letters) > 1 and letters.isupper() and letters.isalpha():
+        return Tree("mul", tuple(map(symbol, letters)))  # the segment AB is also written AB
     if mark in ("mathbf", "hat", "overrightarrow") and letters not in ("i", "j", "k"):
         return symbol(letters)
     return symbol(f"{mark} {letters}" if mark not in ("mathbf", "hat") else f"unit {letters}")
@@ -168,3 +170,8 @@ def _function(c: Cursor, name: str) -> Tree:
     else:
         tree = Tree("fn", (name, *arguments))
     return tree if exponent is None else Tree("pow", (tree, exponent))
+
+
+_LINES = frozenset(
+    {"overline", "bar", "triangle", "overrightarrow", "overleftrightarrow", "widehat"}
+)

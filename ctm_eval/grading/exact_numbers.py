@@ -44,7 +44,9 @@ def read(cleaned: str) -> Number | None:
         return None
     unit, scale = None, 1
     rest = cleaned[match.end() :]
-    if rest:
+    if rest in ("k", "K") and match["currency"]:
+        scale = 1000
+    elif rest:
         suffix = _unit(rest)
         if suffix is None:
             return None

@@ -67,6 +67,7 @@ def words(cleaned: str) -> Tree | None:
 def _one_word(text: str) -> Tree:
     words = [word for word in _RUN.findall(text.lower()) if word not in ("the", "a", "an")]
     phrase = " ".join(words)
+    phrase = "does not exist" if phrase == "dne" else phrase
     if phrase in _NUMBER_WORDS:
         return number(_NUMBER_WORDS.index(phrase))
     if phrase in _EMPTY:

@@ -67,7 +67,24 @@ def _simplified(tree: Tree) -> Tree:
             )
     if tree.op == "quantity" and tree.args[0].op not in EXPRESSIONS:
         return tree.args[0]
-    return tree
+    return _compound(tree) or tree
+
+
+def _compound(tree: Tree) -> Tree | None:
+    """Read 4 hours and 30 minutes as one quantity: units of one kind, each smaller than the last."""
+    if tree.op != "list" or any(item.op != "quantity" for item in tree.args[1:]):
+        return None
+    read = [units.read(item.args[1]) for item in tree.args[1:]]
+    known = [unit for unit in read if unit is not None and unit.powers]
+    if len(known) < len(read) or len({unit.powers for unit in known}) > 1:
+        return None
+    scales = [unit.scale for unit in known]
+    if scales != sorted(set(scales), reverse=True):
+        return None
+    parts = [
+        _times(item.args[0], s / scales[0]) for item, s in zip(tree.args[1:], scales, strict=True)
+    ]
+    return Tree("quantity", (Tree("add", tuple(parts)), tree.args[1].args[1]))
 
 
 def _choice(choice: Tree, other: Tree) -> Outcome:

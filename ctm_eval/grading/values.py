@@ -63,6 +63,8 @@ def _statement(c: Cursor) -> Tree:
                 connective = c.next().text
         elif c.token.kind == "and":
             connective = c.next().text
+        elif items[-1].op == "quantity" and c.token.kind == "num":
+            connective = "and"  # 4 hours 30 minutes
         else:
             break
         if c.token.kind == "stop":

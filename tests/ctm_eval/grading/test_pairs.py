@@ -1,10 +1,14 @@
-"""The table of labelled pairs: each group is named after what it guards."""
+"""The table of labelled pairs: each group is named after what it guards.
+
+The group `not_understood_yet` holds right answers that are refused; it fails when one is learned.
+"""
 
 from ctm_eval.grading import equal, matches
 
 
 def test_pair_is_graded_as_labelled(pair):
-    assert bool(matches(pair["gold"], pair["answer"])) is pair["equal"]
+    understood = pair["group"] != "not_understood_yet"
+    assert bool(matches(pair["gold"], pair["answer"])) is (pair["equal"] and understood)
 
 
 def test_pair_is_decided_alike_from_both_sides(pair):
