@@ -42,7 +42,8 @@ def extract(text: str, *, finished: bool = True, hash_first: bool = False) -> Ex
     """Return the final answer of a response.
 
     `finished=False` says that the text hit its token limit: then only an explicit answer counts
-    (a box, `####`, 'answer is'), since the last number of unfinished work is no answer.
+    (a box, `####`, 'answer is'), since the last number of unfinished work is no answer. A text
+    that stops inside a box is unfinished too, whatever its length.
     `hash_first` prefers `####` to a box, as benchmarks that ask for it do.
     """
     text = _own_part(text)
@@ -52,7 +53,7 @@ def extract(text: str, *, finished: bool = True, hash_first: bool = False) -> Ex
         if answer is not None:
             at_end = source != "box" and text.endswith(answer)
             return Extraction(answer, "found", source, at_end)
-    if not finished:
+    if not finished or _ends_in_open_box(text):
         return Extraction(None, "truncated")
     return _last_value(text)
 
@@ -99,6 +100,12 @@ def _boxed(text: str) -> str | None:
         first = start
     different = list(dict.fromkeys(part.strip() for part in parts))
     return " \\text{ and } ".join(different) or None
+
+
+def _ends_in_open_box(text: str) -> bool:
+    """Return whether the last box is never closed: the text stopped inside its answer."""
+    start = max(text.rfind("\\boxed{"), text.rfind("\\fbox{"))
+    return start >= 0 and _group(text, text.index("{", start))[0] is None
 
 
 def _joins(between: str) -> bool:
