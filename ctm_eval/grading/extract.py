@@ -203,7 +203,7 @@ def _value_of_clause(line: str) -> str | None:
 
 def _last_value(text: str) -> Extraction:
     """Return the last `$…$` with a value in it or the last number, whichever comes later."""
-    tail = text[-4_000:]
+    tail = _LIST_INDEX.sub("", text[-4_000:])
     best, at = None, -1
     source = None
     if "$" in tail or "\\(" in tail or "\\[" in tail:
@@ -294,6 +294,7 @@ _COUNT_THEN_MORE = re.compile(
     r"(-?\$?\d[\d,]*(?:\.\d+)?(?: (?!and\b|or\b|to\b|base\b|times\b|plus\b|minus\b)[A-Za-z]{2,20}){1,6}?)"
     r" (?:in|for|per|after|of|at|on|over|with|by|from|during|within|each|every|out of) (?=.*\d)"
 )
+_LIST_INDEX = re.compile(r"^[ \t]*[0-9]{1,2}[.)][ \t]+(?=[A-Za-z*])", re.M)
 _BARE_NAME = re.compile(
     r"[A-Za-z](?:_\{?\w\}?)?|\\(?!pi|infty|emptyset|varnothing)[a-z]+|\\?triangle\s*\w+|[A-Z]{2,4}"
 )
