@@ -20,6 +20,7 @@ from ctm_eval.grading.tree import (
 
 
 def variable(c: Cursor) -> Tree:
+    """Read a letter with its subscript and primes; i and e are constants, f(x) is an application."""
     token = c.next()
     name = token.text + subscript(c)
     while c.take("'"):
@@ -49,6 +50,7 @@ def subscript(c: Cursor) -> str:
 
 
 def command(c: Cursor) -> Tree:
+    """Read a command with its arguments."""
     name = c.next().text
     if name == "frac":
         return Tree("div", (_argument(c), _argument(c)))

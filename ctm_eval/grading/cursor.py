@@ -24,27 +24,33 @@ class Cursor:
 
     @property
     def token(self) -> Token:
+        """The token that is next to be read."""
         return self.tokens[self.at]
 
     def next(self) -> Token:
+        """Return the next token and step over it."""
         token = self.tokens[self.at]
         self.at += 1
         return token
 
     def sees(self, *texts: str) -> bool:
+        """Return whether the next token is one of these signs."""
         token = self.tokens[self.at]
         return token.kind == "op" and token.text in texts
 
     def take(self, *texts: str) -> bool:
+        """Step over the next token if it is one of these signs, and return whether it was."""
         if self.sees(*texts):
             self.at += 1
             return True
         return False
 
     def expect(self, text: str) -> None:
+        """Step over a sign that has to be there; raises Unreadable."""
         if not self.take(text):
             raise Unreadable(f"{text} expected before {self.token.text!r}")
 
     def sees_command(self, *names: str) -> bool:
+        """Return whether the next token is one of these commands."""
         token = self.tokens[self.at]
         return token.kind == "cmd" and token.text in names

@@ -88,6 +88,7 @@ def starts_factor(c: Cursor) -> bool:
 
 
 def power(c: Cursor) -> Tree:
+    """Read a factor with its exponent and what else may follow it."""
     base = _postfix(c, factor(c))
     if not c.take("^"):
         return base
@@ -193,6 +194,7 @@ def factor(c: Cursor) -> Tree:
 
 
 def braced(c: Cursor) -> Tree:
+    """Read the rest of a group in braces, which may be a fraction with \\over."""
     tree = expression(c)
     if c.sees_command("over"):
         c.next()

@@ -10,6 +10,7 @@ from ctm_eval.grading.tree import Tree, Unreadable, number
 
 
 def read(c: Cursor) -> Tree:
+    """Read a number: a decimal, a mixed number (1\\frac{4}{5}, 3 1/2), or one with its base."""
     text = c.next().text
     if c.sees("_") or c.token.text.lower() == "base":
         return _based(c, text)

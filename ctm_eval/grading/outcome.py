@@ -23,10 +23,12 @@ UNDECIDED = Outcome(None)
 
 
 def by_convention(outcome: Outcome, convention: str) -> Outcome:
+    """Return the outcome with the convention noted, if it is equality and has none yet."""
     return Outcome(True, outcome.convention or convention) if outcome.same else outcome
 
 
 def all_of(outcomes: list[Outcome]) -> Outcome:
+    """Return equality if all are equal; one difference decides, whatever is open."""
     if any(outcome.same is False for outcome in outcomes):
         return DIFFERENT
     if any(outcome.same is None for outcome in outcomes):

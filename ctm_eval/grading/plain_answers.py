@@ -25,6 +25,7 @@ def lettered(cleaned: str) -> Tree | None:
 
 
 def time(cleaned: str) -> Tree | None:
+    """Read a time of day: 3:45, 3:45 p.m., 10 a.m., 15:45."""
     match = _TIME.fullmatch(cleaned)
     if match is None:
         return None

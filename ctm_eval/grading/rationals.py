@@ -67,6 +67,7 @@ def rational(tree: Tree) -> Fraction | None:
 
 
 def bits(value: Fraction) -> int:
+    """Return how many bits a rational takes to write."""
     return value.numerator.bit_length() + value.denominator.bit_length()
 
 
@@ -80,6 +81,7 @@ def _bounded_sum(values: list[Fraction]) -> Fraction | None:
 
 
 def rational_power(base: Fraction, exponent: Fraction) -> Fraction | None:
+    """Return a power if it is rational and short; an odd root of a negative number is negative."""
     if exponent.denominator == 1:
         power = int(exponent)
         if power < 0 and not base or abs(power) * bits(base) > MAX_BITS and abs(base) not in (0, 1):

@@ -15,10 +15,12 @@ MAX_PAIRWISE = 24
 
 
 def parts(tree: Tree) -> tuple[Tree, ...]:
+    """Return the trees that a list, set or union is written with."""
     return tree.args[1:] if tree.op == "list" else tree.args
 
 
 def is_collection(tree: Tree) -> bool:
+    """Return whether a value is several without order, or says that a name has several."""
     if tree.op in ("list", "set", "empty"):
         return True
     if tree.op == "rel":
