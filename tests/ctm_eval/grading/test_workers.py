@@ -27,7 +27,7 @@ def misbehaving_module(tmp_path_factory):
         "        while True: pass\n"
         "    if request == 'die': os._exit(3)\n"
         "    if request == 'grow': return len(bytearray(2**30))\n"
-        "    if request == 'write': open('/tmp/ctm_worker_file', 'w').write('x' * 10)\n"
+        "    if isinstance(request, dict): open(request['write'], 'w').write('x' * 10)\n"
         "    if request == 'print': print('noise')\n"
         "    return request\n"
         "def serve():\n"
@@ -57,6 +57,12 @@ def test_a_lost_worker_is_reported_and_replaced(pool, request_):
 def test_a_worker_out_of_memory_answers_nothing_and_lives(pool):
     assert pool.ask("grow", 20) is None
     assert pool.ask("hello", 20) == "hello"
+
+
+def test_a_worker_cannot_write_a_file(pool, tmp_path):
+    with pytest.raises(workers.WorkerLost):
+        pool.ask({"write": str(tmp_path / "file")}, 20)
+    assert (tmp_path / "file").stat().st_size == 0
 
 
 def test_what_a_worker_prints_is_no_reply(pool):
