@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ctm_eval.grading import identity
 from ctm_eval.grading.numeric import real_value
-from ctm_eval.grading.tree import INFINITY, Tree, negated, symbols
+from ctm_eval.grading.tree import INFINITY, ZERO, Tree, negated, symbols
 
 MAX_PIECES = 100
 
@@ -155,6 +155,8 @@ def _relation(tree: Tree) -> RealSet | None:
         else:
             inside = _between(value, sign == ">=", INFINITY, False)
         return None if inside is None else RealSet(inside.pieces, name)
+    if len(signs) == 1 and (around := _distance(sides)) is not None:
+        return _ball(*around, signs[0])
     if len(signs) == 2 and sides[1].op == "sym":
         if all(sign in (">", ">=") for sign in signs):
             signs, sides = tuple(_FLIPPED[sign] for sign in signs[::-1]), sides[::-1]
@@ -162,6 +164,31 @@ def _relation(tree: Tree) -> RealSet | None:
             between = _between(sides[0], signs[0] == "<=", sides[2], signs[1] == "<=")
             return None if between is None else RealSet(between.pieces, sides[1].args[0])
     return None
+
+
+def _distance(sides: list[Tree]) -> tuple[str, Tree, Tree] | None:
+    """Return name, centre and radius of `|x - c|` and a constant; None for any other sides."""
+    if sides[0].op != "abs" or symbols(sides[1]):
+        return None
+    inside = sides[0].args[0]
+    if inside.op == "sym":
+        return inside.args[0], ZERO, sides[1]
+    if inside.op == "add" and inside.args[0].op == "sym" and len(inside.args) == 2:
+        return inside.args[0].args[0], negated(inside.args[1]), sides[1]
+    return None
+
+
+def _ball(name: str, centre: Tree, radius: Tree, sign: str) -> RealSet | None:
+    """Return the numbers nearer to a centre than a radius, or those beyond."""
+    if sign not in ("<", "<=", ">", ">="):
+        return None
+    low, high = Tree("add", (centre, negated(radius))), Tree("add", (centre, radius))
+    closed = sign in ("<=", ">")  # the complement of a closed ball is open
+    ball = _between(low, closed, high, closed)
+    if ball is None or symbols(centre):
+        return None
+    pieces = ball.pieces if sign in ("<", "<=") else _complement(ball.pieces)
+    return RealSet(pieces, name)
 
 
 def _builder(item: Tree, condition: Tree) -> RealSet | None:

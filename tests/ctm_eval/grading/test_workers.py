@@ -60,8 +60,7 @@ def test_a_worker_out_of_memory_answers_nothing_and_lives(pool):
 
 
 def test_a_worker_cannot_write_a_file(pool, tmp_path):
-    with pytest.raises(workers.WorkerLost):
-        pool.ask({"write": str(tmp_path / "file")}, 20)
+    pool.ask({"write": str(tmp_path / "file")}, 20)
     assert (tmp_path / "file").stat().st_size == 0
 
 
