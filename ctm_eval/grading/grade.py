@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ctm_eval.errors import CtmError
 from ctm_eval.grading import conventions, exact_numbers, text, typed, values
@@ -11,9 +12,13 @@ from ctm_eval.grading.extract import boxed, extract
 from ctm_eval.grading.tree import Tree, Unreadable, number
 from ctm_eval.grading.verdict import Equality, Verdict
 
+T = TypeVar("T")
+
 BENCHMARKS = {"gsm8k": "####", "pocket": "####", "math": "box", "math500": "box"}
 """The benchmarks whose answers are graded here and where their own format puts an answer."""
 
+MAX_REMEMBERED = 200
+"""Characters of a text whose readings are kept for the next time it is seen."""
 MAX_SYMPY_PAIRS = 4
 """How many elements of one answer sympy is asked about."""
 
@@ -109,7 +114,7 @@ def _undecided(why: Literal["timeout", "unparsed"]) -> Equality:
     return Equality(False, None, decided=False, undecided=why)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def gold_answer(gold: str) -> str:
     """Return the answer in a gold, which is a bare answer or a worked solution."""
     found: str | None = gold
@@ -122,28 +127,28 @@ def gold_answer(gold: str) -> str:
     return found.strip()
 
 
+def _remembered(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Cache what is read from short texts: golds and answers recur, and long ones cost memory."""
+    cached = lru_cache(maxsize=4096)(read)
+    return lambda text: cached(text) if len(text) <= MAX_REMEMBERED else read(text)
+
+
+@_remembered
 def _cleaned(answer: str) -> str:
-    return (
-        _cached_clean(answer) if len(answer) < 2_000 else text.clean(answer[: text.MAX_CHARS + 1])
-    )
+    return text.clean(answer[: text.MAX_CHARS + 1])
 
 
-@lru_cache(maxsize=16384)
-def _cached_clean(answer: str) -> str:
-    return text.clean(answer)
-
-
-@lru_cache(maxsize=16384)
+@_remembered
 def _number(cleaned: str) -> exact_numbers.Number | None:
     return exact_numbers.read(cleaned)
 
 
-@lru_cache(maxsize=16384)
+@_remembered
 def _key(cleaned: str) -> str:
     return text.key(cleaned)
 
 
-@lru_cache(maxsize=8192)
+@_remembered
 def _value(cleaned: str) -> Tree | None:
     if len(cleaned) > text.MAX_CHARS:
         return None

@@ -27,7 +27,7 @@ MAX_EXPONENT = 200
 """Larger trees, exponents and factorials are not sent: they only run into the limits."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def same(first: Tree, second: Tree) -> bool | None:
     """Return sympy's opinion on two expressions, None if it has none; raises WorkerLost."""
     reply = _pool().ask([_to_json(first), _to_json(second)], SECONDS)
