@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from ctm_cli.options import AsJson, Config, Model, Seed
 
 if TYPE_CHECKING:
@@ -73,7 +74,6 @@ def command(
     With no option at all: the built-in model on the built-in benchmark.
     """
     from ctm_cli.progress import Progress
-
     from ctm_data import build
     from ctm_data.summary import summarize
 

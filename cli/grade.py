@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from ctm_cli.options import AsJson
 
 EXAMPLES = """Examples:

@@ -5,6 +5,7 @@ import sys
 from typing import Annotated
 
 import typer
+
 from ctm_cli import build_dataset, grade, show
 
 app = typer.Typer(

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+
 from ctm_cli.options import Run
 
 EXAMPLES = """Examples:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ctm_eval import pocket
 from ctm_eval.errors import CtmError
-from ctm_eval.grading import extract
+from ctm_eval.grading import gold_answer
 
 STOP = ("\n\nQuestion:", "\n\nProblem:")  # a base model that goes on to the next exercise
 
@@ -44,7 +44,7 @@ def _gsm8k(row: dict[str, Any], split: str, index: int) -> Problem:
         benchmark="gsm8k",
         split=split,
         question=row["question"],
-        answer=_final(row["answer"]),
+        answer=gold_answer(row["answer"]),
     )
 
 
@@ -95,8 +95,8 @@ def load_problems(
     for index, (where, row) in enumerate(islice(rows, limit)):
         try:
             problems.append(kind.read(row, split, index))
-        except NoAnswer as error:
-            raise CtmError(f"{where} has no final answer in {str(error)!r}", usage=True) from error
+        except ValueError as error:
+            raise CtmError(f"{where}: {error}", usage=True) from error
         except (KeyError, TypeError, AttributeError) as error:
             raise CtmError(
                 f"{where} is not a row of {benchmark}: the field {error} is missing or of the "
@@ -128,18 +128,6 @@ def _pocket(split: str, limit: int, seed: int) -> list[Problem]:
         )
         for problem in pocket.problems(split, limit, seed)
     ]
-
-
-class NoAnswer(ValueError):
-    """A worked solution without a final answer."""
-
-
-def _final(answer: str) -> str:
-    """The final answer of a worked solution that ends in `#### 18`."""
-    found = extract(answer, hash_first=True).answer
-    if found is None:
-        raise NoAnswer(answer[-80:])
-    return found
 
 
 def _rows_of_file(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -69,7 +69,7 @@ def test_a_line_that_is_no_object_is_named(tmp_path):
 
 def test_an_answer_that_is_no_answer_is_named(tmp_path):
     path = write(tmp_path / "test.jsonl", {"question": "?", "answer": ""})
-    with pytest.raises(CtmError, match="line 1 has no final answer"):
+    with pytest.raises(CtmError, match="line 1: no answer in the gold"):
         load_problems("gsm8k", data_file=path)
 
 

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from ctm_cli.main import app
 from typer.testing import CliRunner
 
+from ctm_cli.main import app
 from ctm_eval.errors import CtmError
 
 ROWS = [
