@@ -95,7 +95,7 @@ def load_problems(
     for index, (where, row) in enumerate(islice(rows, limit)):
         try:
             problems.append(kind.read(row, split, index))
-        except ValueError as error:
+        except CtmError as error:
             raise CtmError(f"{where}: {error}", usage=True) from error
         except (KeyError, TypeError, AttributeError) as error:
             raise CtmError(
