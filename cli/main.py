@@ -8,6 +8,8 @@ import typer
 
 from ctm_cli import build_dataset, grade, show
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="ctm",
     help="Critical tokens: find, label, publish and train on the tokens that lose a solution.",
@@ -49,9 +51,10 @@ def run() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app()
-    except KeyboardInterrupt:
-        print("ctm: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("ctm: interrupted; run the same command again to go on", file=sys.stderr)
+        raise
     except Exception as error:
         from ctm_eval.errors import CtmError
 

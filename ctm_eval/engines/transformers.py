@@ -75,6 +75,13 @@ class TransformersEngine:
         if not is_hub_id and not Path(path).is_dir():
             raise CtmError(f"there is no model folder {path}", usage=True)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise CtmError(
+                f"this machine has no device {device!r} that torch can use: leave out --device",
+                usage=True,
+            ) from error
         if dtype == "auto" and device == "cpu":
             dtype = "float32"
         try:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,7 @@ WRONG_CALLS = {
         ["--max-new-tokens", "2000"],
         "that is more than the 1024 positions of pocket: lower --max-new-tokens",
     ),
+    "a device that is not there": (["--device", "cuda:99"], "has no device 'cuda:99'"),
     "no samples": (["--n-samples", "0"], "--n-samples must be 1 or more"),
     "a shard that is none": (["--shard", "2/2"], "I from 0 to N - 1"),
     "a shard that is no fraction": (["--shard", "two"], "takes I/N"),
@@ -157,6 +160,20 @@ def test_an_unknown_id_names_some_that_there_are(run_folder):
     done = ctm("show", folder, "--id", "nobody")
     assert done.returncode == 2
     assert "such as pocket-test-0-" in done.stderr
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path):
+    process = subprocess.Popen(
+        [*CTM, "build-dataset", "--limit", "200"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "runs" / "pocket" / "manifest.json").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in stderr
 
 
 def test_debug_shows_the_traceback(tmp_path):
