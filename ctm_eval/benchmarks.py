@@ -1,7 +1,6 @@
 """Benchmarks: where their problems come from and how they are put to a model."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from ctm_eval import pocket
 from ctm_eval.errors import CtmError
 from ctm_eval.grading import gold_answer
+from ctm_eval.rows import read_rows
 
 STOP = ("\n\nQuestion:", "\n\nProblem:")  # a base model that goes on to the next exercise
 
@@ -90,7 +90,7 @@ def load_problems(
             f"unknown benchmark {benchmark!r}; there are: {', '.join(NAMES)}", usage=True
         )
     kind = BENCHMARKS[benchmark]
-    rows = _rows_of_file(Path(data_file)) if data_file else _rows_of_hub(kind, split)
+    rows = read_rows(data_file) if data_file else _rows_of_hub(kind, split)
     problems = []
     for index, (where, row) in enumerate(islice(rows, limit)):
         try:
@@ -128,33 +128,6 @@ def _pocket(split: str, limit: int, seed: int) -> list[Problem]:
         )
         for problem in pocket.problems(split, limit, seed)
     ]
-
-
-def _rows_of_file(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(what to call it, row) for every row of a JSONL or Parquet file."""
-    if not path.is_file():
-        raise CtmError(f"there is no data file {path}", usage=True)
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        try:
-            rows = pq.read_table(path).to_pylist()
-        except (OSError, ValueError) as error:
-            raise CtmError(f"{path} is not a Parquet file: {error}", usage=True) from error
-        yield from ((f"{path}, row {number}", row) for number, row in enumerate(rows, 1))
-        return
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise CtmError(
-                    f"{path}, line {number} is not JSON: {error.msg} (column {error.colno})",
-                    usage=True,
-                ) from error
-            yield f"{path}, line {number}", row
 
 
 def _rows_of_hub(kind: Benchmark, split: str) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from ctm_eval.errors import CtmError
 from ctm_eval.grading.many import grade_many
 from ctm_eval.grading.verdict import Verdict
+from ctm_eval.rows import read_rows
 
 TEXT_COLUMNS = ("text", "response", "completion", "output", "generation", "prediction")
 GOLD_COLUMNS = ("gold", "reference", "target", "ground_truth", "expected", "answer", "solution")
@@ -74,7 +75,7 @@ def grade_file(
     written as JSONL: the rows with `answer`, `correct`, `verdict` and `layer` set anew.
     Raises CtmError for a file that cannot be read this way.
     """
-    rows = list(read_rows(path))
+    rows = [row for _, row in read_rows(path)]
     if not rows:
         raise CtmError(f"{path} has no rows")
     text_column = text_column or _column(rows[0], TEXT_COLUMNS, "response", "--text-column")
@@ -102,47 +103,6 @@ def grade_file(
     )
 
 
-def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a JSONL or Parquet file, or of a folder of Parquet files."""
-    path = Path(path)
-    if path.is_dir():
-        parts = sorted(path.rglob("*.parquet"))
-        if not parts:
-            raise CtmError(f"{path} holds no Parquet file")
-        for part in parts:
-            yield from read_rows(part)
-    elif not path.exists():
-        raise CtmError(f"{path} does not exist", usage=True)
-    elif path.suffix == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches():
-                    yield from batch.to_pylist()
-        except pa.ArrowInvalid as error:
-            raise CtmError(f"{path} is not Parquet: {error}") from error
-    elif path.suffix in (".jsonl", ".ndjson", ".json"):
-        yield from _json_lines(path)
-    else:
-        raise CtmError(f"{path}: only .jsonl and .parquet files are read", usage=True)
-
-
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise CtmError(f"{path}, line {number}: {error}") from error
-            if not isinstance(row, dict):
-                raise CtmError(f"{path}, line {number}: a JSON object is expected")
-            yield row
-
-
 def _problems_beside(path: Path) -> Path | None:
     """Return the problems of the run folder that a file or folder of solutions is in."""
     folders = [parent / "problems" for parent in path.resolve().parents[:2]]
@@ -158,7 +118,7 @@ def _golds(
         column = column or _column(rows[0], names, "gold answer", "--gold-column or --problems")
         return [_string(row, column, index) for index, row in enumerate(rows)]
     known: dict[Any, str] = {}
-    for index, row in enumerate(read_rows(problems)):
+    for index, (_, row) in enumerate(read_rows(problems)):
         gold_column = column or _column(row, GOLD_COLUMNS, "gold answer", "--gold-column")
         known[row.get("problem_id")] = _string(row, gold_column, index)
     missing = {row.get("problem_id") for row in rows} - known.keys()

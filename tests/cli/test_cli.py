@@ -88,7 +88,7 @@ def test_a_recipe_file_gives_defaults_and_flags_win(tmp_path):
 WRONG_CALLS = {
     "missing model folder": (["--model", "./no/such/model"], "there is no model folder"),
     "unknown benchmark": (["--benchmark", "gsm9k"], "unknown benchmark 'gsm9k'; there are: pocket"),
-    "missing data file": (["--benchmark", "gsm8k", "--data-file", "no.jsonl"], "no data file"),
+    "missing data file": (["--benchmark", "gsm8k", "--data-file", "no.jsonl"], "there is no file"),
     "pocket with a file": (["--data-file", "no.jsonl"], "leave out --data-file"),
     "unknown rule": (["--rule", "vital"], "unknown rule 'vital'; there are: critical"),
     "unknown estimator": (["--estimator", "magic"], "unknown estimator 'magic'"),

@@ -63,7 +63,7 @@ def test_a_row_of_another_benchmark_is_named_by_its_number(tmp_path):
 
 def test_a_line_that_is_no_object_is_named(tmp_path):
     path = write(tmp_path / "test.jsonl", [1, 2])
-    with pytest.raises(CtmError, match="line 1 is not a row of gsm8k"):
+    with pytest.raises(CtmError, match="line 1 is not a JSON object"):
         load_problems("gsm8k", data_file=path)
 
 
@@ -74,7 +74,7 @@ def test_an_answer_that_is_no_answer_is_named(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(CtmError, match="there is no data file"):
+    with pytest.raises(CtmError, match="there is no file"):
         load_problems("gsm8k", data_file=tmp_path / "none.jsonl")
 
 

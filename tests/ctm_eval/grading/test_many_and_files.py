@@ -102,7 +102,7 @@ def test_graded_rows_are_written_with_the_new_verdicts(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("missing.jsonl", None, "does not exist"),
+        ("missing.jsonl", None, "there is no file"),
         ("outputs.csv", "text,gold\n", "only .jsonl and .parquet"),
         ("empty.jsonl", "", "no rows"),
         ("broken.jsonl", '{"text": "4"\n', "line 1"),
@@ -110,7 +110,7 @@ def test_graded_rows_are_written_with_the_new_verdicts(tmp_path):
         ("nocolumn.jsonl", '{"prompt": "4"}\n', "--text-column"),
         ("nogold.jsonl", '{"text": "4"}\n', "--gold-column"),
         ("null.jsonl", '{"text": null, "gold": "4"}\n', "row 1"),
-        ("broken.parquet", "PAR1", "not Parquet"),
+        ("broken.parquet", "PAR1", "not a Parquet file"),
     ],
 )
 def test_a_file_that_cannot_be_graded_is_refused_with_the_way_out(tmp_path, name, content, message):
