@@ -39,7 +39,7 @@ def command(
     benchmark: Annotated[str, typer.Option(help="pocket, gsm8k or math500.")] = "pocket",
     split: Annotated[str, typer.Option(help="Which split of the benchmark.")] = "test",
     data_file: Annotated[
-        Path | None, typer.Option(help="The benchmark's rows from JSONL or Parquet, not the Hub.")
+        Path | None, typer.Option(help="The rows, from JSONL or Parquet, instead of the Hub.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Take the first so many problems.")] = None,
     n_samples: Annotated[int, typer.Option(help="Solutions sampled for each problem.")] = 64,

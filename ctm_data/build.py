@@ -265,8 +265,10 @@ def _fingerprint(data_file: str | Path | None) -> str | None:
     """The name and hash of a data file: what it holds decides, not where it lies."""
     if data_file is None:
         return None
-    path = Path(data_file)
-    return f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    path, digest = Path(data_file), hashlib.sha256()
+    for part in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+        digest.update(part.read_bytes())
+    return f"{path.name} sha256:{digest.hexdigest()}"
 
 
 def _check(
