@@ -1,0 +1,34 @@
+"""Losses as pure functions of per-token log-probabilities."""
+
+import torch
+import torch.nn.functional as F
+
+
+def cdpo_loss(
+    chosen: torch.Tensor,
+    rejected: torch.Tensor,
+    ref_chosen: torch.Tensor,
+    ref_rejected: torch.Tensor,
+    chosen_weights: torch.Tensor,
+    rejected_weights: torch.Tensor,
+    gamma: float,
+) -> torch.Tensor:
+    """The loss of cDPO, a mean over pairs: a scalar.
+
+    The first four arguments are log-probabilities of the completions' tokens under the policy and the
+    reference, (B, T) each and 0 on padding (chosen and rejected may differ in T); the weights have the
+    shape of their side. With phi = gamma * sum_t w_t (log pi - log pi_ref), the loss of a pair is
+    -log sigmoid(phi(chosen) - phi(rejected)): tokens are summed inside the sigmoid, so that a chosen
+    token is never paired with a rejected one. The paper weights the rejected side by 1 - s_t and the
+    chosen side by 1; weights of 1 on both sides give DPO.
+
+    Not to be mistaken for trl's 'cDPO', which is DPO with label smoothing.
+    Source: arXiv 2411.19943, section 3.2. Raises ValueError if shapes differ within a side.
+    """
+    for side in ((chosen, ref_chosen, chosen_weights), (rejected, ref_rejected, rejected_weights)):
+        if len({tensor.shape for tensor in side}) != 1:
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in side)
+            raise ValueError(f"policy, reference and weights of a side differ in shape: {shapes}")
+    phi_chosen = gamma * (chosen_weights * (chosen - ref_chosen)).sum(-1)
+    phi_rejected = gamma * (rejected_weights * (rejected - ref_rejected)).sum(-1)
+    return -F.logsigmoid(phi_chosen - phi_rejected).mean()

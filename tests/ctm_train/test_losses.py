@@ -1,0 +1,71 @@
+"""The loss of cDPO: arithmetic worked by hand, and the mistake it must not repeat."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctm_train.losses import cdpo_loss
+
+
+def rows(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_three_tokens_by_hand():
+    """gamma = 0.5. Chosen, policy over reference: +1, 0, +0.5 with weights of 1: phi = 0.75.
+    Rejected: +2, -1, +1 with weights 1, 0.5, 0: phi = 0.5 * (2 - 0.5) = 0.75.
+    So the margin is 0 and the loss log 2."""
+    chosen, ref_chosen = rows([-1, -2, -0.5]), rows([-2, -2, -1])
+    rejected, ref_rejected = rows([-1, -3, -1]), rows([-3, -2, -2])
+    ones, weights = torch.ones(1, 3).double(), rows([1, 0.5, 0])
+    loss = cdpo_loss(chosen, rejected, ref_chosen, ref_rejected, ones, weights, 0.5)
+    assert loss.item() == pytest.approx(math.log(2))
+
+
+def random_batch(seed, tokens=4):
+    generator = torch.Generator().manual_seed(seed)
+    return [-torch.rand(3, tokens, generator=generator).double() for _ in range(4)]
+
+
+def test_weights_of_one_are_dpo():
+    batch, ones = random_batch(0), torch.ones(3, 4).double()
+    chosen, rejected, ref_chosen, ref_rejected = (side.sum(-1) for side in batch)
+    dpo = -F.logsigmoid(0.1 * ((chosen - ref_chosen) - (rejected - ref_rejected))).mean()
+    assert cdpo_loss(*batch, ones, ones, 0.1).item() == pytest.approx(dpo.item(), abs=1e-12)
+
+
+def test_weights_of_zero_leave_the_rejected_side_no_gradient():
+    batch, ones = random_batch(1), torch.ones(3, 4).double()
+    for side in batch[:2]:
+        side.requires_grad_()
+    cdpo_loss(*batch, ones, 0 * ones, 1.0).backward()
+    assert batch[1].grad.abs().max() == 0
+    assert batch[0].grad.abs().min() > 0
+
+
+def test_the_per_position_loss_of_the_released_code_is_another_number():
+    """It takes log sigmoid of (token i of chosen) against (token i of rejected) and averages."""
+    batch, ones = random_batch(2), torch.ones(3, 4).double()
+    chosen, rejected, ref_chosen, ref_rejected = batch
+    per_position = -F.logsigmoid((chosen - ref_chosen) - (rejected - ref_rejected)).mean()
+    assert abs(cdpo_loss(*batch, ones, ones, 1.0).item() - per_position.item()) > 0.01
+
+
+@given(st.integers(0, 10_000))
+def test_padding_with_any_weight_changes_nothing(seed):
+    batch, ones = random_batch(seed), torch.ones(3, 4).double()
+    padded = [F.pad(side, (0, 2)) for side in batch]
+    weights = F.pad(ones, (0, 2), value=0.7)
+    assert cdpo_loss(*padded, weights, weights, 1.0).item() == pytest.approx(
+        cdpo_loss(*batch, ones, ones, 1.0).item(), abs=1e-12
+    )
+
+
+def test_weights_of_another_length_are_refused():
+    batch, ones = random_batch(3), torch.ones(3, 4).double()
+    with pytest.raises(ValueError, match="differ in shape"):
+        cdpo_loss(*batch, ones, ones[:, 1:], 1.0)
