@@ -35,7 +35,7 @@ class WeightedPreferenceCollator(DataCollatorForPreference):
             rows = [row[kept] for row in rows]
         batch[WEIGHTS] = pad(
             [torch.tensor(row) for row in rows],
-            padding_value=0.0,
+            padding_value=0,
             padding_side="right",
             pad_to_multiple_of=self.pad_to_multiple_of,
         )
@@ -82,7 +82,8 @@ class CDPOTrainer(DPOTrainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        self._signature_columns = list(dict.fromkeys([*self._signature_columns, *COLUMNS]))
+        known: list[str] = self._signature_columns or []
+        self._signature_columns = list(dict.fromkeys([*known, *COLUMNS]))  # type: ignore[assignment]
 
     def _compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False
