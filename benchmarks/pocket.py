@@ -17,6 +17,7 @@ from ctm_eval.engines import Engine, Request, Sampling, load_engine
 from ctm_eval.grading import grade
 from ctm_eval.pocket import MODEL_DIR, Problem, arithmetic_is_right, problems, prompt
 from ctm_eval.seeds import seed_of
+from ctm_train.pocket import Recipe
 
 SAMPLES, TEMPERATURE, TOP_P, MAX_NEW_TOKENS = 64, 1.0, 0.95, 192
 
@@ -91,7 +92,8 @@ def main() -> None:
     print(table)
     if options.write_card:
         template = (files("ctm_cards") / "pocket.md.j2").read_text(encoding="utf-8")
-        (MODEL_DIR / "README.md").write_text(template.replace("{{ figures }}", table))
+        card = template.replace("{{ figures }}", table).replace("{{ rows }}", f"{Recipe().rows:,}")
+        (MODEL_DIR / "README.md").write_text(card)
 
 
 if __name__ == "__main__":

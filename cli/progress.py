@@ -15,6 +15,7 @@ class Progress:
         self._bars: dict[str, Any] = {}
         self._started: dict[str, float] = {}
         self._said = 0.0
+        self._ended: set[str] = set()
         self._rich: Any = None
 
     def __enter__(self) -> "Progress":
@@ -50,7 +51,9 @@ class Progress:
             if stage not in self._bars:
                 self._bars[stage] = self._rich.add_task(stage, total=total, rate="")
             self._rich.update(self._bars[stage], completed=done, total=total, rate=rate)
-        elif now - self._said > PLAIN_EVERY or done >= total:
+        elif now - self._said > PLAIN_EVERY or (done >= total and stage not in self._ended):
             self._said = now
+            if done >= total:
+                self._ended.add(stage)
             left = f"{elapsed * (total - done) / done:.0f} s left" if done else ""
             print(f"{stage}: {done:.0f}/{total}  {rate}  {left}".rstrip(), file=sys.stderr)
