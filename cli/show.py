@@ -33,5 +33,6 @@ def command(
     from ctm_data.show import show
 
     console = Console(width=width)
-    colour = console.color_system is not None and not console.no_color
+    # Sixteen colours are too few for a scale: digits say more there.
+    colour = console.color_system in ("256", "truecolor") and not console.no_color
     console.print(show(run, solution_id, width=console.width, colour=colour), highlight=False)

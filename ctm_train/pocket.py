@@ -32,7 +32,7 @@ CHECKPOINT = "checkpoint.pt"
 class Recipe:
     """Everything that decides the weights, next to the device and its thread count."""
 
-    rows: int = 240_000
+    rows: int = 180_000
     seed: int = 0
     vocab_size: int = 1024
     hidden_size: int = 160

@@ -26,7 +26,7 @@ LARGEST = 999
 
 # How often the training corpus goes wrong. Chosen so that the trained model is usefully wrong
 # (see the model's card): greedy accuracy between a half and three quarters, pass@64 above 95%.
-MISREAD_WORDINGS = 0.18  # share of (step, wording) pairs that are usually misread
+MISREAD_WORDINGS = 0.20  # share of (step, wording) pairs that are usually misread
 MISREAD_RATE = (0.55, 0.72)  # how often such a wording is misread
 STRAY_SLIP = 0.02  # any other slip, a step
 EARLY_STOP = 0.01  # the last step forgotten, a solution
