@@ -120,8 +120,10 @@ def _line(line: "Text", below: str, colour: bool) -> Iterator["Text"]:
 
 
 def _style(value: float | None, critical: bool) -> str:
-    ground = UNSEEN if value is None else COLOURS[round(value * (len(COLOURS) - 1))]
-    return f"bold underline white on {ground}" if critical else f"black on {ground}"
+    step = 5 if value is None else round(value * (len(COLOURS) - 1))
+    ground = UNSEEN if value is None else COLOURS[step]
+    ink = "white" if step < 3 else "black"  # the first steps are dark
+    return f"bold underline {ink} on {ground}" if critical else f"{ink} on {ground}"
 
 
 def _digit(value: float | None) -> str:
@@ -164,12 +166,8 @@ def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
     if not passes:
         yield Text("The policy can draw no other token in its place.")
         return
-    shown = ", ".join(
-        f"{_percent(p)} in {1 << i}" for i, p in enumerate(passes) if i in (0, 2, 4, 6)
-    )
-    yield Text(
-        f"With another token drawn in its place, a right answer comes in so many tries: {shown}."
-    )
+    shown = ", ".join(f"pass@{1 << i} {_percent(p)}" for i, p in enumerate(passes) if i % 2 == 0)
+    yield Text(f"With another token drawn in its place: {shown}.")
     for replacement in row["replacements"][:5]:
         yield Text(
             f"  {_printable(replacement['piece'])!r:>12} instead: right in "
