@@ -155,13 +155,13 @@ def _sample(
     n_samples: int,
     report: Report,
 ) -> None:
-    told, done, wanted = store.done("problems"), store.done("solutions"), range(n_samples)
+    wanted = range(n_samples)
     total = sum(map(len, chunks.values())) * n_samples
     finished, tokens = 0, 0
     for chunk, problems in chunks.items():
-        if not all((p.problem_id,) in told for p in problems):
+        if store.done("problems", chunk) != {(p.problem_id,) for p in problems}:
             store.write("problems", chunk, map(asdict, problems))
-        if not all((p.problem_id, index) in done for p in problems for index in wanted):
+        if store.done("solutions", chunk) != {(p.problem_id, i) for p in problems for i in wanted}:
 
             def progress(requests: int, drawn: int) -> None:
                 nonlocal finished, tokens
@@ -193,13 +193,12 @@ def _label(
 ) -> None:
     import pyarrow.parquet as pq
 
-    done = store.done("rollouts")
     total = sum(map(len, chunks.values()))
     finished, tokens = 0, 0
     for chunk, problems in chunks.items():
         rows = pq.read_table(store.path("solutions", chunk), partitioning=None).to_pylist()
         wrong = list(_wrong(problems, rows, trajectories, settings.seed))
-        if not all((s.solution_id,) in done for _, s in wrong):
+        if wrong and store.done("rollouts", chunk) != {(s.solution_id,) for _, s in wrong}:
 
             def progress(share: float, drawn: int) -> None:
                 nonlocal tokens

@@ -97,23 +97,21 @@ class Store:
 
         Raises CtmError naming a part that cannot be read.
         """
-        tables = []
-        for path in self.parts(table):
-            try:
-                tables.append(pq.read_table(path, columns=columns, partitioning=None))
-            except (OSError, pa.ArrowException) as error:
-                raise CtmError(
-                    f"{path} cannot be read ({error}); run the command that wrote it again, which "
-                    "sets the part aside and makes it anew"
-                ) from error
-        if tables:
-            return pa.concat_tables(tables)
         empty = SCHEMAS[table].empty_table()
-        return empty.select(columns) if columns else empty
+        tables = [*self.each(table, columns), empty.select(columns) if columns else empty]
+        return pa.concat_tables(tables)
 
-    def done(self, table: str) -> set[tuple[Any, ...]]:
-        """The keys of all rows that are there."""
-        keys = self.read(table, list(KEYS[table]))
+    def each(self, table: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The parts of a table one by one, for tables that do not fit the memory."""
+        for path in self.parts(table):
+            yield _read_part(path, columns)
+
+    def done(self, table: str, chunk: int) -> set[tuple[Any, ...]]:
+        """The keys of the rows that are there of a chunk."""
+        path = self.path(table, chunk)
+        if not path.exists():
+            return set()
+        keys = _read_part(path, list(KEYS[table]))
         return set(zip(*(column.to_pylist() for column in keys.columns), strict=True))
 
     def path(self, table: str, chunk: int) -> Path:
@@ -191,6 +189,16 @@ class Store:
 def is_run_folder(folder: str | Path) -> bool:
     """Whether a run was begun in `folder`."""
     return (Path(folder) / MANIFEST).is_file()
+
+
+def _read_part(path: Path, columns: list[str] | None) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns, partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise CtmError(
+            f"{path} cannot be read ({error}); run the command that wrote it again, which sets the "
+            "part aside and makes it anew"
+        ) from error
 
 
 def _is_whole(path: Path, schema: pa.Schema) -> bool:

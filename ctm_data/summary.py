@@ -1,6 +1,7 @@
 """The figures of a run: what the closing summary and the card say."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields
 
 from ctm_data.store import Store
 
@@ -38,22 +39,22 @@ class Summary:
 
 def summarize(store: Store) -> Summary:
     """The figures of a run, finished or not."""
-    solutions = store.read("solutions", ["correct", "verdict", "token_ids"])
-    columns = ["critical_index", "token_ids", "generated_tokens", "replacement_tokens"]
-    rollouts = store.read("rollouts", columns)
-    verdicts = solutions["verdict"].to_pylist()
-    lengths = [len(ids) for ids in rollouts["token_ids"].to_pylist()]
+    import pyarrow.compute as pc
+
+    counts: Counter[str] = Counter()
+    for part in store.each("solutions", ["correct", "verdict", "token_ids"]):
+        counts["solutions"] += part.num_rows
+        counts["correct"] += pc.sum(part["correct"]).as_py()
+        counts["solution_tokens"] += pc.sum(pc.list_value_length(part["token_ids"])).as_py()
+        counts.update(v for v in part["verdict"].to_pylist() if v in ("truncated", "no_answer"))
     n = store.manifest["recipe"]["n_rollouts"]
-    return Summary(
-        problems=store.read("problems", ["problem_id"]).num_rows,
-        solutions=solutions.num_rows,
-        correct=sum(solutions["correct"].to_pylist()),
-        truncated=verdicts.count("truncated"),
-        no_answer=verdicts.count("no_answer"),
-        trajectories=rollouts.num_rows,
-        critical=rollouts.num_rows - rollouts["critical_index"].null_count,
-        solution_tokens=sum(len(ids) for ids in solutions["token_ids"].to_pylist()),
-        rollout_tokens=sum(rollouts["generated_tokens"].to_pylist()),
-        replacement_tokens=sum(rollouts["replacement_tokens"].to_pylist()),
-        exhaustive_tokens=sum(n * length * (length + 1) // 2 for length in lengths),
-    )
+    columns = ["critical_index", "token_ids", "generated_tokens", "replacement_tokens"]
+    for part in store.each("rollouts", columns):
+        lengths = pc.list_value_length(part["token_ids"]).to_pylist()
+        counts["trajectories"] += part.num_rows
+        counts["critical"] += part.num_rows - part["critical_index"].null_count
+        counts["rollout_tokens"] += pc.sum(part["generated_tokens"]).as_py()
+        counts["replacement_tokens"] += pc.sum(part["replacement_tokens"]).as_py()
+        counts["exhaustive_tokens"] += sum(n * length * (length + 1) // 2 for length in lengths)
+    counts["problems"] = sum(part.num_rows for part in store.each("problems", ["problem_id"]))
+    return Summary(**{field.name: counts[field.name] for field in fields(Summary)})

@@ -16,7 +16,7 @@ from ctm_data.store import Store
 from ctm_data.summary import summarize
 from ctm_eval.errors import CtmError
 
-SMALL = {"limit": 8, "n_samples": 8, "n_rollouts": 8, "chunk_size": 2, "max_new_tokens": 120}
+SMALL = {"limit": 12, "n_samples": 8, "n_rollouts": 8, "chunk_size": 2, "max_new_tokens": 120}
 KILLS = 20
 
 
@@ -37,7 +37,7 @@ def whole(tmp_path_factory):
 
 def test_a_run_holds_what_was_asked_for(whole):
     summary = summarize(Store(whole))
-    assert (summary.problems, summary.solutions) == (8, 64)
+    assert (summary.problems, summary.solutions) == (12, 96)
     assert summary.trajectories >= 4
     assert 0 < summary.critical <= summary.trajectories
     assert 0 < summary.accuracy < 1
@@ -82,7 +82,7 @@ def test_a_part_that_was_lost_is_made_again_the_same(whole, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(whole, copy)
     (copy / "solutions" / "part-00001.parquet").write_bytes(b"PAR1 and then nothing")
-    (copy / "rollouts" / "part-00002.parquet").unlink()
+    next((copy / "rollouts").glob("*.parquet")).unlink()
     store = build_dataset(copy, **SMALL)
     assert store.set_aside == ["solutions/part-00001.parquet"]
     shutil.rmtree(copy / "set-aside")
@@ -116,7 +116,7 @@ def test_another_recipe_is_refused_and_nothing_is_touched(whole):
 PROGRAM = """
 import sys
 from ctm_data.build import build_dataset
-build_dataset(sys.argv[1], limit=8, n_samples=8, n_rollouts=8, chunk_size=2, max_new_tokens=120)
+build_dataset(sys.argv[1], limit=12, n_samples=8, n_rollouts=8, chunk_size=2, max_new_tokens=120)
 """
 
 

@@ -25,17 +25,21 @@ def folder(tmp_path):
 
 
 def keys(folder):
-    return Store(folder).done("problems")
+    return {(key,) for key in Store(folder).read("problems")["problem_id"].to_pylist()}
 
 
 def test_what_is_written_is_read_in_the_order_of_the_parts(folder):
     assert Store(folder).read("problems")["problem_id"].to_pylist() == ["p0", "p1", "p2"]
-    assert keys(folder) == {("p0",), ("p1",), ("p2",)}
+
+
+def test_what_is_done_is_read_off_the_keys_of_a_part(folder):
+    store = Store(folder)
+    assert store.done("problems", 0) == {("p0",), ("p1",)}
+    assert store.done("problems", 7) == set()
 
 
 def test_a_table_that_was_not_begun_is_empty(folder):
     assert Store(folder).read("rollouts").num_rows == 0
-    assert Store(folder).done("solutions") == set()
 
 
 def test_a_changed_recipe_is_refused_with_the_difference(folder):
@@ -52,7 +56,7 @@ def test_a_truncated_part_is_set_aside_by_name(folder):
     part.write_bytes(part.read_bytes()[:-7])
     with Store.open(folder, RECIPE) as store:
         assert store.set_aside == ["problems/part-00001.parquet"]
-        assert store.done("problems") == {("p0",), ("p1",)}
+        assert store.done("problems", 1) == set()
     assert (folder / "set-aside" / "problems-part-00001.parquet").exists()
     assert keys(folder) == {("p0",), ("p1",)}
 
