@@ -4,16 +4,11 @@ import time
 from fractions import Fraction
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rewriting import CHANGING, KEEPING
 
 from ctm_eval.grading import equal, grade, symbolic
-
-settings.register_profile(
-    "grading", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("grading")
 
 rationals = st.builds(Fraction, st.integers(-999, 999), st.integers(1, 60))
 
