@@ -138,7 +138,9 @@ def _print(summary: "Summary", folder: Path) -> None:
         if count:
             table.add_row(f"{count:,}", f"solutions {what}")
     table.add_row(f"{summary.trajectories:,}", "wrong solutions rolled out")
-    table.add_row(f"{summary.critical:,}", "critical tokens found")
+    lost = "in problems lost from the start"
+    hopeless = f", {summary.hopeless:,} of them {lost}" if summary.hopeless else ""
+    table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}")
     total, rollouts = summary.generated_tokens, summary.rollout_tokens
     table.add_row(f"{total:,}", f"tokens generated, {rollouts:,} of them to find the values")
     if summary.rollout_tokens and summary.exhaustive_tokens > summary.rollout_tokens:

@@ -10,8 +10,9 @@ from ctm_data.store import Store
 class Summary:
     """What a run holds, read off its tables.
 
-    `exhaustive_tokens` is what N rollouts after every token would generate, taking each rollout to
-    be as long as what is left of its trajectory.
+    `hopeless` counts trajectories whose value was 0 before their first token: that token is then the
+    critical one, and says more of the problem than of the token. `exhaustive_tokens` is what N rollouts
+    after every token would generate, taking each rollout to be as long as what is left of its trajectory.
     """
 
     problems: int
@@ -21,6 +22,7 @@ class Summary:
     no_answer: int
     trajectories: int
     critical: int
+    hopeless: int
     solution_tokens: int
     rollout_tokens: int
     replacement_tokens: int
@@ -48,11 +50,12 @@ def summarize(store: Store) -> Summary:
         counts["solution_tokens"] += pc.sum(pc.list_value_length(part["token_ids"])).as_py()
         counts.update(v for v in part["verdict"].to_pylist() if v in ("truncated", "no_answer"))
     n = store.manifest["recipe"]["n_rollouts"]
-    columns = ["critical_index", "token_ids", "generated_tokens", "replacement_tokens"]
-    for part in store.each("rollouts", columns):
+    columns = ["critical_index", "prompt_value", "generated_tokens", "replacement_tokens"]
+    for part in store.each("rollouts", ["token_ids", *columns]):
         lengths = pc.list_value_length(part["token_ids"]).to_pylist()
         counts["trajectories"] += part.num_rows
         counts["critical"] += part.num_rows - part["critical_index"].null_count
+        counts["hopeless"] += part["prompt_value"].to_pylist().count(0.0)
         counts["rollout_tokens"] += pc.sum(part["generated_tokens"]).as_py()
         counts["replacement_tokens"] += pc.sum(part["replacement_tokens"]).as_py()
         counts["exhaustive_tokens"] += sum(n * length * (length + 1) // 2 for length in lengths)

@@ -155,6 +155,7 @@ def test_a_benchmark_that_the_model_never_solves_gives_a_true_run(tmp_path):
     )
     summary = summarize(store)
     assert (summary.problems, summary.solutions, summary.correct) == (1, 4, 0)
+    assert summary.hopeless == summary.trajectories
 
 
 def test_greedy_sampling_leaves_nothing_to_roll_out_but_works(tmp_path):
