@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ctm_eval.pocket.generator import Problem, arithmetic_is_right, problems, prompt, training_rows
+from ctm_eval.pocket.corpus import training_rows
+from ctm_eval.pocket.generator import Problem, arithmetic_is_right, problems, prompt
 
 __all__ = ["MODEL_DIR", "Problem", "arithmetic_is_right", "problems", "prompt", "training_rows"]
 

@@ -4,7 +4,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from ctm_eval.pocket.generator import SPLITS, problems, training_rows
+from ctm_eval.pocket.corpus import training_rows
+from ctm_eval.pocket.generator import SPLITS, problems
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,15 +1,9 @@
-"""The generator of the `pocket` benchmark: seeded word problems, worked solutions and slips.
-
-`problems` gives the benchmark; `training_rows` gives the corpus that the `pocket` model is trained
-on, in which some steps go wrong on purpose. A slip replaces an operation or a quantity and then
-reasons on faithfully, so that its arithmetic is right and its answer is not. Most slips are
-*misreadings*: a wording of a sentence that is misread the same way more often than not.
-"""
+"""The generator of the `pocket` benchmark: seeded word problems with worked solutions and programs."""
 
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 from ctm_eval.pocket.families import (
@@ -23,14 +17,6 @@ from ctm_eval.pocket.families import (
 
 SPLITS = {"train": range(8), "dev": range(8, 9), "test": range(9, 10)}  # tenths of the problems
 LARGEST = 999
-
-# How often the training corpus goes wrong. Chosen so that the trained model is usefully wrong
-# (see the model's card): greedy accuracy between a half and three quarters, pass@64 above 95%.
-MISREAD_WORDINGS = 0.20  # share of (step, wording) pairs that are usually misread
-MISREAD_RATE = (0.55, 0.72)  # how often such a wording is misread
-STRAY_SLIP = 0.02  # any other slip, a step
-EARLY_STOP = 0.01  # the last step forgotten, a solution
-ARITHMETIC_SLIP = 0.008  # a wrong result, a step
 
 
 @dataclass(frozen=True)
@@ -89,8 +75,8 @@ def problems(split: str, count: int, seed: int = 0) -> Iterator[Problem]:
     while len(seen) < count:
         rng = Random(f"pocket/{split}/{seed}/{index}")
         index += 1
-        draft = _draft(rng, split)
-        told = _tell(draft, rng)
+        draft = draw_draft(rng, split)
+        told = tell(draft, rng)
         if told.question not in seen:
             seen.add(told.question)
             yield Problem(
@@ -99,23 +85,10 @@ def problems(split: str, count: int, seed: int = 0) -> Iterator[Problem]:
                 family=draft.parts,
                 level=len(draft.steps),
                 question=told.question,
-                solution=_solve(draft, told.names, draft.steps),
+                solution=solve(draft, told.names, draft.steps),
                 answer=str(_run(draft.values, draft.steps)[-1]),
                 program=_program(draft),
             )
-
-
-def training_rows(count: int, seed: int = 0) -> Iterator[dict[str, str]]:
-    """`{prompt, completion}` rows over the train split, slips included, for `ctm_train.pocket`."""
-    for index in range(count):
-        rng = Random(f"pocket/corpus/{seed}/{index}")
-        draft = _draft(rng, "train")
-        told = _tell(draft, rng)
-        steps, off = _with_slips(draft, told, rng)
-        yield {
-            "prompt": prompt(told.question),
-            "completion": " " + _solve(draft, told.names, steps, off, told.noise),
-        }
 
 
 def prompt(question: str) -> str:
@@ -126,7 +99,7 @@ def prompt(question: str) -> str:
 def arithmetic_is_right(solution: str) -> bool:
     """Whether every sum written out in a solution (`3 * 4 = 12`) holds."""
     for left, op, right, result in re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", solution):
-        if _apply(int(left), op, int(right)) != int(result):
+        if calculate(int(left), op, int(right)) != int(result):
             return False
     return True
 
@@ -134,7 +107,7 @@ def arithmetic_is_right(solution: str) -> bool:
 # --- drawing ---------------------------------------------------------------------------------
 
 
-def _draft(rng: Random, split: str) -> Draft:
+def draw_draft(rng: Random, split: str) -> Draft:
     """Draws families and numbers until the problem works out in whole numbers and is of `split`."""
     while True:
         family = rng.choice(FAMILIES)
@@ -182,7 +155,7 @@ def _tenth(signature: str) -> int:
 # --- arithmetic ------------------------------------------------------------------------------
 
 
-def _apply(left: int, op: str, right: int) -> int:
+def calculate(left: int, op: str, right: int) -> int:
     """The whole-number result, or -1 where there is none."""
     if op == "/":
         return left // right if right and left % right == 0 else -1
@@ -193,12 +166,15 @@ def _run(values: dict[str, int], steps: tuple[Step, ...]) -> list[int]:
     """The result of every step."""
     known, results = dict(values), []
     for step in steps:
-        known[step.result] = _apply(_value(step.left, known), step.op, _value(step.right, known))
+        known[step.result] = calculate(
+            value_of(step.left, known), step.op, value_of(step.right, known)
+        )
         results.append(known[step.result])
     return results
 
 
-def _value(operand: str, known: dict[str, int]) -> int:
+def value_of(operand: str, known: dict[str, int]) -> int:
+    """What an operand stands for: a numeral or a known quantity."""
     return int(operand) if operand.isdigit() else known[operand]
 
 
@@ -215,7 +191,8 @@ class Told:
     noise: int | None
 
 
-def _tell(draft: Draft, rng: Random) -> Told:
+def tell(draft: Draft, rng: Random) -> Told:
+    """Puts a problem into words: people, things, wordings and, in a quarter of them, an idle number."""
     people = rng.sample(NAMES, 3)
     names = dict(zip("ABC", people, strict=True)) | {"thing": rng.choice(draft.family.things)}
     choices = [sentence.split("|") for sentence in draft.sentences]
@@ -228,7 +205,7 @@ def _tell(draft: Draft, rng: Random) -> Told:
     return Told(question, wordings, names, noise)
 
 
-def _solve(
+def solve(
     draft: Draft,
     names: dict[str, str],
     steps: tuple[Step, ...],
@@ -239,8 +216,8 @@ def _solve(
     known = dict(draft.values) | ({"noise": noise} if noise is not None else {})
     lines, result = [], 0
     for i, step in enumerate(steps):
-        left, right = _value(step.left, known), _value(step.right, known)
-        result = _apply(left, step.op, right) + (off[i] if off else 0)
+        left, right = value_of(step.left, known), value_of(step.right, known)
+        result = calculate(left, step.op, right) + (off[i] if off else 0)
         known[step.result] = result
         line = step.sentence.replace("{}", f"{left} {step.op} {right} = {result}").format(**names)
         lines.append(f"{OPERATIONS[step.op]}: {line}" if _says_operation(draft.family) else line)
@@ -255,67 +232,3 @@ def _program(draft: Draft) -> str:
     lines = [f"{name} = {value}" for name, value in draft.values.items()]
     lines += [str(step).replace("/", "//") for step in draft.steps]
     return "\n".join([*lines, f"print({draft.steps[-1].result})"])
-
-
-# --- slips -----------------------------------------------------------------------------------
-
-
-def _with_slips(draft: Draft, told: Told, rng: Random) -> tuple[tuple[Step, ...], tuple[int, ...]]:
-    """The steps as a careless solver takes them, and by how much each result is wrong."""
-    known = dict(draft.values) | ({"noise": told.noise} if told.noise is not None else {})
-    steps = draft.steps
-    for i, step in enumerate(draft.steps):
-        misreading = _misreading(draft, i, told.wordings[step.said])
-        if misreading and rng.random() < misreading[1]:
-            candidates = [misreading[0]]
-        elif rng.random() < STRAY_SLIP:
-            candidates = _alternatives(steps, i, known)
-            rng.shuffle(candidates)
-        else:
-            continue
-        for candidate in candidates:
-            slipped = (*steps[:i], candidate, *steps[i + 1 :])
-            if _works(slipped, known):
-                steps = slipped
-                break
-    if len(steps) > 2 and rng.random() < EARLY_STOP:
-        steps = steps[:-1]
-    off = [rng.choice((-10, -2, -1, 1, 2, 10)) * (rng.random() < ARITHMETIC_SLIP) for _ in steps]
-    return (steps, tuple(off)) if _works(steps, known, off) else (steps, ())
-
-
-def _misreading(draft: Draft, index: int, wording: int) -> tuple[Step, float] | None:
-    """The step that this wording is usually misread as, and how often; None for a clear wording."""
-    step = draft.steps[index]
-    rng = Random(f"misreading {step.source} {step} {index} {wording}")
-    if rng.random() >= MISREAD_WORDINGS:
-        return None
-    rate = rng.uniform(*MISREAD_RATE)
-    told_before = [name for name in draft.values if name not in (step.left, step.right)]
-    if told_before and rng.random() < 0.5:
-        side = rng.choice(("left", "right"))
-        other = rng.choice(told_before)
-        return (replace(step, left=other) if side == "left" else replace(step, right=other)), rate
-    return replace(step, op=rng.choice([op for op in "+-*" if op != step.op])), rate
-
-
-def _alternatives(steps: tuple[Step, ...], i: int, known: dict[str, int]) -> list[Step]:
-    """Every step that differs from the i-th in its operation or in one quantity."""
-    step = steps[i]
-    quantities = [*known, *(earlier.result for earlier in steps[:i])]
-    others = [name for name in quantities if name not in (step.left, step.right)]
-    return (
-        [replace(step, op=op) for op in OPERATIONS if op != step.op]
-        + [replace(step, left=name) for name in others]
-        + [replace(step, right=name) for name in others]
-    )
-
-
-def _works(steps: tuple[Step, ...], values: dict[str, int], off: list[int] | None = None) -> bool:
-    known = dict(values)
-    for i, step in enumerate(steps):
-        result = _apply(_value(step.left, known), step.op, _value(step.right, known))
-        known[step.result] = result + (off[i] if off else 0)
-        if result < 0 or not 0 <= known[step.result] <= LARGEST:
-            return False
-    return True

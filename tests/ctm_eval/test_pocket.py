@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from ctm_eval.pocket import arithmetic_is_right, problems, training_rows
+from ctm_eval.pocket.corpus import with_slips
 from ctm_eval.pocket.families import FAMILIES
-from ctm_eval.pocket.generator import SPLITS, Draft, _draft, _tell, _tenth, _with_slips
+from ctm_eval.pocket.generator import SPLITS, Draft, _tenth, draw_draft, tell
 
 
 def first(split, count, seed=0):
@@ -45,7 +46,7 @@ def test_train_and_test_share_no_problem():
     from random import Random
 
     signatures = {
-        split: {_draft(Random(f"{split} {i}"), split).signature for i in range(3000)}
+        split: {draw_draft(Random(f"{split} {i}"), split).signature for i in range(3000)}
         for split in SPLITS
     }
     assert not signatures["train"] & signatures["test"]
@@ -79,8 +80,8 @@ def slipped(count):
 
     for i in range(count):
         rng = Random(f"slips {i}")
-        draft: Draft = _draft(rng, "train")
-        yield draft, *_with_slips(draft, _tell(draft, rng), rng)
+        draft: Draft = draw_draft(rng, "train")
+        yield draft, *with_slips(draft, tell(draft, rng), rng)
 
 
 def test_most_slips_are_of_reasoning_with_arithmetic_that_is_right():
