@@ -82,24 +82,50 @@ SCHEMAS: dict[str, pa.Schema] = {
             "seed": pa.int64(),
         }
     ),
+    "contrast": pa.schema(
+        {
+            "pair_id": pa.string(),
+            "problem_id": pa.string(),
+            "chosen_id": pa.string(),
+            "rejected_id": pa.string(),
+            "prompt": pa.string(),
+            "chosen": pa.string(),
+            "rejected": pa.string(),
+            "prompt_ids": _ids,
+            "chosen_ids": _ids,
+            "rejected_ids": _ids,
+            "chosen_ce": _floats,
+            "rejected_ce": _floats,
+            "positive_model": pa.string(),
+            "negative_model": pa.string(),
+            "ce_beta": pa.float64(),
+            "ce_plausibility": pa.float64(),
+            "seed": pa.int64(),
+        }
+    ),
 }
 
 KEYS: dict[str, tuple[str, ...]] = {
     "problems": ("problem_id",),
     "solutions": ("problem_id", "sample_index"),
     "rollouts": ("solution_id",),
+    "contrast": ("pair_id",),
 }
 
-PER_TOKEN: dict[str, tuple[str, ...]] = {
-    "rollouts": (
-        "pieces",
-        "value",
-        "value_low",
-        "value_high",
-        "n_rollouts",
-        "n_correct",
-        "keep_prob",
-    ),
+# By table, and by its column of token ids, the lists that are exactly as long (or null as a whole).
+PER_TOKEN: dict[str, dict[str, tuple[str, ...]]] = {
+    "rollouts": {
+        "token_ids": (
+            "pieces",
+            "value",
+            "value_low",
+            "value_high",
+            "n_rollouts",
+            "n_correct",
+            "keep_prob",
+        ),
+    },
+    "contrast": {"chosen_ids": ("chosen_ce",), "rejected_ids": ("rejected_ce",)},
 }
 
 
@@ -110,10 +136,11 @@ def to_table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     """
     rows = list(rows)
     for row in rows:
-        for column in PER_TOKEN.get(name, ()):
-            if len(row[column]) != len(row["token_ids"]):
-                raise CtmError(
-                    f"{name}.{column} of {row['solution_id']} has {len(row[column])} entries for "
-                    f"{len(row['token_ids'])} tokens"
-                )
+        for ids, columns in PER_TOKEN.get(name, {}).items():
+            for column in columns:
+                if row[column] is not None and len(row[column]) != len(row[ids]):
+                    raise CtmError(
+                        f"{name}.{column} of {'/'.join(str(row[key]) for key in KEYS[name])} has "
+                        f"{len(row[column])} entries for {len(row[ids])} tokens"
+                    )
     return pa.Table.from_pylist(rows, schema=SCHEMAS[name])

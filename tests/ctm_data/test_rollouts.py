@@ -153,7 +153,7 @@ def rows(request, engine, wrong):
 def test_per_token_lists_are_as_long_as_the_tokens(rows):
     table = to_table("rollouts", rows)
     for row in table.to_pylist():
-        for column in PER_TOKEN["rollouts"]:
+        for column in PER_TOKEN["rollouts"]["token_ids"]:
             assert len(row[column]) == len(row["token_ids"])
 
 
