@@ -47,15 +47,18 @@ def negatives(solutions: Sequence[S], rng: Random, top_p: float = 0.5) -> list[S
     return chosen
 
 
-def preference_pairs(solutions: Sequence[S], rng: Random, top_k: int = 1) -> list[tuple[S, S]]:
-    """(chosen, rejected): a solution of the modal correct answer against one of each of the `top_k`
-    most frequent wrong answers; none if the problem has no correct or no wrong answer."""
+def preference_pairs(
+    solutions: Sequence[S], rejected: Sequence[S], rng: Random
+) -> list[tuple[S, S]]:
+    """(chosen, rejected) for each of `rejected`, the chosen ones drawn from the modal correct answer.
+
+    The paper rejects a solution of the modal wrong answer, the first of `negatives`.
+    """
     right = by_answer([s for s in solutions if s.correct])
-    wrong = by_answer([s for s in solutions if not s.correct])
     if not right:
         return []
     candidates = distinct(right[0])
-    return [(rng.choice(candidates), rng.choice(distinct(group))) for group in wrong[:top_k]]
+    return [(rng.choice(candidates), wrong) for wrong in rejected]
 
 
 def by_answer(solutions: Sequence[S]) -> list[list[S]]:

@@ -32,3 +32,27 @@ def cdpo_loss(
     phi_chosen = gamma * (chosen_weights * (chosen - ref_chosen)).sum(-1)
     phi_rejected = gamma * (rejected_weights * (rejected - ref_rejected)).sum(-1)
     return -F.logsigmoid(phi_chosen - phi_rejected).mean()
+
+
+def tdpo_loss(
+    chosen: torch.Tensor,
+    rejected: torch.Tensor,
+    ref_chosen: torch.Tensor,
+    ref_rejected: torch.Tensor,
+    chosen_kl: torch.Tensor,
+    rejected_kl: torch.Tensor,
+    gamma: float,
+    kl_weight: float,
+) -> torch.Tensor:
+    """The loss of token-level DPO (TDPO2), a mean over pairs: a scalar.
+
+    The first four arguments are log-probabilities of whole completions, (B,); the next two the
+    sequential KL divergences sum_t KL(ref(.|y<t) || pi(.|y<t)) of each side, (B,). With
+    u = gamma * (log-ratio of chosen - log-ratio of rejected) and
+    delta = gamma * (KL of rejected - stop-gradient(KL of chosen)), the loss of a pair is
+    -log sigmoid(u - kl_weight * delta).
+    Source: arXiv 2404.11999, the second of its two losses; gamma is its beta, kl_weight its alpha.
+    """
+    u = gamma * ((chosen - ref_chosen) - (rejected - ref_rejected))
+    delta = gamma * (rejected_kl - chosen_kl.detach())
+    return -F.logsigmoid(u - kl_weight * delta).mean()

@@ -1,0 +1,97 @@
+"""The settings of a training run, and where their defaults come from.
+
+A method's defaults are in `recipes/METHOD.yaml`, each with its source; a model's are in
+`presets/MODEL.yaml` and win over them; what the caller gives wins over both.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from typing import Any
+
+from ctm_train.errors import TrainError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the weights, next to the model, the data and the machine.
+
+    `gamma` is the strength of the preference: gamma of cDPO, beta of DPO and its relatives in trl.
+    `warmup` is a number of steps, or below 1 a share of them. `batch_size` counts rows (pairs, for a
+    method of pairs) a device and a forward pass; `gradient_accumulation` of them make a step.
+    """
+
+    learning_rate: float
+    epochs: float = 1.0
+    batch_size: int = 8
+    gradient_accumulation: int = 1
+    warmup: float = 0.1
+    scheduler: str = "cosine"
+    weight_decay: float = 0.0
+    max_length: int = 1024
+    seed: int = 0
+    gamma: float = 1.0
+    nll_weight: float = 1.0  # rpo: of the chosen side's negative log-likelihood
+    kl_weight: float = 0.5  # tdpo: of the difference of the sequential KL divergences (alpha)
+    margin: float = 0.5  # simpo: target reward margin over gamma (gamma/beta of its paper)
+    lora: bool = True
+    lora_r: int = 16
+    lora_alpha: int = 32
+    lora_dropout: float = 0.0
+    lora_targets: str = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
+    bf16: bool = True
+    gradient_checkpointing: bool = True
+
+    def __post_init__(self) -> None:
+        positive = ("learning_rate", "epochs", "batch_size", "gradient_accumulation", "max_length")
+        for name in positive:
+            if getattr(self, name) <= 0:
+                option = "--" + name.replace("_", "-")
+                raise TrainError(f"{option} must be above 0, not {getattr(self, name)}", usage=True)
+
+
+def settings_for(method: str, preset: str | None = None, **given: Any) -> Settings:
+    """The settings of `method`: its recipe, then the preset, then what is given and not None.
+
+    Raises TrainError for an unknown method, preset or setting.
+    """
+    merged: dict[str, Any] = _read("recipes", method, "method")
+    if preset:
+        chosen = _read("presets", preset, "preset")
+        methods = chosen.pop("methods", {})
+        merged |= {name: value for name, value in chosen.items() if name != "model"}
+        merged |= methods.get(method, {})
+    merged |= {name: value for name, value in given.items() if value is not None}
+    known = {field.name for field in fields(Settings)}
+    if unknown := sorted(set(merged) - known):
+        raise TrainError(f"unknown settings: {', '.join(unknown)}", usage=True)
+    return Settings(**merged)
+
+
+def preset_model(preset: str) -> str:
+    """The model that a preset is for: a Hub id, or `pocket`."""
+    return str(_read("presets", preset, "preset")["model"])
+
+
+def names(kind: str) -> list[str]:
+    """The methods (kind `recipes`) or the presets (`presets`) there are."""
+    found = (path.name for path in files("ctm_train").joinpath(kind).iterdir())
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+
+
+def _read(kind: str, name: str, what: str) -> dict[str, Any]:
+    import yaml
+
+    if name not in names(kind):
+        raise TrainError(
+            f"unknown {what} {name!r}; there are: {', '.join(names(kind))}", usage=True
+        )
+    text = files("ctm_train").joinpath(kind, f"{name}.yaml").read_text(encoding="utf-8")
+    return _with_underscores(yaml.safe_load(text))
+
+
+def _with_underscores(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        str(name).replace("-", "_"): _with_underscores(entry) if isinstance(entry, dict) else entry
+        for name, entry in value.items()
+    }
