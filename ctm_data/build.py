@@ -2,26 +2,21 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from random import Random
-from typing import Any
 
+from ctm_data import stages as stage
 from ctm_data.card import dataset_card
 from ctm_data.critical import RULES, Rule
 from ctm_data.estimators import ESTIMATORS, Estimator, RolloutSettings
-from ctm_data.rollouts import roll_out
-from ctm_data.solutions import Solution, sample_solutions
+from ctm_data.stages import Report
 from ctm_data.store import Store, is_run_folder
 from ctm_data.summary import summarize
 from ctm_eval.benchmarks import STOP, Problem, load_problems, prompt
 from ctm_eval.engines import Engine, Sampling, load_engine
 from ctm_eval.errors import CtmError
-from ctm_eval.seeds import seed_of
-from ctm_eval.selection import negatives
 
-Report = Callable[[str, float, int, int], None]  # stage, units done, units in all, tokens generated
+STAGES = ("rollouts", "contrast")
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
 
 
@@ -42,6 +37,11 @@ def build_dataset(
     label_only: bool = False,
     rule: Rule = "critical",
     trajectories: int = 1,
+    stages: Sequence[str] = STAGES,
+    positive_model: str | None = None,
+    negative_model: str | None = None,
+    ce_beta: float = 1.0,
+    ce_plausibility: float = 0.0,
     engine: str = "transformers",
     device: str | None = None,
     seed: int = 0,
@@ -49,10 +49,13 @@ def build_dataset(
     shard: tuple[int, int] | None = None,
     report: Report | None = None,
 ) -> Store:
-    """Samples `n_samples` solutions a problem, grades them, and rolls out wrong ones at every token.
+    """Samples `n_samples` solutions a problem and grades them; then, of `stages`, rolls out wrong ones
+    at every token (`rollouts`) and scores pairs by contrastive estimation (`contrast`).
 
-    At most `trajectories` wrong solutions a problem are rolled out: those of its most frequent wrong
-    answers (`selection.negatives`). The work is done in chunks of `chunk_size` problems; `shard`
+    At most `trajectories` wrong solutions a problem are looked at: those of its most frequent wrong
+    answers (`selection.negatives`). Pairs set them against right ones. Without `positive_model` and
+    `negative_model` these are trained on the run's own solutions and kept in its folder; a shard
+    leaves that to `merge_shards`. The work is done in chunks of `chunk_size` problems; `shard`
     (I, N) takes every N-th chunk from the I-th. Run again with the same arguments, it goes on where
     it was stopped. Raises CtmError.
     """
@@ -68,6 +71,12 @@ def build_dataset(
             "--rule critical",
             usage=True,
         )
+    if unknown := sorted(set(stages) - set(STAGES)):
+        raise CtmError(
+            f"unknown stages: {', '.join(unknown)}; there are: {', '.join(STAGES)}", usage=True
+        )
+    if bool(positive_model) != bool(negative_model):
+        raise CtmError("give both --positive-model and --negative-model, or neither", usage=True)
     sampling = Sampling(temperature, top_p, STOP if model != "pocket" else ())
     problems = load_problems(benchmark, split=split, data_file=data_file, limit=limit, seed=seed)
     if max_new_tokens is None:
@@ -87,6 +96,10 @@ def build_dataset(
         "label_only": label_only,
         "rule": rule,
         "trajectories": trajectories,
+        "positive_model": positive_model,
+        "negative_model": negative_model,
+        "ce_beta": ce_beta,
+        "ce_plausibility": ce_plausibility,
         "engine": engine,
         "seed": seed,
         "chunk_size": chunk_size,
@@ -101,22 +114,32 @@ def build_dataset(
         seed=seed,
     )
     chunks = _chunks(problems, chunk_size, shard or (0, 1))
-    loaded = _Lazy(
+    loaded = stage.Lazy(
         lambda: _fitting(load_engine(engine, model, device=device), problems, max_new_tokens)
     )
     if not is_run_folder(output_dir):
         loaded()  # a model that cannot be loaded must not leave a folder behind
     with Store.open(output_dir, recipe, shard) as store:
-        _sample(store, chunks, loaded, settings, n_samples, report or _silent)
-        _label(store, chunks, loaded, settings, trajectories, report or _silent)
+        stage.sample(store, chunks, loaded, settings, n_samples, report or _silent)
+        if "rollouts" in stages:
+            stage.label(store, chunks, loaded, settings, trajectories, report or _silent)
+        if "contrast" in stages and (positive_model or not shard):
+            stage.contrast(store, recipe, report or _silent, device)
         store.finish(dataset_card(store, summarize(store)))
     return store
 
 
-def merge_shards(folders: Sequence[str | Path], output_dir: str | Path) -> Store:
+def merge_shards(
+    folders: Sequence[str | Path],
+    output_dir: str | Path,
+    *,
+    stages: Sequence[str] = STAGES,
+    device: str | None = None,
+    report: Report | None = None,
+) -> Store:
     """One run folder out of all shards of a run, equal to that of a run without shards.
 
-    Raises CtmError if a shard is missing, unfinished or of another recipe.
+    Of `stages`, `contrast` is done here if the shards left it. Raises CtmError if a shard is missing, unfinished or of another recipe.
     """
     stores = [Store(folder) for folder in folders]
     for store in stores:
@@ -143,82 +166,10 @@ def merge_shards(folders: Sequence[str | Path], output_dir: str | Path) -> Store
                 partial = target.with_name(f".{target.name}.partial")
                 shutil.copyfile(store.folder / part, partial)
                 partial.replace(target)
+        if "contrast" in stages:
+            stage.contrast(merged, merged.manifest["recipe"], report or _silent, device)
         merged.finish(dataset_card(merged, summarize(merged)))
     return merged
-
-
-def _sample(
-    store: Store,
-    chunks: dict[int, list[Problem]],
-    engine: "_Lazy",
-    settings: RolloutSettings,
-    n_samples: int,
-    report: Report,
-) -> None:
-    wanted = range(n_samples)
-    total = sum(map(len, chunks.values())) * n_samples
-    finished, tokens = 0, 0
-    for chunk, problems in chunks.items():
-        if store.done("problems", chunk) != {(p.problem_id,) for p in problems}:
-            store.write("problems", chunk, map(asdict, problems))
-        if store.done("solutions", chunk) != {(p.problem_id, i) for p in problems for i in wanted}:
-
-            def progress(requests: int, drawn: int) -> None:
-                nonlocal finished, tokens
-                finished, tokens = finished + requests, tokens + drawn
-                report("sampling", finished, total, tokens)
-
-            solutions = sample_solutions(
-                engine(),
-                problems,
-                settings.sampling,
-                n_samples=n_samples,
-                max_new_tokens=settings.max_new_tokens,
-                seed=settings.seed,
-                progress=progress,
-            )
-            store.write("solutions", chunk, map(asdict, solutions))
-        else:
-            finished += len(problems) * n_samples
-            report("sampling", finished, total, tokens)
-
-
-def _label(
-    store: Store,
-    chunks: dict[int, list[Problem]],
-    engine: "_Lazy",
-    settings: RolloutSettings,
-    trajectories: int,
-    report: Report,
-) -> None:
-    import pyarrow.parquet as pq
-
-    total = sum(map(len, chunks.values()))
-    finished, tokens = 0, 0
-    for chunk, problems in chunks.items():
-        rows = pq.read_table(store.path("solutions", chunk), partitioning=None).to_pylist()
-        wrong = list(_wrong(problems, rows, trajectories, settings.seed))
-        if wrong and store.done("rollouts", chunk) != {(s.solution_id,) for _, s in wrong}:
-
-            def progress(share: float, drawn: int) -> None:
-                nonlocal tokens
-                tokens += drawn
-                report("rolling out", finished + share * len(problems), total, tokens)  # noqa: B023
-
-            store.write("rollouts", chunk, roll_out(engine(), wrong, settings, progress))
-        finished += len(problems)
-        report("rolling out", finished, total, tokens)
-
-
-def _wrong(
-    problems: Sequence[Problem], rows: Sequence[dict[str, Any]], count: int, seed: int
-) -> Iterator[tuple[Problem, Solution]]:
-    """The wrong solutions to roll out: one for each of a problem's `count` commonest wrong answers."""
-    for problem in problems:
-        solutions = [Solution(**row) for row in rows if row["problem_id"] == problem.problem_id]
-        rng = Random(seed_of(seed, problem.problem_id, "negatives"))
-        for solution in negatives(solutions, rng)[:count]:
-            yield problem, solution
 
 
 def _chunks(
@@ -241,19 +192,6 @@ def _fitting(engine: Engine, problems: Sequence[Problem], max_new_tokens: int) -
             usage=True,
         )
     return engine
-
-
-class _Lazy:
-    """An engine that is loaded when it is first asked for: a finished run needs none."""
-
-    def __init__(self, load: Callable[[], Engine]) -> None:
-        self._load = load
-        self._engine: Engine | None = None
-
-    def __call__(self) -> Engine:
-        if self._engine is None:
-            self._engine = self._load()
-        return self._engine
 
 
 def _silent(stage: str, done: float, total: int, tokens: int) -> None:

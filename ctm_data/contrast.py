@@ -1,15 +1,238 @@
-"""Contrastive estimation: how much more a model of right solutions likes a token than one of wrong ones."""
+"""Contrastive estimation: how much more a model of right solutions likes a token than one of wrong ones.
 
-import torch
+The `contrast` table: preference pairs whose tokens carry these scores. It needs two models, p+ and p-;
+`train_models` fine-tunes them on the run's own right and wrong solutions.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from ctm_data.solutions import Solution
+from ctm_eval.benchmarks import Problem, prompt
+from ctm_eval.engines import Progress
+from ctm_eval.errors import CtmError
+from ctm_eval.seeds import seed_of
+from ctm_eval.selection import negatives, positives, preference_pairs
+
+if TYPE_CHECKING:
+    import torch
+
+    from ctm_data.store import Store
+    from ctm_train.train import Report
+
+LOGIT_BYTES = 1 << 28  # bound on the logits of one batch of one model
+Pair = tuple[Problem, Solution, Solution]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How pairs are scored: beta and plausibility of `ce_scores`, and the names of p+ and p-."""
+
+    positive_model: str
+    negative_model: str
+    beta: float = 1.0
+    plausibility: float = 0.0
+    seed: int = 0
+
+
+def select_wrong(
+    problem: Problem, solutions: Sequence[Solution], count: int, seed: int
+) -> list[Solution]:
+    """The wrong solutions to look at: one for each of a problem's `count` commonest wrong answers."""
+    rng = Random(seed_of(seed, problem.problem_id, "negatives"))
+    return negatives(solutions, rng)[:count]
+
+
+def select_pairs(
+    problem: Problem, solutions: Sequence[Solution], count: int, seed: int
+) -> list[Pair]:
+    """A right solution against each of `select_wrong`: the very trajectories that are rolled out."""
+    rng = Random(seed_of(seed, problem.problem_id, "chosen"))
+    wrong = select_wrong(problem, solutions, count, seed)
+    return [(problem, *pair) for pair in preference_pairs(solutions, wrong, rng)]
+
+
+def train_models(
+    store: "Store",
+    solutions: Iterable[tuple[str, Sequence[Solution]]],
+    model: str,
+    seed: int,
+    report: "Report | None" = None,
+) -> tuple[str, str]:
+    """Fine-tunes p+ and p- on the right and wrong solutions of a run, by problem, into its folder.
+
+    Finished ones are kept. Returns their folders. Raises CtmError if there are no right or no wrong
+    ones, TrainError from training.
+    """
+    from datasets import Dataset
+
+    from ctm_train.settings import settings_for
+    from ctm_train.train import train
+
+    chosen: dict[str, list[Solution]] = {"positive": [], "negative": []}
+    for problem_id, own in solutions:
+        chosen["positive"] += positives(own, Random(seed_of(seed, problem_id, "positives")))
+        chosen["negative"] += negatives(own, Random(seed_of(seed, problem_id, "negatives")))
+    settings = settings_for("sft", "pocket" if model == "pocket" else None, seed=seed % 2**32)
+    folders = []
+    for name, rows in chosen.items():
+        if not rows:
+            raise CtmError(f"there are no {'right' if name == 'positive' else 'wrong'} solutions")
+        ids = [{"prompt_ids": s.prompt_ids, "completion_ids": s.token_ids} for s in rows]
+        folder = store.folder / "models" / name
+        train(
+            "sft",
+            Dataset.from_list(ids),
+            folder,
+            model=model_path(model),
+            settings=settings,
+            described={"solutions": f"the run's {name}s"},
+            report=report and _staged(report, f"p{'+' if name == 'positive' else '-'}"),
+        )
+        folders.append(str(folder))
+    return folders[0], folders[1]
+
+
+def score_pairs(
+    scorer: "Scorer", pairs: Sequence[Pair], how: Contrast, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Rows of the `contrast` table for `pairs`, in their order."""
+    sides = [(side.prompt_ids, side.token_ids) for _, *both in pairs for side in both]
+    scores = scorer.scores(sides, how.beta, how.plausibility, progress)
+    rows = []
+    for (problem, chosen, rejected), chosen_ce, rejected_ce in zip(
+        pairs, scores[::2], scores[1::2], strict=True
+    ):
+        rows.append(
+            {
+                "pair_id": f"{chosen.solution_id}:{rejected.sample_index:03d}",
+                "problem_id": problem.problem_id,
+                "chosen_id": chosen.solution_id,
+                "rejected_id": rejected.solution_id,
+                "prompt": prompt(problem),
+                "chosen": chosen.text,
+                "rejected": rejected.text,
+                "prompt_ids": chosen.prompt_ids,
+                "chosen_ids": chosen.token_ids,
+                "rejected_ids": rejected.token_ids,
+                "chosen_ce": chosen_ce,
+                "rejected_ce": rejected_ce,
+                "positive_model": how.positive_model,
+                "negative_model": how.negative_model,
+                "ce_beta": how.beta,
+                "ce_plausibility": how.plausibility,
+                "seed": how.seed,
+            }
+        )
+    return rows
+
+
+class Scorer:
+    """p+ and p-, loaded: two models, or two LoRA adapters on one base."""
+
+    def __init__(self, positive: str, negative: str, *, device: str | None = None) -> None:
+        """Loads both from folders or Hub ids. Raises CtmError if they cannot be used together."""
+        import torch
+
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = torch.bfloat16 if self.device.startswith("cuda") else torch.float32
+        bases = [_adapter_base(path) for path in (positive, negative)]
+        if bases[0] and bases[0] == bases[1]:
+            from peft import PeftModel
+
+            shared = PeftModel.from_pretrained(
+                _model(bases[0], dtype), positive, adapter_name="positive"
+            )
+            shared.load_adapter(negative, adapter_name="negative")
+            self._models: dict[str, Any] = {"positive": shared, "negative": shared}
+        else:
+            self._models = {
+                "positive": _model(positive, dtype),
+                "negative": _model(negative, dtype),
+            }
+        sizes = [model.config.get_text_config().vocab_size for model in self._models.values()]
+        if sizes[0] != sizes[1]:
+            raise CtmError(
+                f"{positive} and {negative} have different vocabularies ({sizes[0]} and {sizes[1]} "
+                "entries): p+ and p- have to be of one family",
+                usage=True,
+            )
+        self._vocabulary = sizes[0]
+        for model in self._models.values():
+            model.to(self.device).eval()
+
+    def scores(
+        self,
+        sequences: Sequence[tuple[Sequence[int], Sequence[int]]],
+        beta: float = 1.0,
+        plausibility: float = 0.0,
+        progress: Progress | None = None,
+    ) -> list[list[float]]:
+        """The score of every completion token of every (prompt ids, completion ids), in their order.
+
+        `progress` is called with (sequences finished, tokens scored) since its last call.
+        """
+        import torch
+
+        results: list[list[float]] = [[]] * len(sequences)
+        for batch in self._batches(sequences):
+            with torch.inference_mode():
+                own = [sequences[i] for i in batch]
+                positive, negative = (self._logits(name, own) for name in self._models)
+                for i, high, low in zip(batch, positive, negative, strict=True):
+                    ids = torch.tensor(sequences[i][1], device=self.device)
+                    results[i] = ce_scores(high, low, ids, beta, plausibility).tolist()
+            if progress:
+                progress(len(batch), sum(len(sequences[i][1]) for i in batch))
+        return results
+
+    def _logits(
+        self, name: str, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> "list[torch.Tensor]":
+        """For every sequence the (T, V) logits that predict its completion's tokens."""
+        import torch
+
+        model = self._models[name]
+        if self._models["positive"] is self._models["negative"]:
+            model.set_adapter(name)
+        rows = [[*prompt_ids, *ids] for prompt_ids, ids in sequences]
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self.device)
+        seen = torch.tensor(
+            [[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self.device
+        )
+        logits = model(input_ids=ids, attention_mask=seen, use_cache=False).logits
+        return [
+            row[len(prompt_ids) - 1 : len(prompt_ids) + len(ids) - 1]
+            for row, (prompt_ids, ids) in zip(logits, sequences, strict=True)
+        ]
+
+    def _batches(
+        self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> Iterator[list[int]]:
+        """Indices of sequences of like length whose padded logits fit the bound."""
+        order = sorted(range(len(sequences)), key=lambda i: sum(map(len, sequences[i])))
+        batch: list[int] = []
+        for i in order:
+            width = sum(map(len, sequences[i]))
+            if batch and (len(batch) + 1) * width * self._vocabulary * 4 > LOGIT_BYTES:
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
 
 
 def ce_scores(
-    positive_logits: torch.Tensor,
-    negative_logits: torch.Tensor,
-    token_ids: torch.Tensor,
+    positive_logits: "torch.Tensor",
+    negative_logits: "torch.Tensor",
+    token_ids: "torch.Tensor",
     beta: float = 1.0,
     plausibility: float = 0.0,
-) -> torch.Tensor:
+) -> "torch.Tensor":
     """The score s_t in [0, 1] of every token, float32, shape (T,); low marks a critical token.
 
     log s_t = (1 + beta) log p+(y_t) - beta log p-(y_t) - log Z, with Z over the vocabulary. The logits
@@ -18,6 +241,8 @@ def ce_scores(
     vocabulary, and gives those outside a score of 0; the paper uses none.
     Source: arXiv 2411.19943, eq. 1. Raises ValueError if the shapes do not fit.
     """
+    import torch
+
     if positive_logits.shape != negative_logits.shape or len(token_ids) != len(positive_logits):
         shapes = [tuple(t.shape) for t in (positive_logits, negative_logits, token_ids)]
         raise ValueError(f"two (T, V) tensors and T token ids are expected, not {shapes}")
@@ -27,3 +252,39 @@ def ce_scores(
         floor = positive.max(-1, keepdim=True).values + torch.log(torch.tensor(plausibility))
         contrast = contrast.masked_fill(positive < floor, -torch.inf)
     return contrast.softmax(-1).gather(-1, token_ids[:, None])[:, 0]
+
+
+def model_path(model: str) -> str:
+    """What transformers can load: the built-in model's folder for `pocket`."""
+    from ctm_eval.pocket import MODEL_DIR
+
+    return str(MODEL_DIR) if model == "pocket" else model
+
+
+def _model(name: str, dtype: "torch.dtype") -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        if _adapter_base(name):
+            from peft import AutoPeftModelForCausalLM
+
+            return AutoPeftModelForCausalLM.from_pretrained(name, dtype=dtype)
+        return AutoModelForCausalLM.from_pretrained(model_path(name), dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise CtmError(
+            f"cannot load the model {name!r}: it is neither a folder with a model or an adapter nor a "
+            f"Hub model that can be reached ({str(error).strip().splitlines()[0]})",
+            usage=True,
+        ) from error
+
+
+def _adapter_base(name: str) -> str | None:
+    """The base model of a folder that holds a LoRA adapter."""
+    import json
+
+    path = Path(name) / "adapter_config.json"
+    return str(json.loads(path.read_text())["base_model_name_or_path"]) if path.exists() else None
+
+
+def _staged(report: "Report", stage: str) -> "Report":
+    return lambda _, done, total, tokens: report(stage, done, total, tokens)

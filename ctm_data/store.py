@@ -106,6 +106,10 @@ class Store:
         for path in self.parts(table):
             yield _read_part(path, columns)
 
+    def rows(self, table: str, chunk: int) -> list[dict[str, Any]]:
+        """The rows of a chunk's part."""
+        return _read_part(self.path(table, chunk), None).to_pylist()
+
     def done(self, table: str, chunk: int) -> set[tuple[Any, ...]]:
         """The keys of the rows that are there of a chunk."""
         path = self.path(table, chunk)

@@ -40,18 +40,23 @@ def test_equal_answers_written_differently_are_one_answer():
 
 
 def test_the_most_frequent_wrong_answer_is_rejected_and_the_modal_correct_one_chosen():
-    [(chosen, rejected)] = preference_pairs(samples("7+ 3- 5- 5- 7+"), Random(0))
+    pool = samples("7+ 8+ 3- 5- 5- 7+")
+    [(chosen, rejected)] = preference_pairs(pool, negatives(pool, Random(0))[:1], Random(0))
     assert (chosen.answer, rejected.answer) == ("7", "5")
 
 
-def test_top_k_gives_a_pair_for_each_of_the_k_commonest_wrong_answers():
-    pairs = preference_pairs(samples("7+ 3- 5- 5- 9- 9- 9-"), Random(0), top_k=2)
-    assert [rejected.answer for _, rejected in pairs] == ["9", "5"]
+def test_each_rejected_solution_gets_a_chosen_one():
+    pool = samples("7+ 3- 5- 5- 9- 9- 9-")
+    pairs = preference_pairs(pool, [pool[4], pool[2]], Random(0))
+    assert [(chosen.answer, rejected.answer) for chosen, rejected in pairs] == [
+        ("7", "9"),
+        ("7", "5"),
+    ]
 
 
-def test_no_pair_without_a_correct_or_without_a_wrong_solution():
-    assert preference_pairs(samples("3- 5-"), Random(0)) == []
-    assert preference_pairs(samples("7+ 7+"), Random(0)) == []
+def test_no_pair_without_a_correct_solution():
+    pool = samples("3- 5-")
+    assert preference_pairs(pool, pool[:1], Random(0)) == []
 
 
 def test_solutions_without_an_answer_are_never_selected():
