@@ -139,7 +139,8 @@ def merge_shards(
 ) -> Store:
     """One run folder out of all shards of a run, equal to that of a run without shards.
 
-    Of `stages`, `contrast` is done here if the shards left it. Raises CtmError if a shard is missing, unfinished or of another recipe.
+    Of `stages`, `contrast` is done here if the shards left it. Raises CtmError if a shard is missing,
+    unfinished or of another recipe.
     """
     stores = [Store(folder) for folder in folders]
     for store in stores:

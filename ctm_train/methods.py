@@ -192,7 +192,7 @@ def _without_weights(rows: "Dataset") -> "Dataset":
 def _over_ids(trainer: Any) -> Any:
     """A trainer of trl's CPO family that takes token ids instead of tokenizing text."""
 
-    class OverIds(trainer):  # type: ignore[misc]
+    class OverIds(trainer):
         def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
             prompt = feature["prompt_ids"]
             row = {"prompt_input_ids": prompt, "prompt_attention_mask": [1] * len(prompt)}

@@ -52,7 +52,7 @@ class TDPOTrainer(CDPOTrainer):
             self.beta,
             self._kl_weight,
         )
-        mode = "train" if self.model.training else "eval"
+        mode = "train" if model.training else "eval"
         wins = ((chosen - ref_chosen) > (rejected - ref_rejected)).float().mean()
         self._metrics[mode]["rewards/accuracies"].append(wins.item())
         return (loss, outputs) if return_outputs else loss

@@ -12,7 +12,9 @@ import os
 import resource
 import shutil
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -283,49 +285,54 @@ def _last_loss(trainer: Any) -> float | None:
     return losses[-1] if losses else None
 
 
-class _quiet:
-    """Keeps the libraries' bars away from ours while a trainer is made and runs."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the libraries' bars and notes away from ours while a trainer is made and runs."""
+    import datasets
+    from transformers.utils import logging
 
-    def __enter__(self) -> None:
-        import datasets
-        from transformers.utils import logging
-
-        self._before = os.environ.get("TQDM_DISABLE")
-        self._bars = datasets.are_progress_bars_disabled()
-        os.environ["TQDM_DISABLE"] = "1"
-        datasets.disable_progress_bars()
-        logging.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        import datasets
-        from transformers.utils import logging
-
+    tqdm, bars = os.environ.get("TQDM_DISABLE"), datasets.are_progress_bars_disabled()
+    verbosity = logging.get_verbosity()
+    os.environ["TQDM_DISABLE"] = "1"
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
         logging.enable_progress_bar()
-        if self._before is None:
+        if not bars:
+            datasets.enable_progress_bars()
+        if tqdm is None:
             del os.environ["TQDM_DISABLE"]
         else:
-            os.environ["TQDM_DISABLE"] = self._before
-        if not self._bars:
-            datasets.enable_progress_bars()
+            os.environ["TQDM_DISABLE"] = tqdm
 
 
-class _advice:
+@contextmanager
+def _advice() -> Iterator[None]:
     """Turns running out of memory into an error that says what to lower."""
+    import torch
 
-    def __enter__(self) -> None: ...
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+            raise
+        raise TrainError(
+            "out of memory: lower --batch-size (and raise --gradient-accumulation as much), lower "
+            "--max-length, or give --gradient-checkpointing"
+        ) from error
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        import torch
 
-        text = str(error).lower()
-        out = isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-            isinstance(error, RuntimeError) and "can't allocate memory" in text
-        )
-        if out:
-            raise TrainError(
-                "out of memory: lower --batch-size (and raise --gradient-accumulation as much), lower "
-                "--max-length, or give --gradient-checkpointing"
-            ) from error
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    import torch
+
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text
 
 
 def _peak_bytes() -> int:

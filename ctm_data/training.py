@@ -1,0 +1,153 @@
+"""`train`: a run folder's pairs, or rows of one's own, to a trained model."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ctm_data.contrast import model_path
+from ctm_data.store import Store, is_run_folder
+from ctm_eval.errors import CtmError
+from ctm_eval.rows import read_rows
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from ctm_train.train import Outcome, Report
+
+Weights = Literal["contrast", "value", "critical", "uniform"]
+
+
+def train(
+    method: str,
+    data: str | Path,
+    output_dir: str | Path,
+    *,
+    model: str = "pocket",
+    weights: Weights = "contrast",
+    chosen_weights: bool = False,
+    preset: str | None = None,
+    merge: bool = False,
+    report_to: Sequence[str] = (),
+    report: "Report | None" = None,
+    **settings: Any,
+) -> "Outcome":
+    """Trains `model` by `method` on `data`: a run folder, a JSONL or Parquet file, or a Hub dataset.
+
+    Of a run folder, pairs come from its `contrast` table (`sft` takes their chosen side). `weights`
+    says what the rejected tokens weigh for cdpo, see `weigh`; `chosen_weights` weighs the chosen side
+    too, by s_t. Rows of one's own have text or token ids and, for cdpo, weights: see `ctm_train.data`.
+    `settings` are those of `ctm_train.settings.Settings`; the preset `pocket` goes with that model.
+    Raises CtmError or TrainError.
+    """
+    from ctm_train.settings import settings_for
+    from ctm_train.train import train as train_rows
+
+    if weights not in get_args(Weights):
+        known = ", ".join(get_args(Weights))
+        raise CtmError(f"unknown weights {weights!r}; there are: {known}", usage=True)
+    preset = preset or ("pocket" if model == "pocket" else None)
+    chosen = settings_for(method, preset, **settings)
+    described: dict[str, Any] = {"data": str(data)}
+    if is_run_folder(data):
+        rows = training_rows(Store(data), method, weights, chosen_weights)
+        if method == "cdpo":
+            described |= {"weights": weights, "chosen_weights": chosen_weights}
+    else:
+        rows = _of_file(data)
+    return train_rows(
+        method,
+        rows,
+        output_dir,
+        model=model_path(model),
+        settings=chosen,
+        merge=merge,
+        report_to=report_to,
+        described=described,
+        report=report,
+    )
+
+
+def weigh(
+    pair: dict[str, Any], rollout: dict[str, Any] | None, weights: Weights
+) -> list[float] | None:
+    """What a pair's rejected tokens weigh, one entry a token; None where it cannot be known.
+
+    `contrast`: 1 - s_t, as in the paper. `value`: by how much the value drops with the token, 0 where
+    it rises. `critical`: 1 at the critical token, else 0. `uniform`: 1, which makes cDPO DPO. The
+    second and third need the pair's rejected solution in the `rollouts` table.
+    """
+    if weights == "uniform":
+        return [1.0] * len(pair["rejected_ids"])
+    if weights == "contrast":
+        scores = pair["rejected_ce"]
+        return None if scores is None else [1.0 - score for score in scores]
+    if rollout is None:
+        return None
+    if weights == "critical":
+        at = rollout["critical_index"]
+        return None if at is None else [float(i == at) for i in range(len(rollout["token_ids"]))]
+    curve = [rollout["prompt_value"], *rollout["value"]]
+    if None in curve:
+        return None  # a label-only run looks at part of the curve
+    return [max(0.0, before - after) for before, after in pairwise(curve)]
+
+
+def training_rows(
+    store: Store, method: str, weights: Weights = "contrast", chosen_weights: bool = False
+) -> "Dataset":
+    """What `method` trains on, from a run: token ids, and for cdpo weights. Raises CtmError."""
+    if method == "cdpo":
+        return _pairs(store, weights, chosen_weights)
+    rows = _pairs(store, "uniform").remove_columns("rejected_weights")
+    if method == "sft":
+        rows = rows.rename_column("chosen_ids", "completion_ids").remove_columns("rejected_ids")
+    return rows
+
+
+def _pairs(store: Store, weights: Weights = "contrast", chosen_weights: bool = False) -> "Dataset":
+    """The pairs of a run with the weights of their tokens; those with unknown weights are left out."""
+    from datasets import Dataset
+
+    rollouts: dict[str, dict[str, Any]] = {}
+    if weights in ("value", "critical"):
+        wanted = ["solution_id", "token_ids", "prompt_value", "value", "critical_index"]
+        for part in store.each("rollouts", wanted):
+            rollouts |= {row["solution_id"]: row for row in part.to_pylist()}
+    rows = []
+    for part in store.each("contrast"):
+        for pair in part.to_pylist():
+            weighed = weigh(pair, rollouts.get(pair["rejected_id"]), weights)
+            if weighed is None or (chosen_weights and pair["chosen_ce"] is None):
+                continue
+            row = {name: pair[name] for name in ("prompt_ids", "chosen_ids", "rejected_ids")}
+            row["rejected_weights"] = weighed
+            if chosen_weights:
+                row["chosen_weights"] = pair["chosen_ce"]
+            rows.append(row)
+    if not rows:
+        needs = {"contrast": "contrast", "uniform": "contrast"}.get(weights, "rollouts")
+        raise CtmError(
+            f"{store.folder} has no pairs with weights {weights!r}: run `ctm build-dataset "
+            f"--output-dir {store.folder}` with its {needs} stage",
+            usage=True,
+        )
+    return Dataset.from_list(rows)
+
+
+def _of_file(data: str | Path) -> "Dataset":
+    from datasets import Dataset, load_dataset
+
+    if Path(data).exists():
+        return Dataset.from_list([row for _, row in read_rows(data)])
+    name, _, config = str(data).partition(":")
+    if name.count("/") > 1 or name.startswith((".", "/", "~")) or Path(name).suffix:
+        raise CtmError(f"there is no file or folder {data}", usage=True)
+    try:
+        return load_dataset(name, config or None, split="train")
+    except (OSError, ValueError) as error:
+        raise CtmError(
+            f"cannot load {data}: it is neither a run folder, a file, nor a dataset on the Hub that can "
+            f"be reached ({str(error).strip().splitlines()[0]})",
+            usage=True,
+        ) from error

@@ -1,0 +1,393 @@
+"""The main table of *Critical Tokens Matter* (arXiv 2411.19943, table 3) re-run in small, on `pocket`.
+
+    python experiments/paper_table.py [--quick] [--output-dir build/paper-table] [--jobs 2]
+
+Solutions are sampled for training problems; pairs are selected and scored as `ctm build-dataset` does.
+Every method trains from the same pairs. Its learning rate and strength are those of the grid that do
+best on the development problems with seed 0; then five seeds (0 to 4: order of the data, and noise)
+are trained and all answer the same held-out problems, greedily. No seed and no run is left out.
+
+Accuracy has a 95% interval from a bootstrap over problems and seeds; the difference from cDPO is
+bootstrapped in pairs. Seconds are those of training alone, on one thread; memory is the peak of its
+process above what it held before. Every cell is a file, so a stopped run goes on where it was.
+"""
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RATES, GAMMAS = (3e-5, 1e-4, 3e-4), (0.1, 0.3, 1.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes of the experiment."""
+
+    problems: int = 1500
+    samples: int = 16
+    rollouts: int = 64
+    development: int = 400
+    held_out: int = 2000
+    seeds: int = 5
+    rates: tuple[float, ...] = RATES
+    gammas: tuple[float, ...] = GAMMAS
+
+
+QUICK = Plan(
+    problems=24,
+    samples=8,
+    rollouts=8,
+    development=16,
+    held_out=24,
+    seeds=2,
+    rates=(1e-4,),
+    gammas=(0.3,),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: a method, what its rejected tokens weigh, and what it starts from."""
+
+    name: str
+    method: str
+    weights: str = "contrast"
+    after_sft: bool = False
+
+
+ROWS = (
+    Row("SFT", "sft"),
+    Row("DPO", "dpo"),
+    Row("SFT → DPO", "dpo", after_sft=True),
+    Row("SFT → TDPO", "tdpo", after_sft=True),
+    Row("RPO", "rpo"),
+    Row("cDPO", "cdpo"),
+)
+ABLATIONS = (
+    Row("cDPO, weights: value drop", "cdpo", "value"),
+    Row("cDPO, weights: critical token", "cdpo", "critical"),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training, or none, and its answers to the problems of a split."""
+
+    row: Row | None
+    rate: float
+    gamma: float
+    seed: int
+    split: str
+    start: str = "pocket"  # or the name of the SFT cell it starts from
+
+    @property
+    def name(self) -> str:
+        """A file name."""
+        if self.row is None:
+            return f"base-{self.split}"
+        start = "after-" if self.row.after_sft else ""
+        what = f"{start}{self.row.method}-{self.row.weights}-{self.rate:g}-{self.gamma:g}"
+        return f"{what}-{self.seed}-{self.split}"
+
+
+def main() -> None:
+    """Runs what is missing and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--output-dir", type=Path, default=Path("build/paper-table"))
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that it runs")
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    arguments = parser.parse_args()
+    plan, folder = (QUICK if arguments.quick else Plan()), arguments.output_dir
+    began = time.monotonic()
+    (folder / "cells").mkdir(parents=True, exist_ok=True)
+    kept = folder / "plan.json"
+    if kept.exists() and kept.read_text() != json.dumps(asdict(plan)):
+        sys.exit(f"{folder} belongs to another plan; give another --output-dir")
+    kept.write_text(json.dumps(asdict(plan)))
+    _pairs(plan, folder)
+    with ProcessPoolExecutor(
+        arguments.jobs, multiprocessing.get_context("spawn"), initializer=_one_thread
+    ) as pool:
+        results = run_all(plan, folder, pool)
+    text = table(results, plan) + f"\n{time.monotonic() - began:.0f} seconds in this run.\n"
+    (folder / "table.md").write_text(text)
+    picture(results, folder / "table.png")
+    print(text)
+
+
+def run_all(plan: Plan, folder: Path, pool: ProcessPoolExecutor) -> dict[str, list[dict[str, Any]]]:
+    """The held-out results of every row by name, one for each seed; the base has one."""
+    sft, *others = (*ROWS, *ABLATIONS)
+    base = _run(plan, folder, pool, [Cell(None, 0, 0, 0, "test")])
+    tuned = {sft.name: _best(plan, folder, pool, [sft], None)[sft.name]}
+    starts = _held_out(plan, folder, pool, [sft], tuned, None)
+    tuned |= _best(plan, folder, pool, others, starts)
+    final = _held_out(plan, folder, pool, others, tuned, starts)
+    results = {"base": base}
+    for row in (sft, *others):
+        cells = [cell for cell in (*starts, *final) if cell.row == row]
+        results[row.name] = [_load(folder, cell) for cell in cells]
+    return results
+
+
+def _best(
+    plan: Plan,
+    folder: Path,
+    pool: ProcessPoolExecutor,
+    rows: Sequence[Row],
+    starts: Sequence[Cell] | None,
+) -> dict[str, tuple[float, float]]:
+    """For every row the rate and gamma that do best on the development problems with seed 0."""
+    cells = [
+        Cell(row, rate, gamma, 0, "dev", _start(row, starts, 0))
+        for row in rows
+        for rate, gamma in _grid(plan, row)
+    ]
+    results = _run(plan, folder, pool, cells)
+    best: dict[str, tuple[float, float]] = {}
+    for row in rows:
+        own = [(sum(r["correct"]), c) for c, r in zip(cells, results, strict=True) if c.row == row]
+        cell = max(own, key=lambda item: item[0])[1]
+        best[row.name] = (cell.rate, cell.gamma)
+    return best
+
+
+def _held_out(
+    plan: Plan,
+    folder: Path,
+    pool: ProcessPoolExecutor,
+    rows: Sequence[Row],
+    tuned: dict[str, tuple[float, float]],
+    starts: Sequence[Cell] | None,
+) -> list[Cell]:
+    cells = [
+        Cell(row, *tuned[row.name], seed, "test", _start(row, starts, seed))
+        for row in rows
+        for seed in range(plan.seeds)
+    ]
+    _run(plan, folder, pool, cells)
+    return cells
+
+
+def _grid(plan: Plan, row: Row) -> Iterator[tuple[float, float]]:
+    return itertools.product(plan.rates, (1.0,) if row.method == "sft" else plan.gammas)
+
+
+def _start(row: Row, starts: Sequence[Cell] | None, seed: int) -> str:
+    """SFT of the same seed, for a row that comes after it."""
+    if not row.after_sft or starts is None:
+        return "pocket"
+    return next(cell.name for cell in starts if cell.seed == seed)
+
+
+def _pairs(plan: Plan, folder: Path) -> None:
+    """The run folder with the pairs, and their weights."""
+    from ctm_data.build import build_dataset
+
+    said = [0.0]
+
+    def report(stage: str, done: float, total: int, tokens: int) -> None:
+        if time.monotonic() - said[0] > 15:
+            said[0] = time.monotonic()
+            print(f"{stage}: {done:.0f} of {total}", file=sys.stderr)
+
+    build_dataset(
+        folder / "run",
+        split="train",
+        limit=plan.problems,
+        n_samples=plan.samples,
+        n_rollouts=plan.rollouts,
+        report=report,
+    )
+
+
+def _run(
+    plan: Plan, folder: Path, pool: ProcessPoolExecutor, cells: Sequence[Cell]
+) -> list[dict[str, Any]]:
+    """The results of the cells in their order; those that are there are not made again."""
+    missing = [cell for cell in cells if not _path(folder, cell).exists()]
+    began = time.monotonic()
+    futures = [pool.submit(_cell, plan, folder, cell) for cell in missing]
+    for number, future in enumerate(as_completed(futures), 1):
+        name, accuracy, seconds = future.result()
+        left = (time.monotonic() - began) / number * (len(missing) - number)
+        print(
+            f"{name}: {accuracy:.1%}, {seconds:.0f} s  ({number}/{len(missing)}, {left:.0f} s left)",
+            file=sys.stderr,
+        )
+    return [_load(folder, cell) for cell in cells]
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _cell(plan: Plan, folder: Path, cell: Cell) -> tuple[str, float, float]:
+    """Trains and answers: in a process of the pool."""
+    from ctm_data.contrast import model_path
+    from ctm_data.store import Store
+    from ctm_data.training import training_rows
+    from ctm_train.settings import settings_for
+    from ctm_train.train import train
+
+    began = time.monotonic()
+    result: dict[str, Any] = {"cell": asdict(cell)}
+    model = model_path("pocket")
+    trained = folder / "models" / cell.name
+    if cell.row is not None:
+        start = model if cell.start == "pocket" else str(folder / "models" / cell.start)
+        rows = training_rows(Store(folder / "run"), cell.row.method, cell.row.weights)
+        settings = settings_for(
+            cell.row.method,
+            "pocket",
+            learning_rate=cell.rate,
+            gamma=cell.gamma,
+            seed=cell.seed,
+        )
+        shutil.rmtree(trained, ignore_errors=True)
+        before = _reset_peak()
+        outcome = train(
+            cell.row.method, rows, trained, model=start, settings=settings, save_steps=0
+        )
+        result |= {"seconds": outcome.seconds, "steps": outcome.steps, "pairs": len(rows)}
+        result["bytes"] = _peak() - before
+        model = str(trained)
+    result["correct"] = answers(model, plan, cell.split)
+    keep = cell.row is not None and cell.row.method == "sft" and cell.split == "test"
+    if trained.exists() and not keep:
+        shutil.rmtree(trained)
+    partial = _path(folder, cell).with_suffix(".partial")
+    partial.write_text(json.dumps(result))
+    os.replace(partial, _path(folder, cell))
+    return cell.name, sum(result["correct"]) / len(result["correct"]), time.monotonic() - began
+
+
+def answers(model: str, plan: Plan, split: str) -> list[int]:
+    """1 or 0 for every problem of a split: whether the greedy solution is right."""
+    from ctm_data.build import POCKET_TOKENS
+    from ctm_data.solutions import sample_solutions
+    from ctm_eval.benchmarks import load_problems
+    from ctm_eval.engines import Sampling, load_engine
+
+    count = plan.development if split == "dev" else plan.held_out
+    problems = load_problems("pocket", split=split, limit=count)
+    solutions = sample_solutions(
+        load_engine("transformers", model),
+        problems,
+        Sampling(temperature=0),
+        n_samples=1,
+        max_new_tokens=POCKET_TOKENS,
+        seed=0,
+    )
+    return [int(solution.correct) for solution in solutions]
+
+
+def _path(folder: Path, cell: Cell) -> Path:
+    return folder / "cells" / f"{cell.name}.json"
+
+
+def _load(folder: Path, cell: Cell) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(_path(folder, cell).read_text())
+    return loaded
+
+
+def _reset_peak() -> int:
+    """Forgets the peak of this process's memory (Linux); what it holds now, in bytes."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak()
+
+
+def _peak() -> int:
+    status = Path("/proc/self/status").read_text().splitlines()
+    line = next(line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def bootstrap(correct: np.ndarray, rounds: int = 10_000, seed: int = 0) -> np.ndarray:
+    """`rounds` means of (seeds, problems) answers with both resampled, shape (rounds,).
+
+    Methods resampled with the same seed meet the same problems: their differences are paired.
+    """
+    rng = np.random.default_rng(seed)
+    seeds, problems = correct.shape
+    means = np.empty(rounds)
+    for i in range(rounds):
+        chosen = rng.integers(problems, size=problems)
+        own = np.random.default_rng([seed, i]).integers(seeds, size=seeds)
+        means[i] = correct[:, chosen].mean(axis=1)[own].mean()
+    return means
+
+
+def table(results: dict[str, list[dict[str, Any]]], plan: Plan) -> str:
+    """The Markdown table."""
+    correct = {name: np.array([r["correct"] for r in own]) for name, own in results.items()}
+    means = {name: bootstrap(own) for name, own in correct.items()}
+    lines = [
+        f"`pocket`, {plan.held_out:,} held-out problems, greedy, {plan.seeds} seeds; "
+        "differences in points from cDPO, negative where cDPO is better.",
+        "",
+        "| method | accuracy | 95% | from cDPO | 95% | p | rate | γ | pairs | seconds | MB |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, own in results.items():
+        low, high = np.quantile(means[name], [0.025, 0.975])
+        cells = [name, f"{correct[name].mean():.1%}", f"{low:.1%} to {high:.1%}"]
+        if name == "cDPO":
+            cells += ["", "", ""]
+        else:
+            gap = means[name] - means["cDPO"]
+            low, high = 100 * np.quantile(gap, [0.025, 0.975])
+            share = min((gap >= 0).mean(), (gap <= 0).mean())
+            p = max(2 * share, 1 / len(gap))
+            by = 100 * (correct[name].mean() - correct["cDPO"].mean())
+            cells += [f"{by:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{p:.4f}"]
+        if "seconds" in own[0]:
+            chosen = own[0]["cell"]
+            cells += [f"{chosen['rate']:g}", f"{chosen['gamma']:g}", str(own[0]["pairs"])]
+            cells += [f"{np.median([r['seconds'] for r in own]):.0f}"]
+            cells += [f"{np.median([r['bytes'] for r in own]) / 1e6:.0f}"]
+        else:
+            cells += [""] * 5
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def picture(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """Accuracy with its interval, and a dot for every seed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    names = list(results)
+    figure, axes = plt.subplots(figsize=(7, 0.45 * len(names) + 1.2), layout="constrained")
+    for y, name in enumerate(names):
+        correct = np.array([r["correct"] for r in results[name]])
+        low, high = np.quantile(bootstrap(correct), [0.025, 0.975])
+        color = "tab:red" if name == "cDPO" else "tab:blue"
+        axes.plot([100 * low, 100 * high], [y, y], color=color, linewidth=2)
+        axes.plot(100 * correct.mean(), y, "o", color=color)
+        axes.plot(100 * correct.mean(axis=1), [y] * len(correct), "|", color="black", markersize=9)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("greedy accuracy on held-out pocket problems, % (bars: 95%, ticks: seeds)")
+    axes.grid(axis="x", alpha=0.3)
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
