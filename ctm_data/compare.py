@@ -1,0 +1,128 @@
+"""How well contrastive estimation finds what rollouts find, beside surprisal and chance.
+
+On every wrong trajectory that has both, its tokens are ranked by a score, the most suspicious first:
+by CE (low s_t), by surprisal (low probability under the rollout policy), or at random.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctm_data.store import Store
+from ctm_eval.errors import CtmError
+
+MEASURES = ("correlation", "auc", "hit@1", "hit@3", "hit@5", "hit@10%")
+ROUNDS = 2000
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A wrong trajectory of T tokens: suspicion by CE and by surprisal (high is suspicious), the drop
+    of the value at every token (NaN where it was not looked at), and its critical token."""
+
+    ce: np.ndarray
+    surprisal: np.ndarray
+    drop: np.ndarray
+    critical_index: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The mean of a measure over `n` trajectories with its 95% bootstrap interval over them."""
+
+    measure: str
+    ranking: str
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def compare(run: str, *, seed: int = 0) -> list[Agreement]:
+    """Every measure for CE, surprisal and chance, and for the difference of the first two.
+
+    `correlation` is Spearman's of suspicion and value drop; `auc` the probability that the critical
+    token is more suspicious than another token; `hit@k` how often it is among the k most suspicious,
+    `hit@10%` among a tenth of the tokens (rounded up). Ties count as broken at random. Raises
+    CtmError if no trajectory has both scores and rollouts.
+    """
+    trajectories = read(Store(run))
+    if not trajectories:
+        raise CtmError(
+            f"{run} has no trajectory with a critical token and CE scores: run `ctm build-dataset "
+            f"--output-dir {run}` with the stages rollouts and contrast",
+            usage=True,
+        )
+    per_trajectory = {
+        "CE": np.array([measures(t.ce, t) for t in trajectories]),
+        "surprisal": np.array([measures(t.surprisal, t) for t in trajectories]),
+        "chance": np.array([measures(np.zeros(len(t.ce)), t) for t in trajectories]),
+    }
+    per_trajectory["chance"][:, 0] = 0.0  # the correlation of a random order, on average
+    per_trajectory["CE - surprisal"] = per_trajectory["CE"] - per_trajectory["surprisal"]
+    rng = np.random.default_rng(seed)
+    resamples = rng.integers(len(trajectories), size=(ROUNDS, len(trajectories)))
+    return [
+        _agreement(measure, ranking, values[:, column], resamples)
+        for column, measure in enumerate(MEASURES)
+        for ranking, values in per_trajectory.items()
+    ]
+
+
+def read(store: Store) -> list[Trajectory]:
+    """The rolled-out trajectories of a run that have a critical token and CE scores."""
+    scores = {}
+    for part in store.each("contrast", ["rejected_id", "rejected_ce"]):
+        scores |= {row["rejected_id"]: row["rejected_ce"] for row in part.to_pylist()}
+    found = []
+    wanted = ["solution_id", "keep_prob", "prompt_value", "value", "critical_index"]
+    for part in store.each("rollouts", wanted):
+        for row in part.to_pylist():
+            ce = scores.get(row["solution_id"])
+            if ce is None or row["critical_index"] is None:
+                continue
+            curve = np.array([row["prompt_value"], *row["value"]], dtype=float)
+            found.append(
+                Trajectory(
+                    ce=-np.array(ce),
+                    surprisal=-np.array(row["keep_prob"]),
+                    drop=-np.diff(curve),
+                    critical_index=row["critical_index"],
+                )
+            )
+    return found
+
+
+def measures(suspicion: np.ndarray, trajectory: Trajectory) -> list[float]:
+    """The MEASURES of one ranking of one trajectory, in their order; NaN where there is none."""
+    own = suspicion[trajectory.critical_index]
+    above = int((suspicion > own).sum())
+    tied = int((suspicion == own).sum())  # with the critical token itself
+    others = len(suspicion) - 1
+    auc = 1 - (above + (tied - 1) / 2) / others if others else float("nan")
+    tenth = -(-len(suspicion) // 10)
+    hits = [min(1.0, max(0.0, (k - above) / tied)) for k in (1, 3, 5, tenth)]
+    return [_correlation(suspicion, trajectory.drop), auc, *hits]
+
+
+def _correlation(suspicion: np.ndarray, drop: np.ndarray) -> float:
+    from scipy.stats import rankdata
+
+    seen = ~np.isnan(drop)
+    if len(set(suspicion[seen])) < 2 or len(set(drop[seen])) < 2:
+        return float("nan")
+    return float(np.corrcoef(rankdata(suspicion[seen]), rankdata(drop[seen]))[0, 1])
+
+
+def _agreement(
+    measure: str, ranking: str, values: Sequence[float] | np.ndarray, resamples: np.ndarray
+) -> Agreement:
+    values = np.asarray(values)
+    known = ~np.isnan(values)
+    filled, weight = np.where(known, values, 0.0), known.astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = filled[resamples].sum(1) / weight[resamples].sum(1)
+        mean = filled.sum() / weight.sum()
+    low, high = np.nanquantile(means, [0.025, 0.975]) if known.any() else (np.nan, np.nan)
+    return Agreement(measure, ranking, float(mean), float(low), float(high), int(known.sum()))
