@@ -57,6 +57,19 @@ def command(
     trajectories: Annotated[
         int, typer.Option(help="Wrong solutions rolled out for each problem, at most.")
     ] = 1,
+    stages: Annotated[
+        str, typer.Option(help="What follows the sampling: rollouts, contrast, or both.")
+    ] = "rollouts,contrast",
+    positive_model: Annotated[
+        str | None, typer.Option(help="p+ of contrast. [default: trained on the right solutions]")
+    ] = None,
+    negative_model: Annotated[
+        str | None, typer.Option(help="p- of contrast. [default: trained on the wrong solutions]")
+    ] = None,
+    ce_beta: Annotated[float, typer.Option(help="beta of contrastive estimation.")] = 1.0,
+    ce_plausibility: Annotated[
+        float, typer.Option(help="Score 0 for tokens below this share of the likeliest under p+.")
+    ] = 0.0,
     engine: Annotated[str, typer.Option(help="transformers.")] = "transformers",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if any]")] = None,
     seed: Seed = 0,
@@ -69,7 +82,7 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Label critical tokens: sample, grade, roll out wrong solutions, write the tables.
+    """Label critical tokens: sample, grade, roll out wrong solutions, score pairs, write the tables.
 
     With no option at all: the built-in model on the built-in benchmark.
     """
@@ -78,8 +91,10 @@ def command(
     from ctm_data.summary import summarize
 
     folder = output_dir or Path("runs") / benchmark
+    chosen = [stage.strip() for stage in stages.split(",")]
     if merge:
-        store = build.merge_shards(merge, folder)
+        with Progress() as progress:
+            store = build.merge_shards(merge, folder, stages=chosen, device=device, report=progress)
     else:
         with Progress() as progress:
             store = build.build_dataset(
@@ -98,6 +113,11 @@ def command(
                 label_only=label_only,
                 rule=rule,  # type: ignore[arg-type]
                 trajectories=trajectories,
+                stages=chosen,
+                positive_model=positive_model,
+                negative_model=negative_model,
+                ce_beta=ce_beta,
+                ce_plausibility=ce_plausibility,
                 engine=engine,
                 device=device,
                 seed=seed,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli import build_dataset, grade, show
+from ctm_cli import build_dataset, compare, grade, show, train
 
 INTERRUPTED = 130
 
@@ -21,6 +21,8 @@ app = typer.Typer(
 build_dataset.add_to(app)
 show.add_to(app)
 grade.add_to(app)
+compare.add_to(app)
+train.add_to(app)
 
 
 def _version(asked: bool) -> None:
@@ -57,12 +59,17 @@ def run() -> None:
         raise
     except Exception as error:
         from ctm_eval.errors import CtmError
+        from ctm_train.errors import TrainError
 
         if os.environ.get("CTM_DEBUG"):
             raise
-        if isinstance(error, CtmError):
+        if isinstance(error, CtmError | TrainError):
             print(f"ctm: {error}", file=sys.stderr)
             sys.exit(2 if error.usage else 1)
         advice = "run it with `ctm --debug ...` for the traceback"
         print(f"ctm: {type(error).__name__}: {error} ({advice})", file=sys.stderr)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

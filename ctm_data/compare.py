@@ -72,7 +72,7 @@ def compare(run: str, *, seed: int = 0) -> list[Agreement]:
 
 def read(store: Store) -> list[Trajectory]:
     """The rolled-out trajectories of a run that have a critical token and CE scores."""
-    scores = {}
+    scores: dict[str, list[float] | None] = {}
     for part in store.each("contrast", ["rejected_id", "rejected_ce"]):
         scores |= {row["rejected_id"]: row["rejected_ce"] for row in part.to_pylist()}
     found = []
