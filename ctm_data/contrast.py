@@ -89,7 +89,8 @@ def train_models(
             folder,
             model=model_path(model),
             settings=settings,
-            described={"solutions": f"the run's {name}s"},
+            name=model,
+            described={"data": f"the {name} solutions of a run"},
             report=report and _staged(report, f"p{'+' if name == 'positive' else '-'}"),
         )
         folders.append(str(folder))

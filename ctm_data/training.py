@@ -62,6 +62,7 @@ def train(
         output_dir,
         model=model_path(model),
         settings=chosen,
+        name=model,
         merge=merge,
         save_steps=save_steps,
         report_to=report_to,

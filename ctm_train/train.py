@@ -2,6 +2,7 @@
 
 OUTPUT/checkpoint-N/     what a killed run goes on from; gone when the run is done
 OUTPUT/metrics.jsonl     a line for every logged step
+OUTPUT/README.md         the model card
 OUTPUT/training.json     method, settings, model, versions, and at the end the figures
 OUTPUT/*.safetensors     the model, or its adapter
 """
@@ -20,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctm_train.card import model_card
 from ctm_train.errors import TrainError
 from ctm_train.settings import Settings
 
@@ -51,6 +53,7 @@ def train(
     *,
     model: str,
     settings: Settings,
+    name: str | None = None,
     merge: bool = False,
     report_to: Sequence[str] = (),
     save_steps: float = 0.1,
@@ -59,6 +62,7 @@ def train(
 ) -> Outcome:
     """Trains `model` (a Hub id or a folder) on `rows` by `method` and writes it to `output_dir`.
 
+    `name` is what the record and the card call the model, if not `model`.
     `rows` are columns of token ids or text: see `ctm_train.data`. With `settings.lora` an adapter is
     trained; `merge` folds it into the model. A checkpoint is written every `save_steps` steps, or below
     1 after that share of them, or never for 0. `described` says where the rows come from; it is kept
@@ -74,7 +78,7 @@ def train(
     folder = Path(output_dir)
     call = {
         "method": method,
-        "model": model,
+        "model": name or model,
         "settings": asdict(settings),
         "merge": merge,
         "rows": len(rows),
@@ -110,7 +114,10 @@ def train(
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(folder)
         figures = {k: v for k, v in asdict(outcome).items() if k != "folder"}
-        _write(folder / RECORD, {**call, "outcome": figures})
+        record = {**call, "outcome": figures}
+        card = model_card(record, adapter=settings.lora and not merge)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        _write(folder / RECORD, record)
         for checkpoint in folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
     return outcome

@@ -1,0 +1,39 @@
+"""The model card of a trained model."""
+
+from importlib.resources import files
+from typing import Any
+
+ABOUT = {
+    "cdpo": (
+        "cDPO",
+        "DPO whose rejected tokens weigh 1 - s_t, where s_t is low at tokens that lose the solution "
+        "([arXiv 2411.19943](https://arxiv.org/abs/2411.19943)). Not trl's 'cDPO', which is DPO with "
+        "label smoothing.",
+    ),
+    "dpo": ("DPO", "Direct preference optimization ([arXiv 2305.18290](https://arxiv.org/abs/2305.18290))."),
+    "rpo": ("RPO", "DPO with the likelihood of the chosen side ([arXiv 2404.19733](https://arxiv.org/abs/2404.19733))."),
+    "tdpo": ("TDPO", "Token-level DPO ([arXiv 2404.11999](https://arxiv.org/abs/2404.11999))."),
+    "simpo": ("SimPO", "Preference optimization without a reference ([arXiv 2405.14734](https://arxiv.org/abs/2405.14734))."),
+    "orpo": ("ORPO", "Odds ratio preference optimization ([arXiv 2403.07691](https://arxiv.org/abs/2403.07691))."),
+    "kto": ("KTO", "Kahneman-Tversky optimization ([arXiv 2402.01306](https://arxiv.org/abs/2402.01306))."),
+    "sft": ("SFT", "Supervised fine-tuning, loss on the completions only."),
+}  # fmt: skip
+
+
+def model_card(record: dict[str, Any], *, adapter: bool) -> str:
+    """The README.md of a model folder, from its finished `training.json`."""
+    from jinja2 import Environment, StrictUndefined
+
+    template = (files("ctm_cards") / "model.md.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    title, about = ABOUT[record["method"]]
+    model = record["model"]
+    return environment.from_string(template).render(
+        **record,
+        title=title,
+        about=about,
+        adapter=adapter,
+        hub_model="/" in model and not model.startswith((".", "/", "~")),
+    )
