@@ -165,6 +165,11 @@ class Scorer:
         for model in self._models.values():
             model.to(self.device).eval()
 
+    @property
+    def models_loaded(self) -> int:
+        """1 if the two share a base, else 2."""
+        return len({id(model) for model in self._models.values()})
+
     def scores(
         self,
         sequences: Sequence[tuple[Sequence[int], Sequence[int]]],
@@ -197,7 +202,7 @@ class Scorer:
         import torch
 
         model = self._models[name]
-        if self._models["positive"] is self._models["negative"]:
+        if self.models_loaded == 1:
             model.set_adapter(name)
         rows = [[*prompt_ids, *ids] for prompt_ids, ids in sequences]
         width = max(map(len, rows))

@@ -21,11 +21,11 @@ KILLS = 20
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file of a run folder but its lock."""
+    """Every file of a run folder but its lock and the models of contrast, whose records have times."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name != ".lock" and "models" not in path.parts
     }
 
 

@@ -1,0 +1,85 @@
+"""How well a ranking finds the critical token: worked examples."""
+
+import numpy as np
+import pytest
+
+from ctm_data.build import build_dataset
+from ctm_data.compare import MEASURES, Trajectory, compare, measures
+from ctm_eval.errors import CtmError
+
+
+def trajectory(suspicion, critical_index, drop=None):
+    length = len(suspicion)
+    drop = [0.0] * length if drop is None else drop
+    values = np.array(suspicion, dtype=float)
+    return Trajectory(values, values, np.array(drop, dtype=float), critical_index)
+
+
+def measured(suspicion, critical_index, drop=None):
+    one = trajectory(suspicion, critical_index, drop)
+    return dict(zip(MEASURES, measures(one.ce, one), strict=True))
+
+
+def test_a_critical_token_that_is_the_most_suspicious():
+    """Five tokens, the third is critical and first in the ranking; a tenth of five is one token."""
+    result = measured([1, 2, 9, 3, 4], 2)
+    assert (result["auc"], result["hit@1"], result["hit@10%"]) == (1.0, 1.0, 1.0)
+
+
+def test_a_critical_token_that_is_second_of_five():
+    """One of the other four is more suspicious: AUC 3/4."""
+    result = measured([1, 2, 8, 9, 4], 2)
+    assert (result["auc"], result["hit@1"], result["hit@3"]) == (0.75, 0.0, 1.0)
+
+
+def test_ties_count_as_broken_at_random():
+    """All five alike: each is first with a probability of 1/5, and AUC is 1/2."""
+    result = measured([7, 7, 7, 7, 7], 2)
+    assert result["auc"] == 0.5
+    assert (result["hit@1"], result["hit@3"], result["hit@5"]) == (0.2, pytest.approx(0.6), 1.0)
+
+
+def test_a_tenth_is_rounded_up():
+    """Of eleven tokens two may be looked at; the critical one is second."""
+    result = measured([10, 9, *range(9)], 1)
+    assert (result["hit@1"], result["hit@10%"]) == (0.0, 1.0)
+
+
+def test_suspicion_in_the_order_of_the_drops_correlates_by_one():
+    assert measured([1, 2, 3], 2, [0.0, 0.1, 0.6])["correlation"] == pytest.approx(1)
+    assert measured([3, 2, 1], 2, [0.0, 0.1, 0.6])["correlation"] == pytest.approx(-1)
+
+
+def test_positions_that_were_not_looked_at_are_left_out_of_the_correlation():
+    """As with --label-only; the NaN would have been the exception to the order."""
+    drop = [float("nan"), 0.1, 0.2, 0.6]
+    assert measured([9, 1, 2, 3], 3, drop)["correlation"] == pytest.approx(1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare") / "run"
+    return build_dataset(folder, limit=16, n_samples=8, n_rollouts=8, max_new_tokens=120).folder
+
+
+def test_a_run_is_compared_by_every_measure_with_intervals(run):
+    rows = compare(run)
+    assert {row.measure for row in rows} == set(MEASURES)
+    assert {row.ranking for row in rows} == {"CE", "surprisal", "chance", "CE - surprisal"}
+    assert all(row.low <= row.mean <= row.high for row in rows)
+
+
+def test_chance_is_half_of_the_auc(run):
+    [row] = [row for row in compare(run) if (row.measure, row.ranking) == ("auc", "chance")]
+    assert (row.mean, row.low, row.high) == (0.5, 0.5, 0.5)
+
+
+def test_the_same_seed_gives_the_same_intervals(run):
+    assert compare(run, seed=3) == compare(run, seed=3)
+
+
+def test_a_run_without_scores_says_which_stages_are_needed(tmp_path):
+    options = {"limit": 2, "n_samples": 4, "n_rollouts": 4, "stages": ["rollouts"]}
+    bare = build_dataset(tmp_path / "run", **options).folder
+    with pytest.raises(CtmError, match="stages rollouts and contrast"):
+        compare(bare)
