@@ -1,6 +1,7 @@
 """`ctm train`: wires options to `ctm_data.training`."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -155,6 +156,8 @@ def command(
             gradient_checkpointing=gradient_checkpointing,
             seed=seed,
         )
+    if os.environ.get("RANK", "0") != "0":
+        return  # one of several processes speaks
     if as_json:
         print(json.dumps({**asdict(outcome), "folder": str(folder)}))
         return

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+ROWS = "rows"  # the folder of the data, in the model's, while several processes train
+
+
 def completions(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
     """`prompt_ids` and `completion_ids` of every row.
 

@@ -6,10 +6,12 @@ comes in; with a LoRA adapter it is the model without the adapter.
 """
 
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctm_train.data import completions, pairs
+from ctm_train.data import ROWS, completions, pairs
 from ctm_train.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def cdpo(
     return CDPOTrainer(
         model=model,
         args=arguments,
-        train_dataset=pairs(rows, tokenizer),
+        train_dataset=_shared(pairs(rows, tokenizer), common),
         processing_class=tokenizer,
     )
 
@@ -169,7 +171,12 @@ def kto(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) 
         beta=settings.gamma,
         precompute_ref_log_probs=True,
     )
-    return OverIds(model=model, args=arguments, train_dataset=both, processing_class=tokenizer)
+    return OverIds(
+        model=model,
+        args=arguments,
+        train_dataset=_shared(both, common),
+        processing_class=tokenizer,
+    )
 
 
 METHODS: dict[str, Build] = {
@@ -187,6 +194,25 @@ METHODS: dict[str, Build] = {
 def _without_weights(rows: "Dataset") -> "Dataset":
     extra = [n for n in ("chosen_weights", "rejected_weights") if n in rows.column_names]
     return rows.remove_columns(extra)
+
+
+def _shared(rows: "Dataset", common: dict[str, Any]) -> "Dataset":
+    """The rows, on disk if several processes train: trl's precomputed reference is a file beside them,
+    and rows in memory would have it in a folder that the other processes do not see."""
+    from accelerate import PartialState
+    from datasets import load_from_disk
+
+    state = PartialState()
+    if state.num_processes == 1:
+        return rows
+    folder = Path(common["output_dir"]) / ROWS
+    with state.main_process_first():
+        if state.is_main_process:
+            shutil.rmtree(folder, ignore_errors=True)
+            rows.save_to_disk(folder)
+    loaded = load_from_disk(folder)
+    assert not isinstance(loaded, dict)
+    return loaded
 
 
 def _over_ids(trainer: Any) -> Any:

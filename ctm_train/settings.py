@@ -33,7 +33,7 @@ class Settings:
     gamma: float = 1.0
     nll_weight: float = 1.0  # rpo: of the chosen side's negative log-likelihood
     kl_weight: float = 0.5  # tdpo: of the difference of the sequential KL divergences (alpha)
-    margin: float = 0.5  # simpo: target reward margin over gamma (gamma/beta of its paper)
+    margin: float = 0.4  # simpo: target reward margin over gamma (gamma/beta of its paper)
     lora: bool = True
     lora_r: int = 16
     lora_alpha: int = 32

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctm_train.card import model_card
+from ctm_train.data import ROWS
 from ctm_train.errors import TrainError
 from ctm_train.settings import Settings
 
@@ -118,8 +119,8 @@ def train(
         card = model_card(record, adapter=settings.lora and not merge)
         (folder / "README.md").write_text(card, encoding="utf-8")
         _write(folder / RECORD, record)
-        for checkpoint in folder.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)
+        for scratch in (*folder.glob("checkpoint-*"), folder / ROWS):
+            shutil.rmtree(scratch, ignore_errors=True)
     return outcome
 
 
@@ -185,7 +186,7 @@ def last_checkpoint(folder: Path) -> str | None:
 def _finished(folder: Path, call: dict[str, Any]) -> Outcome | None:
     """The outcome if the folder's run is done. Raises TrainError if it was another run's."""
     if not (folder / RECORD).exists():
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(path.name != ROWS for path in folder.iterdir()):
             raise TrainError(
                 f"{folder} is not empty and no training was begun there; give another --output-dir",
                 usage=True,
@@ -253,6 +254,8 @@ def _listen(trainer: Any, folder: Path, stage: str, report: Report | None) -> No
     class Listener(TrainerCallback):
         """Writes metrics.jsonl, tells the progress, and stops a run whose loss is not a number."""
 
+        tokens = 0
+
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             path = folder / METRICS  # lines of steps that were lost with a kill are made anew
             lines = path.read_text().splitlines() if path.exists() else []
@@ -263,6 +266,7 @@ def _listen(trainer: Any, folder: Path, stage: str, report: Report | None) -> No
             if not state.is_world_process_zero:
                 return
             loss = logs.get("loss")
+            self.tokens = int(logs.get("num_tokens", self.tokens))
             if loss is not None and not math.isfinite(loss):
                 raise TrainError(
                     f"the loss is {loss} at step {state.global_step}: lower --learning-rate or "
@@ -273,8 +277,7 @@ def _listen(trainer: Any, folder: Path, stage: str, report: Report | None) -> No
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if report and state.is_world_process_zero:
-                tokens = int(state.num_input_tokens_seen)
-                report(f"training {stage}", state.global_step, state.max_steps, tokens)
+                report(f"training {stage}", state.global_step, state.max_steps, self.tokens)
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Listener())

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-RATES, GAMMAS = (5e-5, 2e-4, 8e-4), (0.1, 0.3, 1.0)
+RATES, GAMMAS = (2e-4, 8e-4, 3.2e-3), (0.3, 1.0)
 
 
 @dataclass(frozen=True)

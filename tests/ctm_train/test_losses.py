@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctm_train.losses import cdpo_loss
+from ctm_train.losses import cdpo_loss, tdpo_loss
 
 
 def rows(*values):
@@ -69,3 +69,31 @@ def test_weights_of_another_length_are_refused():
     batch, ones = random_batch(3), torch.ones(3, 4).double()
     with pytest.raises(ValueError, match="differ in shape"):
         cdpo_loss(*batch, ones, ones[:, 1:], 1.0)
+
+
+def test_tdpo_by_hand():
+    """u = 0.5 * ((-1 + 2) - (-3 + 2)) = 1; delta = 0.5 * (0.8 - 0.2) = 0.3; alpha = 0.5:
+    -log sigmoid(1 - 0.15) = log(1 + e^-0.85)."""
+    values = (torch.tensor([value]) for value in (-1.0, -3.0, -2.0, -2.0, 0.2, 0.8))
+    loss = tdpo_loss(*values, gamma=0.5, kl_weight=0.5)
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-0.85)), abs=1e-6)
+
+
+def test_tdpo_sends_no_gradient_through_the_chosen_sides_divergence():
+    kl = torch.tensor([0.2], requires_grad=True), torch.tensor([0.8], requires_grad=True)
+    ones = [torch.tensor([-1.0], requires_grad=True) for _ in range(2)]
+    reference = torch.tensor([-2.0])
+    tdpo_loss(*ones, reference, reference, *kl, gamma=0.5, kl_weight=0.5).backward()
+    assert kl[0].grad is None
+    assert kl[1].grad is not None
+
+
+def test_tdpo_without_the_divergences_is_dpo():
+    generator = torch.Generator().manual_seed(0)
+    sides = [torch.randn(4, 3, generator=generator) for _ in range(4)]
+    ones = torch.ones(4, 3)
+    zero = torch.zeros(4)
+    expected = cdpo_loss(*sides, ones, ones, gamma=0.7)
+    summed = (side.sum(-1) for side in sides)
+    got = tdpo_loss(*summed, zero, zero, gamma=0.7, kl_weight=0.5)
+    assert got.item() == pytest.approx(expected.item(), abs=1e-6)

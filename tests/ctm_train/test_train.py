@@ -192,3 +192,30 @@ def test_the_record_and_the_card_say_how_the_model_was_made(tmp_path):
     assert card.data.tags == ["ctm", "critical-tokens", "trl", "cdpo"]
     assert "label smoothing" in card.text
     assert MODEL not in card.content
+
+
+SHARE = """
+import sys
+from ctm_train.train import train
+from tests_train import rows, quick, MODEL
+train("cdpo", rows(8), sys.argv[1], model=MODEL, settings=quick("cdpo", batch_size=4))
+"""
+
+
+def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
+    """One step on the same eight pairs. Adam's first step is the sign of the gradient, so a sum in
+    another order turns a few weights around whose gradient is nothing: the means are compared."""
+    settings = quick("cdpo", batch_size=8)
+    train("cdpo", rows(8), tmp_path / "one", model=MODEL, settings=settings)
+    (tmp_path / "tests_train.py").symlink_to(__file__)
+    (tmp_path / "share.py").write_text(SHARE)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "ACCELERATE_USE_CPU": "true"}
+    launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [sys.executable, "-m", *launch, str(tmp_path / "share.py"), str(tmp_path / "two")]
+    subprocess.run(command, env={**environment, "OMP_NUM_THREADS": "1"}, check=True, timeout=120)
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    start = load(MODEL, settings)[0].state_dict()
+    moved = sum((weight - start[name]).abs().sum() for name, weight in one.items())
+    apart = sum((weight - two[name]).abs().sum() for name, weight in one.items())
+    assert apart < 0.02 * moved
+    assert not (tmp_path / "two" / "rows").exists()

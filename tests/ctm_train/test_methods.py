@@ -1,0 +1,138 @@
+"""The rivals' losses over token ids, each against its formula on the same batch."""
+
+import math
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ctm_eval.pocket import MODEL_DIR
+from ctm_train.methods import METHODS
+from ctm_train.settings import settings_for
+
+PAIRS = [
+    {"prompt_ids": [1, 40, 41, 42], "chosen_ids": [50, 51, 52, 2], "rejected_ids": [60, 61, 2]},
+    {"prompt_ids": [1, 43], "chosen_ids": [53, 2], "rejected_ids": [63, 64, 65, 66, 2]},
+]
+
+
+@pytest.fixture
+def model():
+    return AutoModelForCausalLM.from_pretrained(MODEL_DIR, dtype=torch.float32)
+
+
+@pytest.fixture
+def tokenizer():
+    return AutoTokenizer.from_pretrained(str(MODEL_DIR))
+
+
+def trainer_of(method, model, tokenizer, tmp_path, rows=PAIRS, **given):
+    settings = settings_for(method, "pocket", batch_size=2, **given)
+    common = {
+        "output_dir": str(tmp_path),
+        "per_device_train_batch_size": 2,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "report_to": "none",
+        "logging_steps": 1,
+        "learning_rate": 1e-9,
+        "max_steps": 1,
+        "disable_tqdm": True,
+    }
+    return METHODS[method](model, tokenizer, Dataset.from_list(rows), settings, common)
+
+
+def first_loss(trainer):
+    trainer.train()
+    return next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
+
+
+def log_probs(model, row, side):
+    """log pi of each completion token, (T,)."""
+    ids = torch.tensor([row["prompt_ids"] + row[f"{side}_ids"]])
+    with torch.no_grad():
+        logp = model(ids).logits[0].log_softmax(-1)
+    start = len(row["prompt_ids"])
+    return torch.stack([logp[start + t - 1, y] for t, y in enumerate(row[f"{side}_ids"])])
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def log_sigmoid(x):
+    return -math.log1p(math.exp(-x))
+
+
+def test_sft_is_the_mean_nll_of_completion_tokens_alone(model, tokenizer, tmp_path):
+    rows = [{"prompt_ids": r["prompt_ids"], "completion_ids": r["chosen_ids"]} for r in PAIRS]
+    tokens = torch.cat([log_probs(model, row, "chosen") for row in PAIRS])
+    loss = first_loss(trainer_of("sft", model, tokenizer, tmp_path, rows))
+    assert loss == pytest.approx(-tokens.mean().item(), abs=1e-4)
+
+
+def test_dpo_starts_at_log_2(model, tokenizer, tmp_path):
+    loss = first_loss(trainer_of("dpo", model, tokenizer, tmp_path))
+    assert loss == pytest.approx(math.log(2), abs=1e-4)
+
+
+def test_tdpo_starts_at_log_2(model, tokenizer, tmp_path):
+    """Policy and reference are one: no margin and no divergence."""
+    loss = first_loss(trainer_of("tdpo", model, tokenizer, tmp_path))
+    assert loss == pytest.approx(math.log(2), abs=1e-4)
+
+
+def test_rpo_adds_the_chosen_sides_mean_nll(model, tokenizer, tmp_path):
+    tokens = torch.cat([log_probs(model, row, "chosen") for row in PAIRS])
+    loss = first_loss(trainer_of("rpo", model, tokenizer, tmp_path, nll_weight=0.5))
+    assert loss == pytest.approx(math.log(2) - 0.5 * tokens.mean().item(), abs=1e-3)
+
+
+def test_simpo_compares_mean_log_probabilities(model, tokenizer, tmp_path):
+    gamma, margin = 2.0, 0.5
+    losses = [
+        -log_sigmoid(
+            gamma
+            * (
+                log_probs(model, r, "chosen").mean()
+                - log_probs(model, r, "rejected").mean()
+                - margin
+            )
+        )
+        for r in PAIRS
+    ]
+    loss = first_loss(trainer_of("simpo", model, tokenizer, tmp_path, gamma=gamma, margin=margin))
+    assert loss == pytest.approx(mean(losses), abs=1e-3)
+
+
+def test_orpo_adds_a_log_odds_ratio_to_the_nll(model, tokenizer, tmp_path):
+    """trl takes the NLL over prompt and chosen completion, as the authors' code does."""
+
+    def odds(row, side):
+        average = log_probs(model, row, side).mean().item()
+        return average - math.log1p(-math.exp(average))
+
+    ratios = [log_sigmoid(odds(r, "chosen") - odds(r, "rejected")) for r in PAIRS]
+    whole = [
+        {"prompt_ids": r["prompt_ids"][:1], "all_ids": r["prompt_ids"][1:] + r["chosen_ids"]}
+        for r in PAIRS
+    ]
+    nll = -torch.cat([log_probs(model, row, "all") for row in whole]).mean().item()
+    loss = first_loss(trainer_of("orpo", model, tokenizer, tmp_path, gamma=0.1))
+    assert loss == pytest.approx(nll - 0.1 * mean(ratios), abs=1e-3)
+
+
+def test_kto_starts_at_one_half(model, tokenizer, tmp_path):
+    """Policy and reference are one: 1 - sigmoid(0) for either label."""
+    loss = first_loss(trainer_of("kto", model, tokenizer, tmp_path))
+    assert loss == pytest.approx(0.5, abs=1e-4)
+
+
+def test_weights_are_cdpos_alone(model, tokenizer, tmp_path):
+    """The same rows, weights included, are DPO to DPO."""
+    weighted = [{**row, "rejected_weights": [0.0] * len(row["rejected_ids"])} for row in PAIRS]
+    trainer = trainer_of("dpo", model, tokenizer, tmp_path, weighted)
+    assert "rejected_weights" not in trainer.train_dataset.column_names
+    trainer = trainer_of("cdpo", model, tokenizer, tmp_path, weighted)
+    assert "rejected_weights" in trainer.train_dataset.column_names
