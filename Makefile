@@ -4,7 +4,7 @@ VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
 
-.PHONY: demo test lint pocket bench clean
+.PHONY: demo test lint pocket paper-table bench clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
@@ -22,11 +22,16 @@ lint: $(VENV)/.installed-dev
 pocket: $(VENV)/.installed
 	$(VENV)/bin/python -m ctm_train.pocket --output-dir build/pocket
 
+# The main table of arXiv 2411.19943 on pocket; about an hour on two cores.
+paper-table: $(VENV)/.installed-dev
+	$(VENV)/bin/python experiments/paper_table.py
+
 # The figures of benchmarks/RESULTS.md; hours on two cores.
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/pocket.py
 	$(VENV)/bin/python benchmarks/rollout_cost.py
 	$(VENV)/bin/python benchmarks/grading.py
+	$(VENV)/bin/python benchmarks/train_step.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

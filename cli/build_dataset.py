@@ -161,6 +161,7 @@ def _print(summary: "Summary", folder: Path) -> None:
     lost = "in problems lost from the start"
     hopeless = f", {summary.hopeless:,} of them {lost}" if summary.hopeless else ""
     table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}")
+    table.add_row(f"{summary.pairs:,}", "pairs scored by contrastive estimation")
     total, rollouts = summary.generated_tokens, summary.rollout_tokens
     table.add_row(f"{total:,}", f"tokens generated, {rollouts:,} of them to find the values")
     if summary.rollout_tokens and summary.exhaustive_tokens > summary.rollout_tokens:
@@ -173,6 +174,8 @@ def _print(summary: "Summary", folder: Path) -> None:
         why = "every solution is correct" if summary.correct else "no wrong solution has an answer"
         console.print(f"\nNothing was rolled out: {why}.")
     console.print(f"\nNext:\n  ctm show {folder}", highlight=False)
+    if summary.pairs:
+        console.print(f"  ctm train cdpo {folder}", highlight=False)
     console.print(
         f"  python -c \"import datasets; print(datasets.load_dataset('{folder}', 'rollouts'))\"",
         highlight=False,

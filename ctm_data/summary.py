@@ -23,6 +23,7 @@ class Summary:
     trajectories: int
     critical: int
     hopeless: int
+    pairs: int
     solution_tokens: int
     rollout_tokens: int
     replacement_tokens: int
@@ -59,5 +60,6 @@ def summarize(store: Store) -> Summary:
         counts["rollout_tokens"] += pc.sum(part["generated_tokens"]).as_py()
         counts["replacement_tokens"] += pc.sum(part["replacement_tokens"]).as_py()
         counts["exhaustive_tokens"] += sum(n * length * (length + 1) // 2 for length in lengths)
+    counts["pairs"] = sum(part.num_rows for part in store.each("contrast", ["pair_id"]))
     counts["problems"] = sum(part.num_rows for part in store.each("problems", ["problem_id"]))
     return Summary(**{field.name: counts[field.name] for field in fields(Summary)})

@@ -70,6 +70,8 @@ def train(
     in the record. The same call on a folder whose run was stopped goes on from its last checkpoint; on a
     finished one it does nothing. Raises TrainError.
     """
+    from transformers import TrainingArguments
+
     from ctm_train.methods import METHODS
 
     if method not in METHODS:
@@ -89,8 +91,17 @@ def train(
     if done := _finished(folder, call):
         return done
     with _quiet(), _advice():
-        loaded, tokenizer = load(model, settings)
         common = _common(folder, settings, report_to, save_steps)
+        # DeepSpeed and FSDP tell transformers how to load the model by way of its arguments.
+        arguments = TrainingArguments(**common)
+        sharded = bool(arguments.deepspeed or arguments.fsdp) or os.environ.get(
+            "ACCELERATE_USE_FSDP", os.environ.get("ACCELERATE_USE_DEEPSPEED")
+        ) in ("true", "1")
+        if merge and sharded:
+            raise TrainError(
+                "--merge needs the whole model in one process: leave it out", usage=True
+            )
+        loaded, tokenizer = load(model, settings)
         trainer = METHODS[method](loaded, tokenizer, rows, settings, common)
         _listen(trainer, folder, method, report)
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +112,7 @@ def train(
         trained = trainer.accelerator.unwrap_model(trainer.model)
         if merge:
             trained = trained.merge_and_unload()
-        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        if sharded:
             trainer.save_model(str(folder))
         elif trainer.is_world_process_zero():
             trained.save_pretrained(folder)

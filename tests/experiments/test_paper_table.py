@@ -1,0 +1,72 @@
+"""The statistics of the paper's table, and the whole of it in its quick form."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT / "experiments"))
+
+from paper_table import Plan, bootstrap, table  # noqa: E402
+
+
+def results(**correct):
+    return {name: [{"correct": row} for row in rows] for name, rows in correct.items()}
+
+
+def test_the_bootstrap_of_one_sure_answer_has_no_width():
+    assert set(bootstrap(np.ones((5, 20)), rounds=50)) == {1.0}
+
+
+def test_the_bootstraps_spread_is_the_binomial_one():
+    """400 problems, half of them right in every seed: sd = sqrt(0.25 / 400) = 0.025."""
+    correct = np.tile(np.arange(400) % 2, (3, 1))
+    assert bootstrap(correct, rounds=4000).std() == pytest.approx(0.025, rel=0.06)
+
+
+def test_seeds_are_resampled_too():
+    """Two seeds, one all right and one all wrong: a quarter of the rounds draws each twice."""
+    means = bootstrap(np.array([[1] * 30, [0] * 30]), rounds=4000)
+    assert (means == 0).mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_methods_are_compared_on_the_same_problems():
+    """One answers all that the other does and two more of 100: each round is at least even."""
+    one = np.arange(100) < 60
+    two = np.arange(100) < 62
+    gap = bootstrap(two[None], rounds=500) - bootstrap(one[None], rounds=500)
+    assert gap.min() >= 0
+    assert gap.mean() == pytest.approx(0.02, abs=0.005)
+
+
+def test_the_table_says_by_how_much_a_rival_differs():
+    base, ours = [1, 0] * 50, [1] * 75 + [0] * 25
+    lines = table(results(base=[base], cDPO=[ours, ours]), Plan(held_out=100)).splitlines()
+    row = next(line for line in lines if line.startswith("| base")).split("|")
+    assert [cell.strip() for cell in row[2:5:2]] == ["50.0%", "-25.0"]
+
+
+def test_the_quick_form_runs_and_goes_on_where_it_was(tmp_path):
+    command = [sys.executable, str(ROOT / "experiments" / "paper_table.py"), "--quick"]
+    command += ["--output-dir", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    text = (tmp_path / "table.md").read_text()
+    rows = ("base", "SFT", "DPO", "SFT → DPO", "SFT → TDPO", "RPO", "cDPO")
+    assert all(f"\n| {name} |" in text for name in rows)
+    assert (tmp_path / "table.png").stat().st_size > 10_000
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    gone = next(path for path in cells if path.name.startswith("cdpo") and "test" in path.name)
+    before = gone.read_text()
+    gone.unlink()
+    subprocess.run(command, check=True, capture_output=True)
+    assert all(path.stat().st_mtime_ns == at for path, at in cells.items() if path != gone)
+    assert answers(gone.read_text()) == answers(before)
+
+
+def answers(text):
+    import json
+
+    return json.loads(text)["correct"]
