@@ -63,11 +63,10 @@ def train(
 ) -> Outcome:
     """Trains `model` (a Hub id or a folder) on `rows` by `method` and writes it to `output_dir`.
 
-    `name` is what the record and the card call the model, if not `model`.
     `rows` are columns of token ids or text: see `ctm_train.data`. With `settings.lora` an adapter is
     trained; `merge` folds it into the model. A checkpoint is written every `save_steps` steps, or below
-    1 after that share of them, or never for 0. `described` says where the rows come from; it is kept
-    in the record. The same call on a folder whose run was stopped goes on from its last checkpoint; on a
+    1 after that share of them, or never for 0. The record and the card call the model `name`, if it is
+    given, and say of the rows what is in `described`. The same call on a folder whose run was stopped goes on from its last checkpoint; on a
     finished one it does nothing. Raises TrainError.
     """
     from transformers import TrainingArguments
@@ -94,9 +93,8 @@ def train(
         common = _common(folder, settings, report_to, save_steps)
         # DeepSpeed and FSDP tell transformers how to load the model by way of its arguments.
         arguments = TrainingArguments(**common)
-        sharded = bool(arguments.deepspeed or arguments.fsdp) or os.environ.get(
-            "ACCELERATE_USE_FSDP", os.environ.get("ACCELERATE_USE_DEEPSPEED")
-        ) in ("true", "1")
+        wished = (os.environ.get(f"ACCELERATE_USE_{kind}") for kind in ("FSDP", "DEEPSPEED"))
+        sharded = bool(arguments.deepspeed or arguments.fsdp) or "true" in wished
         if merge and sharded:
             raise TrainError(
                 "--merge needs the whole model in one process: leave it out", usage=True
