@@ -9,7 +9,7 @@ PLAIN_EVERY = 15.0  # seconds between lines in a log file
 
 
 class Progress:
-    """Call it with (stage, units done, units in all, tokens generated); use it in a `with`."""
+    """Call it with (stage, units done, units in all, tokens, a note); use it in a `with`."""
 
     def __init__(self) -> None:
         self._bars: dict[str, Any] = {}
@@ -43,10 +43,11 @@ class Progress:
         if self._rich:
             self._rich.stop()
 
-    def __call__(self, stage: str, done: float, total: int, tokens: int) -> None:
+    def __call__(self, stage: str, done: float, total: int, tokens: int, note: str = "") -> None:
         now = time.monotonic()
         elapsed = now - self._started.setdefault(stage, now)
         rate = f"{tokens / elapsed:,.0f} tokens/s" if elapsed > 0.5 else ""
+        rate = f"{rate}  {note}".rstrip()
         if self._rich:
             if stage not in self._bars:
                 self._bars[stage] = self._rich.add_task(stage, total=total, rate="")

@@ -4,7 +4,7 @@ The `contrast` table: preference pairs whose tokens carry these scores. It needs
 `train_models` fine-tunes them on the run's own right and wrong solutions.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     import torch
 
     from ctm_data.store import Store
-    from ctm_train.train import Report
+    from ctm_train.train import Report as TrainReport
 
 LOGIT_BYTES = 1 << 28  # bound on the logits of one batch of one model
+Report = Callable[[str, float, int, int], None]  # stage, units done, units in all, tokens
 Pair = tuple[Problem, Solution, Solution]
 
 
@@ -60,7 +61,7 @@ def train_models(
     solutions: Iterable[tuple[str, Sequence[Solution]]],
     model: str,
     seed: int,
-    report: "Report | None" = None,
+    report: Report | None = None,
 ) -> tuple[str, str]:
     """Fine-tunes p+ and p- on the right and wrong solutions of a run, by problem, into its folder.
 
@@ -292,5 +293,5 @@ def _adapter_base(name: str) -> str | None:
     return str(json.loads(path.read_text())["base_model_name_or_path"]) if path.exists() else None
 
 
-def _staged(report: "Report", stage: str) -> "Report":
-    return lambda _, done, total, tokens: report(stage, done, total, tokens)
+def _staged(report: Report, stage: str) -> "TrainReport":
+    return lambda _, done, total, tokens, loss: report(stage, done, total, tokens)

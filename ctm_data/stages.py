@@ -6,6 +6,7 @@ from typing import Any
 
 from ctm_data.contrast import (
     Contrast,
+    Report,
     Scorer,
     score_pairs,
     select_pairs,
@@ -18,8 +19,6 @@ from ctm_data.solutions import Solution, sample_solutions
 from ctm_data.store import Store
 from ctm_eval.benchmarks import Problem
 from ctm_eval.engines import Engine
-
-Report = Callable[[str, float, int, int], None]  # stage, units done, units in all, tokens
 
 
 def sample(

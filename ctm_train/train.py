@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-Report = Callable[[str, float, int, int], None]  # stage, steps done, steps in all, tokens seen
+Report = Callable[[str, float, int, int, str], None]  # stage, steps done, in all, tokens seen, loss
 RECORD, METRICS = "training.json", "metrics.jsonl"
 PACKAGES = ("ctm", "torch", "transformers", "trl", "peft", "accelerate")
 
@@ -66,8 +66,8 @@ def train(
     `rows` are columns of token ids or text: see `ctm_train.data`. With `settings.lora` an adapter is
     trained; `merge` folds it into the model. A checkpoint is written every `save_steps` steps, or below
     1 after that share of them, or never for 0. The record and the card call the model `name`, if it is
-    given, and say of the rows what is in `described`. The same call on a folder whose run was stopped goes on from its last checkpoint; on a
-    finished one it does nothing. Raises TrainError.
+    given, and say of the rows what is in `described`. The same call on a folder whose run was stopped
+    goes on from its last checkpoint; on a finished one it does nothing. Raises TrainError.
     """
     from transformers import TrainingArguments
 
@@ -263,7 +263,7 @@ def _listen(trainer: Any, folder: Path, stage: str, report: Report | None) -> No
     class Listener(TrainerCallback):
         """Writes metrics.jsonl, tells the progress, and stops a run whose loss is not a number."""
 
-        tokens = 0
+        tokens, loss = 0, ""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             path = folder / METRICS  # lines of steps that were lost with a kill are made anew
@@ -276,6 +276,7 @@ def _listen(trainer: Any, folder: Path, stage: str, report: Report | None) -> No
                 return
             loss = logs.get("loss")
             self.tokens = int(logs.get("num_tokens", self.tokens))
+            self.loss = self.loss if loss is None else f"loss {loss:.3g}"
             if loss is not None and not math.isfinite(loss):
                 raise TrainError(
                     f"the loss is {loss} at step {state.global_step}: lower --learning-rate or "
@@ -286,7 +287,8 @@ def _listen(trainer: Any, folder: Path, stage: str, report: Report | None) -> No
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if report and state.is_world_process_zero:
-                report(f"training {stage}", state.global_step, state.max_steps, self.tokens)
+                done, total = state.global_step, state.max_steps
+                report(f"training {stage}", done, total, self.tokens, self.loss)
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Listener())

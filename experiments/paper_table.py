@@ -4,8 +4,9 @@
 
 Solutions are sampled for training problems; pairs are selected and scored as `ctm build-dataset` does.
 Every method trains from the same pairs. Its learning rate and strength are those of one grid, the same
-for all (SFT has rates of its own), that do best on the development problems with seed 0; then five seeds (0 to 4: order of the data, and noise)
-are trained and all answer the same held-out problems, greedily. No seed and no run is left out.
+for all (SFT has rates of its own), that do best on the development problems with seed 0; then five
+seeds (0 to 4: order of the data, and noise) are trained and all answer the same held-out problems,
+greedily. No seed and no run is left out.
 
 Accuracy has a 95% interval from a bootstrap over problems and seeds; the difference from cDPO is
 bootstrapped in pairs. Seconds are those of training alone, on one thread; memory is the peak of its

@@ -107,6 +107,8 @@ WRONG_CALLS = {
     "a shard that is no fraction": (["--shard", "two"], "takes I/N"),
     "top-p above one": (["--top-p", "1.5"], "top-p must be above 0 and at most 1"),
     "a recipe that is not there": (["--config", "no.yaml"], "cannot read no.yaml"),
+    "an unknown stage": (["--stages", "rollouts,dance"], "unknown stages: dance"),
+    "p+ without p-": (["--positive-model", "m"], "give both --positive-model and --negative-model"),
     "merging nothing": (["--merge", "nowhere"], "is not a run folder"),
 }
 
@@ -119,6 +121,58 @@ def test_a_wrong_call_gets_one_clear_line_and_exit_code_2(case, tmp_path):
     assert message in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+TRAIN = ["train", "cdpo", "RUN"]
+WRONG_TRAINING = {
+    "an unknown method": (["train", "ppo", "RUN"], "unknown method 'ppo'; there are: cdpo, dpo"),
+    "data that is not there": (["train", "cdpo", "./no.jsonl"], "no file or folder ./no.jsonl"),
+    "an unknown preset": ([*TRAIN, "--preset", "gpt-9"], "unknown preset 'gpt-9'; there are:"),
+    "unknown weights": (
+        [*TRAIN, "--weights", "lead"],
+        "unknown weights 'lead'; there are: contrast",
+    ),
+    "a rate of nothing": ([*TRAIN, "--learning-rate", "0"], "--learning-rate must be above 0"),
+    "merging without an adapter": ([*TRAIN, "--merge"], "--no-lora has none"),
+    "a model that is not there": ([*TRAIN, "--model", "./no"], "cannot load the model './no'"),
+    "an unknown config": ([*TRAIN, "--accelerate-config", "magic"], "unknown config 'magic'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_TRAINING)
+def test_a_wrong_training_gets_one_clear_line_and_exit_code_2(case, run_folder, tmp_path):
+    arguments, message = WRONG_TRAINING[case]
+    done = ctm(*[run_folder[0] if word == "RUN" else word for word in arguments], cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_tells_the_loss_on_stderr_and_json_on_stdout(run_folder, tmp_path):
+    done = ctm("train", "cdpo", run_folder[0], "--batch-size", 2, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["steps"] >= 1
+    assert "loss 0." in done.stderr
+    assert (tmp_path / outcome["folder"] / "model.safetensors").exists()
+
+
+def test_the_config_for_accelerate_is_one_that_accelerate_reads(run_folder, tmp_path):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    for kind, distributed in (("ddp", "MULTI_GPU"), ("fsdp", "FSDP"), ("deepspeed", "DEEPSPEED")):
+        folder = tmp_path / kind
+        options = ["--accelerate-config", kind, "--output-dir", folder]
+        done = ctm("train", "cdpo", run_folder[0], *options)
+        assert f"accelerate launch --config_file {folder}.yaml" in done.stdout
+        assert load_config_from_file(f"{folder}.yaml").distributed_type == distributed
+
+
+def test_a_comparison_has_an_interval_for_every_measure(run_folder):
+    rows = json.loads(ctm("compare", run_folder[0], "--json").stdout)
+    assert {"measure", "ranking", "mean", "low", "high", "n"} == set(rows[0])
+    assert "hit@1" in ctm("compare", run_folder[0]).stdout
 
 
 def test_a_recipe_with_an_unknown_option_is_refused(tmp_path):
