@@ -22,6 +22,27 @@ def completions(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Datas
     return _ids(rows, tokenizer, ("completion",), ())
 
 
+def labelled(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
+    """`prompt_ids`, `completion_ids` and `targets` of every row, from ids or text as `completions` does.
+
+    Rows have `targets`, one in [0, 1] or None for every completion token, or one label `correct`,
+    which becomes the target of them all. Raises TrainError.
+    """
+    if not {"targets", "correct"} & set(rows.column_names):
+        raise TrainError(
+            "the data has neither a label `correct` nor `targets`, one a token; it has: "
+            f"{', '.join(rows.column_names)}",
+            usage=True,
+        )
+    ids = _ids(rows, tokenizer, ("completion",), ("targets", "correct"))
+    if "targets" in ids.column_names:
+        return ids
+    return ids.map(
+        lambda row: {"targets": [float(row["correct"])] * len(row["completion_ids"])},
+        remove_columns=["correct"],
+    )
+
+
 def pairs(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
     """`prompt_ids`, `chosen_ids`, `rejected_ids` of every row, from ids or text as `completions` does.
 

@@ -56,3 +56,17 @@ def tdpo_loss(
     u = gamma * ((chosen - ref_chosen) - (rejected - ref_rejected))
     delta = gamma * (rejected_kl - chosen_kl.detach())
     return -F.logsigmoid(u - kl_weight * delta).mean()
+
+
+def verifier_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The loss of a verifier with a scalar head, a mean over the tokens that have a target: a scalar.
+
+    `logits` are the head's, (B, T); `targets` in [0, 1] have that shape, negative where there is none
+    (prompt, padding). The loss is binary cross-entropy of sigmoid(logit). An outcome reward model has
+    the solution's label at every completion token (arXiv 2410.05318, section 3; 2110.14168); a process
+    reward model has a step's at its end (arXiv 2312.08935). Raises ValueError for other shapes.
+    """
+    if logits.shape != targets.shape:
+        raise ValueError(f"{tuple(logits.shape)} logits for {tuple(targets.shape)} targets")
+    known = targets >= 0
+    return F.binary_cross_entropy_with_logits(logits[known], targets[known].to(logits.dtype))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctm_train.data import ROWS, completions, pairs
+from ctm_train.data import ROWS, completions, labelled, pairs
 from ctm_train.settings import Settings
 
 if TYPE_CHECKING:
@@ -179,6 +179,21 @@ def kto(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) 
     )
 
 
+def verifier(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
+    """A verifier with a scalar head: the targets alone tell an outcome from a process reward model."""
+    from transformers import TrainingArguments
+
+    from ctm_train.verifier import VerifierCollator, VerifierTrainer
+
+    return VerifierTrainer(
+        model=model,
+        args=TrainingArguments(**common, remove_unused_columns=False),
+        train_dataset=labelled(rows, tokenizer),
+        data_collator=VerifierCollator(tokenizer.pad_token_id, settings.max_length),
+        processing_class=tokenizer,
+    )
+
+
 METHODS: dict[str, Build] = {
     "cdpo": cdpo,
     "dpo": dpo,
@@ -188,7 +203,10 @@ METHODS: dict[str, Build] = {
     "orpo": orpo,
     "kto": kto,
     "sft": sft,
+    "orm": verifier,
+    "prm": verifier,
 }
+VERIFIERS = ("orm", "prm")  # methods of models with a scalar head
 
 
 def _without_weights(rows: "Dataset") -> "Dataset":

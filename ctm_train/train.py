@@ -71,7 +71,7 @@ def train(
     """
     from transformers import TrainingArguments
 
-    from ctm_train.methods import METHODS
+    from ctm_train.methods import METHODS, VERIFIERS
 
     if method not in METHODS:
         raise TrainError(f"unknown method {method!r}; there are: {', '.join(METHODS)}", usage=True)
@@ -99,7 +99,7 @@ def train(
             raise TrainError(
                 "--merge needs the whole model in one process: leave it out", usage=True
             )
-        loaded, tokenizer = load(model, settings)
+        loaded, tokenizer = load(model, settings, head=method in VERIFIERS)
         trainer = METHODS[method](loaded, tokenizer, rows, settings, common)
         _listen(trainer, folder, method, report)
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,10 +133,12 @@ def train(
     return outcome
 
 
-def load(model: str, settings: Settings) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+def load(
+    model: str, settings: Settings, *, head: bool = False
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """The model, with a fresh LoRA adapter if the settings ask for one, and its tokenizer.
 
-    A folder that holds an adapter is loaded with the adapter folded in. Raises TrainError.
+    With `head` it has a scalar head at every token in place of its vocabulary, fresh as well. A folder that holds an adapter is loaded with the adapter folded in. Raises TrainError.
     """
     import torch
     from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model
@@ -150,6 +152,9 @@ def load(model: str, settings: Settings) -> tuple["PreTrainedModel", "PreTrained
             loaded = adapted.merge_and_unload()
         else:
             loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
+        if head:
+            torch.manual_seed(settings.seed)
+            loaded = with_head(loaded)
     except (OSError, ValueError) as error:
         raise TrainError(
             f"cannot load the model {model!r}: it is neither a folder with a model nor a Hub model "
@@ -167,7 +172,7 @@ def load(model: str, settings: Settings) -> tuple["PreTrainedModel", "PreTrained
             lora_alpha=settings.lora_alpha,
             lora_dropout=settings.lora_dropout,
             target_modules=settings.lora_targets.split(","),
-            task_type="CAUSAL_LM",
+            task_type="TOKEN_CLS" if head else "CAUSAL_LM",
         )
         try:
             loaded = get_peft_model(loaded, adapter)
@@ -178,6 +183,21 @@ def load(model: str, settings: Settings) -> tuple["PreTrainedModel", "PreTrained
                 usage=True,
             ) from error
     return loaded, tokenizer
+
+
+def with_head(model: "PreTrainedModel") -> "PreTrainedModel":
+    """The body of a language model under a scalar head that starts at 0."""
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    config = model.config
+    config.num_labels, config.classifier_dropout = 1, 0.0
+    classifier = AutoModelForTokenClassification.from_config(config, dtype=model.dtype)
+    body = classifier.base_model_prefix
+    getattr(classifier, body).load_state_dict(getattr(model, body).state_dict())
+    torch.nn.init.zeros_(classifier.score.weight)
+    torch.nn.init.zeros_(classifier.score.bias)
+    return classifier
 
 
 def last_checkpoint(folder: Path) -> str | None:

@@ -1,0 +1,196 @@
+"""Verifiers score solutions: models with a scalar head, and preference-tuned language models.
+
+`ctm train` says in the folder's training.json what a verifier is. A solution is text: a verifier reads
+what any generator wrote, in tokens of its own.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ctm_eval.errors import CtmError
+
+Pool = Literal["last", "mean", "min"]
+Progress = Callable[[int, int], None]
+
+HEADS = ("orm", "prm")
+BATCH_TOKENS = 8192  # of a forward pass, padding included
+LOGIT_BYTES = 1 << 28  # bound on the logits of a language model's forward pass
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What is scored: the prompt, the solution's text, and whether it ended by itself."""
+
+    prompt: str
+    text: str
+    finished: bool = True
+
+
+class Verifier:
+    """A loaded verifier: higher scores are better, and comparable within a problem."""
+
+    def __init__(self, folder: str | Path, *, pool: Pool | None = None, device: str | None = None):
+        """Loads a folder that `ctm train` wrote. `pool` says how the scores of a model with a head
+        become one: those of the last token, their mean or their minimum; of a process reward model
+        the tokens are those that end a step. Raises CtmError."""
+        import torch
+
+        self._record = _record(Path(folder))
+        self.method: str = self._record["method"]
+        self.pool = pool or ("min" if self.method == "prm" else "last")
+        if self.pool not in get_args(Pool):
+            known = ", ".join(get_args(Pool))
+            raise CtmError(f"unknown pool {self.pool!r}; there are: {known}", usage=True)
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._gamma: float = self._record["settings"]["gamma"]
+        self._model, self._tokenizer = _load(Path(folder), self.method in HEADS, self.device)
+        self._reference = None
+        if self.method in ("dpo", "cdpo", "rpo", "tdpo", "kto"):
+            self._reference = _reference(self._record["model"], self.device)
+        self._vocabulary = self._model.config.get_text_config().vocab_size
+
+    def score(
+        self, solutions: Sequence[Solution], progress: Progress | None = None
+    ) -> list[float]:
+        """A score for every solution, in their order.
+
+        With a head it is a probability of being right, in [0, 1]. Without one it is the reward that the
+        training implied: gamma times the mean log-probability of the tokens (simpo, orpo, sft; arXiv
+        2405.14734, eq. 4), or gamma times the log-ratio to the reference (dpo and its kin; arXiv
+        2305.18290, eq. 5). `progress` is called with (solutions, tokens) since its last call.
+        """
+        import torch
+
+        ids = [self._encode(solution) for solution in solutions]
+        scores = [0.0] * len(solutions)
+        for batch in self._batches(ids):
+            own = [ids[i] for i in batch]
+            with torch.inference_mode():
+                for i, score in zip(batch, self._score(own), strict=True):
+                    scores[i] = score
+            if progress:
+                progress(len(batch), sum(len(prompt) + len(text) for prompt, text in own))
+        return scores
+
+    def _score(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[float]:
+        import torch
+
+        ids, seen, completion = _padded(rows, self.device)
+        if self.method in HEADS:
+            values = self._model(input_ids=ids, attention_mask=seen).logits[..., 0].float().sigmoid()
+            return [
+                self._pooled(value[mask], row[1])
+                for value, mask, row in zip(values, completion, rows, strict=True)
+            ]
+        logps = _log_probs(self._model, ids, seen, completion)
+        if self._reference is not None:
+            ratio = logps.sum(1) - _log_probs(self._reference, ids, seen, completion).sum(1)
+            scores = self._gamma * ratio
+        else:
+            scores = self._gamma * logps.sum(1) / completion.sum(1)
+        return [float(score) for score in torch.atleast_1d(scores)]
+
+    def _pooled(self, values: Any, ids: list[int]) -> float:
+        if self.method == "prm":
+            ends = [i for i, token in enumerate(ids) if "\n" in self._tokenizer.decode([token])]
+            values = values[sorted({*ends, len(ids) - 1})]
+        if self.pool == "last":
+            return float(values[-1])
+        return float(values.mean() if self.pool == "mean" else values.min())
+
+    def _encode(self, solution: Solution) -> tuple[list[int], list[int]]:
+        prompt = list(self._tokenizer(solution.prompt).input_ids)
+        text = list(self._tokenizer(solution.text, add_special_tokens=False).input_ids)
+        eos = self._tokenizer.eos_token_id
+        return prompt, [*text, eos] if solution.finished or not text else text
+
+    def _batches(self, rows: Sequence[tuple[list[int], list[int]]]) -> Iterator[list[int]]:
+        """Indices of rows of like length whose padded batch fits the bounds."""
+        most = BATCH_TOKENS
+        if self.method not in HEADS:
+            most = max(1, min(most, LOGIT_BYTES // (4 * self._vocabulary)))
+        order = sorted(range(len(rows)), key=lambda i: sum(map(len, rows[i])))
+        batch: list[int] = []
+        for i in order:
+            if batch and (len(batch) + 1) * sum(map(len, rows[i])) > most:
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
+
+
+def _padded(rows: Sequence[tuple[list[int], list[int]]], device: str) -> tuple[Any, Any, Any]:
+    """Ids, attention mask and completion mask, (B, T) each, padded on the right."""
+    import torch
+
+    width = max(len(prompt) + len(text) for prompt, text in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    seen, completion = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
+    for i, (prompt, text) in enumerate(rows):
+        length = len(prompt) + len(text)
+        ids[i, :length] = torch.tensor([*prompt, *text])
+        seen[i, :length] = 1
+        completion[i, len(prompt) : length] = True
+    return ids.to(device), seen.to(device), completion.to(device)
+
+
+def _log_probs(model: Any, ids: Any, seen: Any, completion: Any) -> Any:
+    """log pi of each completion token and 0 elsewhere, (B, T - 1) float32."""
+    logits = model(input_ids=ids, attention_mask=seen, use_cache=False).logits[:, :-1].float()
+    picked = logits.gather(-1, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
+    return picked * completion[:, 1:]
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    path = folder / "training.json"
+    if not path.exists():
+        raise CtmError(
+            f"{folder} is not a verifier: it has no training.json; `ctm train orm` makes one",
+            usage=True,
+        )
+    record: dict[str, Any] = json.loads(path.read_text())
+    if "outcome" not in record:
+        raise CtmError(
+            f"the training of {folder} is not finished: run its `ctm train` again", usage=True
+        )
+    return record
+
+
+def _load(folder: Path, head: bool, device: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForTokenClassification,
+        AutoTokenizer,
+    )
+
+    kind: Any = AutoModelForTokenClassification if head else AutoModelForCausalLM
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    try:
+        model = kind.from_pretrained(folder, dtype=dtype)
+        return model.to(device).eval(), AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        why = str(error).strip().splitlines()[0]
+        raise CtmError(f"cannot load the verifier {folder}: {why}", usage=True) from error
+
+
+def _reference(model: str, device: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from ctm_eval.pocket import MODEL_DIR
+
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    path = str(MODEL_DIR) if model == "pocket" else model
+    try:
+        return AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device).eval()
+    except (OSError, ValueError) as error:
+        raise CtmError(
+            f"cannot load {model!r}, the reference of this verifier: "
+            f"{str(error).strip().splitlines()[0]}",
+            usage=True,
+        ) from error
