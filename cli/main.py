@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli import build_dataset, grade, show
+from ctm_cli import build_dataset, grade, publish, pull, query, show, verify
 
 INTERRUPTED = 130
 
@@ -21,6 +21,8 @@ app = typer.Typer(
 build_dataset.add_to(app)
 show.add_to(app)
 grade.add_to(app)
+for module in (query, publish, pull, verify):
+    module.add_to(app)
 
 
 def _version(asked: bool) -> None:

@@ -107,7 +107,7 @@ def _open(sources: list["Source"]) -> "DuckDBPyConnection":
     con.execute(word_class_sql())
     for table in SCHEMAS:
         _make_view(con, table, sources)
-    for view in ("tokens", "critical_tokens"):
+    for view in ("kind_of_character", "ce_scores", "tokens", "critical_tokens"):
         con.execute((files("ctm_data") / "queries" / "views" / f"{view}.sql").read_text("utf-8"))
     return con
 

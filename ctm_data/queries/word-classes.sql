@@ -1,33 +1,35 @@
 -- Critical tokens by word class (table 2 of the paper), beside all tokens of the same solutions.
 with places as (
-    select pieces, problem_id, run, unnest(range(len(pieces))) as position from rollouts
-), seen as (  -- a token's class depends on its piece and one character on either side
+    select run, pieces, unnest(range(len(pieces))) + 1 as i from rollouts
+), seen as (  -- what is before a token counts only if it begins with a letter, or is a hyphen
     select
-        benchmark,
-        pieces[position + 1] as piece,
-        unicode(pieces[position][-1]) as before,
-        unicode(pieces[position + 2][1]) as after,
+        run,
+        pieces[i] as piece,
+        if(kind_of_character(unicode(pieces[i])) in ('a', '-') or unicode(pieces[i]) > 127,
+            kind_of_character(unicode(pieces[i - 1][-1])), null) as before,
+        kind_of_character(unicode(pieces[i + 1])) as after,
         count(*) as tokens
-    from places left join problems using (run, problem_id)
+    from places
     group by all
+), benchmarks as (
+    select run, any_value(benchmark) as benchmark from problems group by run
 ), everything as (
-    select
-        benchmark,
-        word_class(piece, chr(nullif(before, 0)), chr(nullif(after, 0))) as word_class,
-        sum(tokens) as tokens
-    from seen
+    select benchmark, word_class(piece, before, after) as word_class, sum(tokens) as tokens
+    from seen left join benchmarks using (run)
     group by all
 ), critical as (
     select benchmark, word_class, count(*) as critical
-    from critical_tokens left join problems using (run, problem_id)
+    from critical_tokens left join benchmarks using (run)
     group by all
 )
 select
-    benchmark,
-    word_class,
+    everything.benchmark,
+    everything.word_class,
     coalesce(critical, 0) as critical,
-    coalesce(critical, 0) / sum(critical) over (partition by benchmark) as share_of_critical,
+    coalesce(critical, 0) / sum(critical) over (partition by everything.benchmark) as share_of_critical,
     tokens::bigint as tokens,
-    tokens / sum(tokens) over (partition by benchmark) as share_of_tokens
-from everything left join critical using (benchmark, word_class)
-order by benchmark, critical desc, word_class
+    tokens / sum(tokens) over (partition by everything.benchmark) as share_of_tokens
+from everything left join critical
+    on everything.benchmark is not distinct from critical.benchmark
+    and everything.word_class = critical.word_class
+order by 1, 3 desc, 2

@@ -11,7 +11,7 @@ select
     value_high[critical_index + 1] as value_high,
     if(critical_index = 0, prompt_value, value[critical_index]) - value[critical_index + 1] as "drop",
     keep_prob[critical_index + 1] as keep_prob,
-    rejected_ce[critical_index + 1] as ce,
+    ce[critical_index + 1] as ce,
     word_class(critical_piece, pieces[critical_index], pieces[critical_index + 2]) as word_class,
     replacement_pass_at_k,
     replacements,
@@ -19,10 +19,5 @@ select
     rule,
     model,
     run
-from rollouts
-left join (
-    select run, rejected_id as solution_id, any_value(rejected_ce) as rejected_ce
-    from contrast
-    group by all
-) scored using (run, solution_id)
+from rollouts left join ce_scores using (run, solution_id)
 where critical_index is not null

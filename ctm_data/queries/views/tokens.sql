@@ -13,18 +13,13 @@ select
     keep_prob[position + 1] as keep_prob,
     n_rollouts[position + 1] as n_rollouts,
     n_correct[position + 1] as n_correct,
-    rejected_ce[position + 1] as ce,
+    ce[position + 1] as ce,
     coalesce(position = critical_index, false) as critical,
     word_class(pieces[position + 1], pieces[position], pieces[position + 2]) as word_class,
     len(token_ids)::integer as n_tokens,
     model,
     run
 from (
-    select rollouts.*, scored.rejected_ce, unnest(range(len(rollouts.token_ids))) as position
-    from rollouts
-    left join (
-        select run, rejected_id as solution_id, any_value(rejected_ce) as rejected_ce
-        from contrast
-        group by all
-    ) scored using (run, solution_id)
+    select rollouts.*, ce, unnest(range(len(token_ids))) as position
+    from rollouts left join ce_scores using (run, solution_id)
 )
