@@ -8,13 +8,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ctm_data.card import dataset_card
+from ctm_data.card import finish
 from ctm_data.critical import RULES, Rule
 from ctm_data.estimators import ESTIMATORS, Estimator, RolloutSettings
 from ctm_data.rollouts import roll_out
 from ctm_data.solutions import Solution, sample_solutions
 from ctm_data.store import Store, is_run_folder
-from ctm_data.summary import summarize
 from ctm_eval.benchmarks import STOP, Problem, load_problems, prompt
 from ctm_eval.engines import Engine, Sampling, load_engine
 from ctm_eval.errors import CtmError
@@ -109,7 +108,7 @@ def build_dataset(
     with Store.open(output_dir, recipe, shard) as store:
         _sample(store, chunks, loaded, settings, n_samples, report or _silent)
         _label(store, chunks, loaded, settings, trajectories, report or _silent)
-        store.finish(dataset_card(store, summarize(store)))
+        finish(store)
     return store
 
 
@@ -143,7 +142,7 @@ def merge_shards(folders: Sequence[str | Path], output_dir: str | Path) -> Store
                 partial = target.with_name(f".{target.name}.partial")
                 shutil.copyfile(store.folder / part, partial)
                 partial.replace(target)
-        merged.finish(dataset_card(merged, summarize(merged)))
+        finish(merged)
     return merged
 
 
