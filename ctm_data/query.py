@@ -31,13 +31,13 @@ def connect(*runs: str | Path, revision: str | None = None) -> "DuckDBPyConnecti
 
     A table that no run has is an empty view. Raises CtmError if there is no such run.
     """
-    return _open(_sources(runs, revision))
+    return open_sources(_sources(runs, revision))
 
 
 def connect_fenced(*runs: str | Path, revision: str | None = None) -> "DuckDBPyConnection":
     """Like `connect`, for queries that others wrote: it reads the runs and no other file or address."""
     sources = _sources(runs, revision)
-    con = _open(sources)
+    con = open_sources(sources)
     con.execute("set allowed_directories = ?", [[source.root for source in sources]])
     con.execute("set enable_external_access = false")
     con.execute("set lock_configuration = true")
@@ -50,6 +50,24 @@ def query(sql: str, *runs: str | Path, revision: str | None = None) -> "RecordBa
     Raises CtmError if there is no such run or the query is wrong.
     """
     return answer(connect_fenced(*runs, revision=revision), sql)
+
+
+def open_sources(sources: "Sequence[Source]") -> "DuckDBPyConnection":
+    """A connection with the views over `sources`."""
+    import duckdb
+
+    from ctm_data.tables import SCHEMAS
+    from ctm_data.words import word_class_sql
+
+    con = duckdb.connect(config={"temp_directory": _spill()})
+    for filesystem in [source.filesystem for source in sources if source.filesystem][:1]:
+        con.register_filesystem(filesystem)
+    con.execute(word_class_sql())
+    for table in SCHEMAS:
+        _make_view(con, table, sources)
+    for view in ("kind_of_character", "ce_scores", "tokens", "critical_tokens"):
+        con.execute((files("ctm_data") / "queries" / "views" / f"{view}.sql").read_text("utf-8"))
+    return con
 
 
 def answer(con: "DuckDBPyConnection", sql: str) -> "RecordBatchReader":
@@ -95,24 +113,7 @@ def _sources(runs: "Sequence[str | Path]", revision: str | None) -> list["Source
     return [find(run, revision) for run in runs]
 
 
-def _open(sources: list["Source"]) -> "DuckDBPyConnection":
-    import duckdb
-
-    from ctm_data.tables import SCHEMAS
-    from ctm_data.words import word_class_sql
-
-    con = duckdb.connect(config={"temp_directory": _spill()})
-    for filesystem in [source.filesystem for source in sources if source.filesystem][:1]:
-        con.register_filesystem(filesystem)
-    con.execute(word_class_sql())
-    for table in SCHEMAS:
-        _make_view(con, table, sources)
-    for view in ("kind_of_character", "ce_scores", "tokens", "critical_tokens"):
-        con.execute((files("ctm_data") / "queries" / "views" / f"{view}.sql").read_text("utf-8"))
-    return con
-
-
-def _make_view(con: "DuckDBPyConnection", table: str, sources: list["Source"]) -> None:
+def _make_view(con: "DuckDBPyConnection", table: str, sources: "Sequence[Source]") -> None:
     from ctm_data.tables import SCHEMAS
 
     parts = [(source.name, source.parts[table]) for source in sources if source.parts[table]]
