@@ -98,8 +98,8 @@ def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
             "version of ctm that its card names"
         )
     for part in parts:
-        _, _, name = part.partition("/")
-        if PART.fullmatch(name) is None or "." in part.partition("/")[0]:
+        table, _, name = part.partition("/")
+        if not table.isidentifier() or PART.fullmatch(name) is None:  # a path may lead anywhere
             raise CtmError(f"the manifest of {where} names {part!r}, which is no part of a table")
     return dict(manifest)
 
