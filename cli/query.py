@@ -42,7 +42,9 @@ def command(
     ] = None,
     revision: Revision = None,
     name: Annotated[str | None, typer.Option(help="A named query instead of SQL.")] = None,
-    list_: Annotated[bool, typer.Option("--list", help="Say which named queries there are.")] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Say which named queries there are.")
+    ] = False,
     format: Annotated[
         str | None, typer.Option(help="table, json, csv, markdown or parquet.")
     ] = None,
@@ -82,7 +84,10 @@ def _prompt(con: "DuckDBPyConnection", format: str | None) -> None:
     if sys.stdin.isatty():
         import readline  # noqa: F401  (gives input() its history)
 
-        print("views: " + ", ".join(views(con)) + "; SQL ends with `;`, ctrl-D leaves", file=sys.stderr)
+        print(
+            "views: " + ", ".join(views(con)) + "; SQL ends with `;`, ctrl-D leaves",
+            file=sys.stderr,
+        )
     lines: list[str] = []
     while True:
         try:

@@ -40,7 +40,9 @@ def command(
         print(json.dumps({"run": report.run, "ok": report.ok, "checks": checks}))
     else:
         for check in report.checks:
-            said = f"skipped: {check.skipped}" if check.skipped else f"{check.looked_at:,} looked at"
+            said = (
+                f"skipped: {check.skipped}" if check.skipped else f"{check.looked_at:,} looked at"
+            )
             bad = f", {check.failed:,} wrong" if check.failed else ""
             print(f"{'FAIL' if check.failed else '  ok'}  {check.name} ({said}{bad})")
             for failure in check.failures:

@@ -84,7 +84,9 @@ def _table(reader: "RecordBatchReader", out: BinaryIO) -> int:
     Console(file=text, width=Console().width).print(table)
     out.write(text.getvalue().encode())
     if count > SHOWN:
-        print(f"the first {SHOWN} rows; --out FILE or another --format has them all", file=sys.stderr)
+        print(
+            f"the first {SHOWN} rows; --out FILE or another --format has them all", file=sys.stderr
+        )
         count = SHOWN
     return count
 
@@ -93,7 +95,11 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, str):
-        return value if value.isprintable() and value == value.strip() else json.dumps(value, ensure_ascii=False)
+        return (
+            value
+            if value.isprintable() and value == value.strip()
+            else json.dumps(value, ensure_ascii=False)
+        )
     return "" if value is None else str(value)
 
 
@@ -115,7 +121,8 @@ def _csv(reader: "RecordBatchReader", out: BinaryIO) -> int:
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
     writer, count = csv.writer(text, lineterminator="\n"), 0
     writer.writerow(reader.schema.names)
-    for count, row in enumerate(_rows(reader), 1):
+    for row in _rows(reader):
+        count += 1
         writer.writerow([_plain(value) for value in row.values()])
     text.detach()
     return count
@@ -130,7 +137,8 @@ def _markdown(reader: "RecordBatchReader", out: BinaryIO) -> int:
     count = 0
     out.write(("| " + " | ".join(map(markdown_cell, reader.schema.names)) + " |\n").encode())
     out.write(("|" + "---|" * len(reader.schema.names) + "\n").encode())
-    for count, row in enumerate(_rows(reader), 1):
+    for row in _rows(reader):
+        count += 1
         out.write(("| " + " | ".join(map(markdown_cell, row.values())) + " |\n").encode())
     return count
 

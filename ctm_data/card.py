@@ -76,7 +76,9 @@ def split_card(card: str) -> tuple[dict[str, Any], str]:
     try:
         metadata = yaml.safe_load(match[1]) or {}
     except yaml.YAMLError as error:
-        raise CtmError(f"the metadata of {CARD} are not YAML ({str(error).splitlines()[0]}); mend them") from error
+        raise CtmError(
+            f"the metadata of {CARD} are not YAML ({str(error).splitlines()[0]}); mend them"
+        ) from error
     if not isinstance(metadata, dict):
         raise CtmError(f"the metadata of {CARD} are not `name: value` lines; mend them")
     return metadata, card[match.end() :]
@@ -102,9 +104,7 @@ def draw(store: "Store") -> str | None:
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # nothing from elsewhere
 
 
-def _merged(
-    existing: str, metadata: dict[str, Any], body: str
-) -> tuple[dict[str, Any], str]:
+def _merged(existing: str, metadata: dict[str, Any], body: str) -> tuple[dict[str, Any], str]:
     """Ours put into a card that is there: our keys, our tags, our text between the markers."""
     theirs, text = split_card(existing)
     merged = {**metadata, **theirs, **{key: metadata[key] for key in OURS if key in metadata}}
@@ -114,7 +114,9 @@ def _merged(
     if begin == end == -1:
         return merged, f"{text.rstrip()}\n\n{body}" if text.strip() else body
     if not 0 <= begin < end:
-        raise CtmError(f"one of the two marks of ctm is missing in {CARD}: remove the other one too")
+        raise CtmError(
+            f"one of the two marks of ctm is missing in {CARD}: remove the other one too"
+        )
     return merged, text[:begin] + body.strip() + text[end + len(END) :]
 
 
@@ -132,13 +134,18 @@ def _render(store: "Store", repo: str) -> str:
     environment.filters["yaml"] = lambda text: json.dumps(text, ensure_ascii=False)
     recipe = store.manifest["recipe"]
     tables = [table for table in SCHEMAS if store.parts(table)]
-    rows = {table: sum(part.num_rows for part in store.each(table, [SCHEMAS[table].names[0]])) for table in tables}
+    rows = {
+        table: sum(part.num_rows for part in store.each(table, [SCHEMAS[table].names[0]]))
+        for table in tables
+    }
     return environment.from_string(template).render(
         recipe=recipe,
         versions=store.manifest["versions"],
         schema_version=store.manifest["schema_version"],
         shard=store.manifest.get("shard"),
-        origin=ORIGINS.get(recipe.get("benchmark"), Origin(str(recipe.get("source")), None, "unknown")),
+        origin=ORIGINS.get(
+            recipe.get("benchmark"), Origin(str(recipe.get("source")), None, "unknown")
+        ),
         size=size_category(sum(rows.values())),
         summary=summarize(store),
         tables=tables,
@@ -179,7 +186,9 @@ def _sample(store: "Store", table: str) -> str:
     row = next(store.each(table)).slice(0, 1).to_pylist()[0]
     shown = {name: _cut(value) for name, value in row.items()}
     text = json.dumps(shown, indent=1, ensure_ascii=False)
-    text = re.sub(r"\[\n\s+([^\[\]{}]*?)\n\s*\]", lambda m: "[" + re.sub(r"\s*\n\s*", " ", m[1]) + "]", text)
+    text = re.sub(
+        r"\[\n\s+([^\[\]{}]*?)\n\s*\]", lambda m: "[" + re.sub(r"\s*\n\s*", " ", m[1]) + "]", text
+    )
     return text.replace("<", "\\u003c").replace("`", "\\u0060")
 
 
@@ -191,4 +200,3 @@ def _cut(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 4)
     return value
-

@@ -81,7 +81,9 @@ def _advice(error: Exception, repo: str) -> CtmError | None:
     if isinstance(error, errors.LocalTokenNotFoundError):
         return CtmError("the Hub does not know you: `hf auth login`, or set HF_TOKEN")
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return CtmError(f"{repo} is no folder here, and HF_HUB_OFFLINE keeps from the Hub: unset it")
+        return CtmError(
+            f"{repo} is no folder here, and HF_HUB_OFFLINE keeps from the Hub: unset it"
+        )
     if isinstance(error, errors.HFValidationError):
         return CtmError(f"{repo!r} cannot be the name of a repository: give user/name", usage=True)
     if isinstance(error, errors.GatedRepoError):
@@ -108,7 +110,9 @@ def _advice(error: Exception, repo: str) -> CtmError | None:
             "your own"
         )
     if status is not None or _lost(error):
-        return CtmError(f"the Hub failed over {repo} ({_reason(error)}): run the same command again to go on")
+        return CtmError(
+            f"the Hub failed over {repo} ({_reason(error)}): run the same command again to go on"
+        )
     return None
 
 

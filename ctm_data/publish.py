@@ -106,7 +106,8 @@ def publish_folder(
     names = sorted(
         str(path.relative_to(folder))
         for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not names:
         raise CtmError(f"there is nothing to publish in {folder}", usage=True)
@@ -142,7 +143,9 @@ def _refuse_unfit(store: "Store") -> None:
     failed = [check for check in verify(store.folder).checks if check.failed]
     if failed:
         first = f"{failed[0].name}: {failed[0].failures[0]}"
-        raise CtmError(f"{store.folder} does not pass `ctm verify`, nothing was published ({first})")
+        raise CtmError(
+            f"{store.folder} does not pass `ctm verify`, nothing was published ({first})"
+        )
 
 
 def _make_repo(
@@ -154,7 +157,9 @@ def _make_repo(
     client = api()
     ask(repo, lambda: client.create_repo(repo, repo_type=repo_type, private=private, exist_ok=True))
     if private and not ask(repo, lambda: client.repo_info(repo, repo_type=repo_type)).private:
-        raise CtmError(f"{repo} is there already and is public: make it private on its page, or leave out --private")
+        raise CtmError(
+            f"{repo} is there already and is public: make it private on its page, or leave out --private"
+        )
     if revision is not None:
         ask(
             repo,

@@ -39,7 +39,9 @@ def pull(
     manifest = parse_manifest(content, repo)
     existing = folder / MANIFEST
     if existing.exists() and existing.read_bytes() != content:
-        raise CtmError(f"{folder} holds another run than {repo}; give another --output-dir", usage=True)
+        raise CtmError(
+            f"{folder} holds another run than {repo}; give another --output-dir", usage=True
+        )
     _bring(repo, sha, manifest["parts"], there, folder)
     shutil.rmtree(staging)
     return folder
@@ -59,9 +61,7 @@ def snapshot(repo: str, revision: str | None = None) -> Path:
     return Path(folder)
 
 
-def _bring(
-    repo: str, sha: str, parts: dict[str, str], there: set[str], folder: Path
-) -> None:
+def _bring(repo: str, sha: str, parts: dict[str, str], there: set[str], folder: Path) -> None:
     """Downloads what is not in `folder` yet, verifies it, and moves it there; the manifest last."""
     from ctm_data.card import CARD, PICTURE
     from ctm_data.store import MANIFEST
@@ -112,7 +112,9 @@ def _refuse_occupied(folder: Path) -> None:
         raise CtmError(f"{folder} is a file; give a folder as --output-dir", usage=True)
     begun = (folder / STAGING).exists()
     if folder.exists() and any(folder.iterdir()) and not begun and not is_run_folder(folder):
-        raise CtmError(f"{folder} is not empty and not a run folder; give another --output-dir", usage=True)
+        raise CtmError(
+            f"{folder} is not empty and not a run folder; give another --output-dir", usage=True
+        )
 
 
 def _pull_released(

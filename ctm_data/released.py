@@ -88,7 +88,11 @@ def read_released(
     except ValueError:
         found.set_aside[f"{name} is not JSON"] += 1
         return found
-    if isinstance(data, dict) and isinstance(data.get("pos"), dict) and isinstance(data.get("neg"), dict):
+    if (
+        isinstance(data, dict)
+        and isinstance(data.get("pos"), dict)
+        and isinstance(data.get("neg"), dict)
+    ):
         _selection(data, stem, tokenizer, found)
     elif isinstance(data, dict) and all(
         isinstance(data.get(column), list) for column in ("prompt", "chosen", "rejected")
@@ -105,7 +109,9 @@ def _selection(
     answers: dict[str, Any] = {}
 
     def take(problem: str, index: int, entry: Any, correct: bool) -> None:
-        question, response, answer = (_text(entry, key) for key in ("question", "response", "answer"))
+        question, response, answer = (
+            _text(entry, key) for key in ("question", "response", "answer")
+        )
         problem_id = f"{stem}-{problem}"
         if problem_id not in answers or correct:
             answers[problem_id] = (question, answer if correct else None)
@@ -138,16 +144,26 @@ def _selection(
     for problem_id, (question, answer) in answers.items():
         found.problems.append(
             {
-                "problem_id": problem_id, "benchmark": None, "split": "train", "question": question,
-                "answer": answer, "subject": None, "level": None, "tests": [],
-            }  # fmt: skip
+                "problem_id": problem_id,
+                "benchmark": None,
+                "split": "train",
+                "question": question,
+                "answer": answer,
+                "subject": None,
+                "level": None,
+                "tests": [],
+            }
         )
 
 
 def _pairs(
     data: Row, name: str, stem: str, tokenizer: "PreTrainedTokenizerBase | None", found: Released
 ) -> None:
-    columns = [column for column in ("prompt", "chosen", "rejected", "answer", "prob_result") if column in data]
+    columns = [
+        column
+        for column in ("prompt", "chosen", "rejected", "answer", "prob_result")
+        if column in data
+    ]
     lengths = {len(data[column]) if isinstance(data[column], list) else -1 for column in columns}
     if len(lengths) > 1:
         found.set_aside[f"{name}: its parallel lists differ in length"] += 1
@@ -189,7 +205,9 @@ def _pairs(
         _or_aside(found, lambda: take(i))  # noqa: B023
 
 
-Side = tuple[tuple[int, ...] | None, list[int] | None, list[float] | None]  # prompt, response, scores
+Side = tuple[
+    tuple[int, ...] | None, list[int] | None, list[float] | None
+]  # prompt, response, scores
 
 
 def _side(
@@ -207,18 +225,22 @@ def _side(
     if not isinstance(scored, dict):
         raise Unfit("scores that are no object")
     ce, start = scored.get("ce_prob"), scored.get("response_start_idx")
-    ids = [int(i) for i in tokenizer(_text(scored, "text")).input_ids]
+    tokens = [int(i) for i in tokenizer(_text(scored, "text")).input_ids]
     if not isinstance(ce, list) or not all(
         isinstance(score, int | float) and 0 <= score <= 1 for score in ce
     ):
         raise Unfit("scores outside of [0, 1]")
-    if len(ce) != len(ids) - 1:
+    if len(ce) != len(tokens) - 1:
         raise Unfit("scores for another number of tokens than the tokenizer makes")
-    if not isinstance(start, int) or not 0 < start < len(ids):
+    if not isinstance(start, int) or not 0 < start < len(tokens):
         raise Unfit("a response that starts outside of its text")
     for first in (start, start + 1):  # counted among the tokens, or among the scores
-        if _decoded(tokenizer, ids[first:]) == response.strip():
-            return tuple(ids[:first]), ids[first:], [float(score) for score in ce[first - 1 :]]
+        if _decoded(tokenizer, tokens[first:]) == response.strip():
+            return (
+                tuple(tokens[:first]),
+                tokens[first:],
+                [float(score) for score in ce[first - 1 :]],
+            )
     raise Unfit("scores whose tokens are not those of the response")
 
 
@@ -230,7 +252,10 @@ def _ids(
         return None
     before = [int(i) for i in tokenizer(prompt).input_ids]
     whole = [int(i) for i in tokenizer(prompt + response).input_ids]
-    if whole[: len(before)] == before and _decoded(tokenizer, whole[len(before) :]) == response.strip():
+    if (
+        whole[: len(before)] == before
+        and _decoded(tokenizer, whole[len(before) :]) == response.strip()
+    ):
         return before, whole[len(before) :]
     return before, [int(i) for i in tokenizer(response, add_special_tokens=False).input_ids]
 

@@ -35,7 +35,9 @@ def load(run: str | Path, table: str, *, revision: str | None = None) -> "Datase
     source = find(run, revision)
     if not source.parts.get(table):
         have = ", ".join(name for name, parts in source.parts.items() if parts)
-        raise CtmError(f"{source.name} has no table {table!r}; it has: {have or 'none yet'}", usage=True)
+        raise CtmError(
+            f"{source.name} has no table {table!r}; it has: {have or 'none yet'}", usage=True
+        )
     return ask(
         source.name, lambda: load_dataset("parquet", data_files=source.parts[table], split="train")
     )
@@ -52,7 +54,10 @@ def find(run: str | Path, revision: str | None = None) -> Source:
     if is_repo_name(run):
         return _on_the_hub(str(run), revision)
     if not Path(run).is_dir():
-        raise CtmError(f"there is no run folder {run}, and user/name is how a repository is spelled", usage=True)
+        raise CtmError(
+            f"there is no run folder {run}, and user/name is how a repository is spelled",
+            usage=True,
+        )
     from ctm_data.tables import SCHEMAS
 
     store = Store(run)

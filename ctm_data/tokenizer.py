@@ -16,7 +16,7 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     from ctm_eval.pocket import MODEL_DIR
 
     try:
-        return AutoTokenizer.from_pretrained(str(MODEL_DIR) if name == "pocket" else name)  # type: ignore[no-any-return]
+        return AutoTokenizer.from_pretrained(str(MODEL_DIR) if name == "pocket" else name)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CtmError(f"cannot load the tokenizer {name!r} ({reason})", usage=True) from error

@@ -83,9 +83,7 @@ class Report:
         return not any(check.failed for check in self.checks)
 
 
-def verify(
-    run: str | Path, *, revision: str | None = None, tokenizer: str | None = None
-) -> Report:
+def verify(run: str | Path, *, revision: str | None = None, tokenizer: str | None = None) -> Report:
     """Checks a run folder, or user/name on the Hub (which is brought to the cache for it).
 
     Manifest and hashes, schemas, keys, per-token lengths, probabilities in [0, 1], critical tokens
@@ -197,7 +195,9 @@ def _probabilities(con: "DuckDBPyConnection") -> Check:
         for column in columns:
             # Not a number is above everything in DuckDB, so it is caught as well.
             bad = f"list_min({column}) < -{NOISE} or list_max({column}) > 1 + {NOISE}"
-            _note(check, con, f"select {KEYS[table][0]} from {table} where {bad}", f"{table}.{column}")
+            _note(
+                check, con, f"select {KEYS[table][0]} from {table} where {bad}", f"{table}.{column}"
+            )
     return check
 
 

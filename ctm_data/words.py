@@ -15,7 +15,7 @@ import unicodedata
 
 CLASSES = ("function", "content", "number", "operator", "punctuation")
 OPERATORS = "+-−±*×·∙/÷=≠≈≡<>≤≥^√%"
-AROUND = " \t\n\r▁.,;:!?()[]{}\"*_$#`–—…"  # what may stand around a word in its piece
+AROUND = ' \t\n\r▁.,;:!?()[]{}"*_$#`–—…'  # what may stand around a word in its piece
 FUNCTION_WORDS = tuple(
     """a an the this that these those some any each every both either neither no all another such
     i me my mine we us our ours you your yours he him his she her hers it its they them their theirs
@@ -60,6 +60,8 @@ def word_class_sql() -> str:
     words = _quoted("|".join(re.escape(word) for word in FUNCTION_WORDS))
     signs = re.escape(OPERATORS)
     word = f"trim(piece, {_quoted(AROUND)})"
+    after_letter = r"regexp_matches(coalesce(before, ''), '\p{L}\z')"
+    before_letter = r"regexp_matches(coalesce(after, ''), '^\p{L}')"
     return rf"""create or replace macro word_class(piece, before, after) as case
         when piece is null then null
         when starts_with({word}, '<') and ends_with({word}, '>') and len({word}) > 2 then 'punctuation'
@@ -68,11 +70,11 @@ def word_class_sql() -> str:
         when regexp_matches(piece, '\p{{L}}') then case
             when ends_with(coalesce(before, ''), '\') and regexp_matches(piece, '^\p{{L}}') then 'operator'
             when regexp_full_match(lower({word}), {words})
-                and not (regexp_matches(piece, '^\p{{L}}') and regexp_matches(coalesce(before, ''), '\p{{L}}\z'))
-                and not (regexp_matches(piece, '\p{{L}}\z') and regexp_matches(coalesce(after, ''), '^\p{{L}}'))
+                and not (regexp_matches(piece, '^\p{{L}}') and {after_letter})
+                and not (regexp_matches(piece, '\p{{L}}\z') and {before_letter})
                 then 'function'
             else 'content' end
-        when contains(piece, '**') or (piece = '-' and regexp_matches(coalesce(before, ''), '\p{{L}}\z'))
+        when contains(piece, '**') or (piece = '-' and {after_letter})
             then 'punctuation'
         when regexp_matches(piece, '[{signs}]') then 'operator'
         else 'punctuation' end"""
