@@ -89,17 +89,19 @@ def _prompt(con: "DuckDBPyConnection", format: str | None) -> None:
             file=sys.stderr,
         )
     lines: list[str] = []
-    while True:
+    more = True
+    while more:
         try:
             lines.append(input(("...> " if lines else "ctm> ") if sys.stdin.isatty() else ""))
         except EOFError:
-            return
-        if lines[-1].rstrip().endswith(";"):
+            more = False
+        text = "\n".join(lines).strip()
+        if text and (text.endswith(";") or not more):
+            lines.clear()
             try:
-                write_answer(answer(con, "\n".join(lines)), None, format)
+                write_answer(answer(con, text), None, format)
             except CtmError as error:
                 print(f"ctm: {error}", file=sys.stderr)
-            lines.clear()
 
 
 def views(con: "DuckDBPyConnection") -> list[str]:

@@ -33,10 +33,10 @@ def api() -> "HfApi":
 
 
 def filesystem() -> "HfFileSystem":
-    """The Hub as an fsspec file system that caches no listings."""
+    """The Hub as an fsspec file system."""
     from huggingface_hub import HfFileSystem
 
-    return HfFileSystem(use_listings_cache=False, skip_instance_cache=True)
+    return HfFileSystem(skip_instance_cache=True)
 
 
 def ask(repo: str, call: Callable[[], T]) -> T:

@@ -2,9 +2,9 @@
 
     with Hub() as hub:
         hub.fail(r"PUT /lfs", status=500)                   # the next such call fails, once
-        subprocess.run([...], env={**os.environ, **hub.env("hf_alice", home)})
+        subprocess.run([...], env={**os.environ, **hub.env(home)})
 
-It keeps everything in memory. The token `hf_NAME` is the user NAME, unless it is in `hub.expired`.
+It keeps everything in memory. `hub.tokens` says whose a token is; those in `hub.expired` are refused.
 The clients read HF_ENDPOINT when they are imported, so they need processes of their own; and
 HF_HUB_DISABLE_XET=1, because no open server speaks the protocol of the xet store.
 
@@ -15,7 +15,7 @@ The calls it serves (REPO is user/name; KIND is datasets or models, and REPO alo
     POST /api/validate-yaml                      the metadata of a card: 400 names what is wrong
     GET  /api/KIND/REPO[/revision/REV]           commit, files, private or not
     GET  /api/KIND/REPO/tree/REV[/PATH]          the files of a folder, or all with ?recursive=true
-    POST /api/KIND/REPO/paths-info/REV           the files of a list
+    POST /api/KIND/REPO/paths-info/REV           the files of a list (with `expand`: of what date)
     POST /api/KIND/REPO/branch/NAME              409 if it is there
     POST /api/KIND/REPO/preupload/REV            which files go to the large-file store
     POST /api/KIND/REPO/commit/REV               JSON lines; 412 if `parentCommit` is not the head
@@ -59,8 +59,8 @@ class File:
         """What git calls it: the hash of the content, or of the pointer that stands for it."""
         data = self.content
         if self.large:
-            data = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(data)}\n"
-            data = data.encode()
+            spec = "version https://git-lfs.github.com/spec/v1"
+            data = f"{spec}\noid sha256:{self.sha256}\nsize {len(data)}\n".encode()
         return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
     def described(self, path: str) -> dict:
@@ -117,6 +117,7 @@ class Hub:
         self.repos: dict[str, Repo] = {}
         self.large: dict[str, bytes] = {}
         self.faults: list[Fault] = []
+        self.tokens = {"hf_wonderland": "alice"}
         self.expired: set[str] = set()
         self.calls: list[str] = []
         self.lock = threading.RLock()
@@ -133,8 +134,8 @@ class Hub:
         self.server.shutdown()
         self.server.server_close()
 
-    def env(self, token: str, home: object) -> dict[str, str]:
-        """The environment that a client needs."""
+    def env(self, home: object, token: str = "hf_wonderland") -> dict[str, str]:
+        """The environment that a client needs; `home` is where it caches."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_TOKEN": token,
@@ -238,9 +239,9 @@ class Handler(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token in self.hub.expired:
             raise Refusal(401, 'User Access Token "laptop" is expired')
-        if not token.startswith("hf_"):
+        if token not in self.hub.tokens:
             raise Refusal(401, "Invalid username or password.")
-        return token.removeprefix("hf_")
+        return self.hub.tokens[token]
 
     def repo(self, kind: str | None, name: str) -> Repo:
         found = self.hub.repos.get(f"{kind or 'models'}/{name}")
@@ -306,20 +307,22 @@ class Handler(BaseHTTPRequestHandler):
                     said[above] = directory(above)
             if len(names) == 1 or everything:
                 said[path] = file.described(path)
-        self.say([said[path] for path in sorted(said)])
+        expand = parse_qs(urlsplit(self.path).query).get("expand", [""])[0]
+        self.say(dated([said[path] for path in sorted(said)], expand, one.find(revision)))
 
     def _paths(self, kind: str, name: str, revision: str) -> None:
         one = self.repo(kind, name)
         files, sent = one.commits[one.find(revision)], self.body().decode()
         json_sent = "json" in self.headers.get("Content-Type", "")
-        asked = json.loads(sent)["paths"] if json_sent else parse_qs(sent)["paths"]
-        said = []
-        for path in asked:
+        asked, said = json.loads(sent) if json_sent else parse_qs(sent), []
+        expand = asked.get("expand", [""])
+        for path in asked["paths"]:
             if path in files:
                 said.append(files[path].described(path))
             elif any(other.startswith(f"{path.rstrip('/')}/") for other in files):
                 said.append(directory(path))
-        self.say(said)
+        expand = expand[0] if isinstance(expand, list) else expand
+        self.say(dated(said, expand, one.find(revision)))
 
     def _branch(self, kind: str, name: str, branch: str) -> None:
         one, asked = self.owned(kind, name), json.loads(self.body() or b"{}")
@@ -333,7 +336,7 @@ class Handler(BaseHTTPRequestHandler):
         files, said = one.commits[one.find(revision)], []
         for asked in json.loads(self.body())["files"]:
             path = asked["path"]
-            known = files[path] if path in files else None
+            known = files.get(path)
             oid = known and (known.sha256 if known.large else known.oid)
             mode = "lfs" if path.endswith(LARGE) else "regular"
             said.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
@@ -429,6 +432,14 @@ def directory(path: str) -> dict:
     """A folder, as the tree describes it."""
     oid = hashlib.sha1(path.encode()).hexdigest()
     return {"type": "directory", "path": path, "size": 0, "oid": oid}
+
+
+def dated(files: list[dict], expand: object, sha: str) -> list[dict]:
+    """With `expand`, also which commit touched a file last (here: the one that is asked about)."""
+    if str(expand).lower() != "true":
+        return files
+    commit = {"id": sha, "title": "a commit", "date": "2026-11-22T00:00:00.000Z"}
+    return [{**file, "lastCommit": commit} for file in files]
 
 
 def metadata_errors(card: str) -> list[str]:
