@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-TRIES = 6
+TRIES = 4  # beside those of the client itself
 LONGEST_WAIT = 300.0  # seconds; a Retry-After beyond it is not waited for
 TRANSIENT = {408, 429, 500, 502, 503, 504}
 MOVED = 412  # "a commit has happened since"
