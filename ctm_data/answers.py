@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
@@ -108,9 +109,14 @@ def _json(reader: "RecordBatchReader", out: BinaryIO) -> int:
     count = 0
     for count, row in enumerate(_rows(reader), 1):
         out.write(b"[\n" if count == 1 else b",\n")
-        out.write(json.dumps(row, ensure_ascii=False, default=str).encode())
+        out.write(json.dumps(row, ensure_ascii=False, default=_simple).encode())
     out.write(b"\n]\n" if count else b"[]\n")
     return count
+
+
+def _simple(value: Any) -> float | str:
+    """What JSON has no word for: decimals as numbers, the rest (dates) as text."""
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def _csv(reader: "RecordBatchReader", out: BinaryIO) -> int:
@@ -129,7 +135,11 @@ def _csv(reader: "RecordBatchReader", out: BinaryIO) -> int:
 
 
 def _plain(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+    return (
+        json.dumps(value, ensure_ascii=False, default=_simple)
+        if isinstance(value, (list, dict))
+        else value
+    )
 
 
 def _markdown(reader: "RecordBatchReader", out: BinaryIO) -> int:

@@ -8,7 +8,6 @@ The database is in memory and only looks at the runs: nothing in it can change t
 """
 
 import re
-from glob import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,15 +122,10 @@ def _make_view(con: "DuckDBPyConnection", table: str, sources: "Sequence[Source]
         return
     selects = [
         f"select *, {_literal(name)} as run from "
-        f"read_parquet([{', '.join(_literal(_exact(path)) for path in paths)}])"
+        f"read_parquet([{', '.join(_literal(path) for path in paths)}])"
         for name, paths in parts
     ]
     con.execute(f"create view {table} as {' union all by name '.join(selects)}")
-
-
-def _exact(path: str) -> str:
-    """A path as a pattern that only it fits."""
-    return path if path.startswith("hf://") else escape(path)
 
 
 def _literal(text: str) -> str:

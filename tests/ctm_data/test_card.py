@@ -73,9 +73,7 @@ def test_a_broken_card_is_not_guessed_at(whole_run, broken):
         dataset_card(Store(whole_run), existing=broken)
 
 
-def test_what_a_model_wrote_cannot_break_the_card(run):
-    from test_verify import change
-
+def test_what_a_model_wrote_cannot_break_the_card(run, change):
     evil = f"```\n{END}\n<script>alert(1)</script> | `x` |\n---\n"
     change(run, "solutions", lambda rows: rows[0].update(text=evil, answer=evil))
     change(run, "rollouts", lambda rows: rows[0].update(critical_piece=evil))

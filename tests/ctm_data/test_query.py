@@ -22,7 +22,7 @@ def rows(sql, *runs):
 
 
 def made_by_hand(folder):
-    """Two wrong solutions of one problem; the critical tokens are ` 4` of the first, ` the` of the other."""
+    """Two wrong solutions of one problem; critical are ` 4` in the first, ` the` in the other."""
     problem = {
         "problem_id": "p", "benchmark": "gsm8k", "split": "test", "question": "?", "answer": "7",
         "subject": None, "level": None, "tests": [],
@@ -56,7 +56,8 @@ def made_by_hand(folder):
         contrast.append(
             {
                 "pair_id": pair, "problem_id": "p", "chosen_id": None, "rejected_id": "b", "prompt": "?",
-                "chosen": "", "rejected": "", "prompt_ids": [1], "chosen_ids": [], "rejected_ids": [0, 1, 2, 3],
+                "chosen": "", "rejected": "", "prompt_ids": [1], "chosen_ids": [],
+                "rejected_ids": [0, 1, 2, 3],
                 "chosen_ce": None, "rejected_ce": [0.9, 0.2, 0.1, 0.8], "positive_model": None,
                 "negative_model": None, "ce_beta": 1.0, "ce_plausibility": 0.0, "seed": 0,
             }
