@@ -4,8 +4,8 @@
 
 The run is synthetic and seeded: 50,000 wrong solutions of 100 to 300 tokens, their words drawn from
 32,000 by Zipf's law, with contrastive scores, eight sampled solutions for each problem, in 40 parts a
-table. Seconds are the median of three after one to warm up, on two threads; processor seconds are those of both
-threads together, and say more on a busy machine.
+table. Seconds are the median of three after one to warm up, on two threads; processor seconds are those of
+both threads together, and say more on a busy machine.
 """
 
 import argparse

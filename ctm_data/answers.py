@@ -101,7 +101,7 @@ def _cell(value: Any) -> str:
             if value.isprintable() and value == value.strip()
             else json.dumps(value, ensure_ascii=False)
         )
-    return "" if value is None else str(value)
+    return "" if value is None else str(_plain(value))
 
 
 def _json(reader: "RecordBatchReader", out: BinaryIO) -> int:

@@ -1,4 +1,4 @@
-"""Cards: metadata that the Hub takes, the text of others kept, nothing that a model wrote can break them."""
+"""Cards: metadata that the Hub takes, the text of others kept, and nothing that breaks them."""
 
 import pytest
 

@@ -225,7 +225,7 @@ def test_the_formats(whole_run, tmp_path):
     ]
     assert json.loads(texts["json"]) == expected
     assert texts["csv"].decode() == 'n,text,list\n1,a|b,"[1.5, null]"\n2,"c\nd",\n'
-    assert texts["markdown"].decode().splitlines()[2] == "| 1 | a&#124;b | &#91;1.5, None&#93; |"
+    assert texts["markdown"].decode().splitlines()[2] == "| 1 | a&#124;b | &#91;1.5, null&#93; |"
     assert len(texts["markdown"].decode().splitlines()) == 4
     assert pq.read_table(tmp_path / "out.parquet").to_pylist() == expected
     assert sorted(os.listdir(tmp_path)) == ["out.csv", "out.json", "out.markdown", "out.parquet"]
