@@ -5,8 +5,8 @@ with places as (
     select
         run,
         pieces[i] as piece,
-        if(kind_of_character(unicode(pieces[i])) in ('a', '-') or unicode(pieces[i]) > 127,
-            kind_of_character(unicode(pieces[i - 1][-1])), null) as before,
+        if(kind_of_character(unicode(pieces[i])) in (32, 92), null,
+            kind_of_character(unicode(pieces[i - 1][-1]))) as before,
         kind_of_character(unicode(pieces[i + 1])) as after,
         count(*) as tokens
     from places
@@ -14,7 +14,7 @@ with places as (
 ), benchmarks as (
     select run, any_value(benchmark) as benchmark from problems group by run
 ), everything as (
-    select benchmark, word_class(piece, before, after) as word_class, sum(tokens) as tokens
+    select benchmark, word_class(piece, chr(before), chr(after)) as word_class, sum(tokens) as tokens
     from seen left join benchmarks using (run)
     group by all
 ), critical as (
