@@ -21,8 +21,8 @@ MOVED = 412  # "a commit has happened since"
 
 
 def is_repo_name(name: str | Path) -> bool:
-    """Whether `name` is no folder here and looks like user/name on the Hub."""
-    return not Path(name).exists() and REPO.fullmatch(str(name)) is not None
+    """Whether `name` is a string that is no folder here and looks like user/name on the Hub."""
+    return isinstance(name, str) and not Path(name).exists() and REPO.fullmatch(name) is not None
 
 
 def api() -> "HfApi":
@@ -101,8 +101,8 @@ def _advice(error: Exception, repo: str) -> CtmError | None:
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return CtmError(
-            f"there is no repository {repo} on the Hub, or it is private and you are not let in: check "
-            "the name, or `hf auth login`"
+            f"there is no repository {repo} on the Hub, or it is private and you are not let in (nor is "
+            "there a folder of that name): check the name, or `hf auth login`"
         )
     if status == 403:
         return CtmError(

@@ -251,3 +251,11 @@ def test_the_prompt_takes_sql_up_to_a_semicolon(whole_run):
     )
     assert done.stdout == "one\n1\ntwo\n2\n"
     assert done.stderr.startswith("ctm: the query is wrong: ")
+
+
+def test_a_run_that_is_not_there_is_not_looked_for_on_the_hub(tmp_path):
+    done = subprocess.run(
+        [*CTM, "query", "select 1"], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("ctm: there is no run folder runs/pocket")
