@@ -32,6 +32,7 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/rollout_cost.py
 	$(VENV)/bin/python benchmarks/grading.py
 	$(VENV)/bin/python benchmarks/train_step.py
+	$(VENV)/bin/python benchmarks/query.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ctm_data import stages as stage
-from ctm_data.card import dataset_card
+from ctm_data.card import finish
 from ctm_data.critical import RULES, Rule
 from ctm_data.estimators import ESTIMATORS, Estimator, RolloutSettings
 from ctm_data.stages import Report
 from ctm_data.store import Store, is_run_folder
-from ctm_data.summary import summarize
 from ctm_eval.benchmarks import STOP, Problem, load_problems, prompt
 from ctm_eval.engines import Engine, Sampling, load_engine
 from ctm_eval.errors import CtmError
@@ -125,7 +124,7 @@ def build_dataset(
             stage.label(store, chunks, loaded, settings, trajectories, report or _silent)
         if "contrast" in stages and (positive_model or not shard):
             stage.contrast(store, recipe, report or _silent, device)
-        store.finish(dataset_card(store, summarize(store)))
+        finish(store)
     return store
 
 
@@ -169,7 +168,7 @@ def merge_shards(
                 partial.replace(target)
         if "contrast" in stages:
             stage.contrast(merged, merged.manifest["recipe"], report or _silent, device)
-        merged.finish(dataset_card(merged, summarize(merged)))
+        finish(merged)
     return merged
 
 
