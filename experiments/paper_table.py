@@ -135,16 +135,16 @@ def main() -> None:
 
 def run_all(plan: Plan, folder: Path, pool: ProcessPoolExecutor) -> dict[str, list[dict[str, Any]]]:
     """The held-out results of every row by name, one for each seed; the base has one."""
-    sft, *others = (*ROWS, *ABLATIONS)
-    base = _run(plan, folder, pool, [Cell(None, 0, 0, 0, "test")])
-    tuned = {sft.name: _best(plan, folder, pool, [sft], None)[sft.name]}
+    sft, *others = ROWS
+    results = {"base": _run(plan, folder, pool, [Cell(None, 0, 0, 0, "test")])}
+    tuned = _best(plan, folder, pool, [sft], None)
     starts = _held_out(plan, folder, pool, [sft], tuned, None)
-    tuned |= _best(plan, folder, pool, others, starts)
-    final = _held_out(plan, folder, pool, others, tuned, starts)
-    results = {"base": base}
-    for row in (sft, *others):
-        cells = [cell for cell in (*starts, *final) if cell.row == row]
-        results[row.name] = [_load(folder, cell) for cell in cells]
+    results[sft.name] = [_load(folder, cell) for cell in starts]
+    for rows in (others, ABLATIONS):
+        tuned |= _best(plan, folder, pool, rows, starts)
+        cells = _held_out(plan, folder, pool, rows, tuned, starts)
+        for row in rows:
+            results[row.name] = [_load(folder, cell) for cell in cells if cell.row == row]
     return results
 
 
