@@ -79,12 +79,12 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_an_empty_file_is_named(tmp_path):
-    with pytest.raises(CtmError, match="there are no problems in"):
+    with pytest.raises(CtmError, match="there are no problems of the split test in"):
         load_problems("gsm8k", data_file=write(tmp_path / "test.jsonl"))
 
 
 def test_an_unknown_benchmark_names_the_known_ones():
-    with pytest.raises(CtmError, match="there are: pocket, gsm8k, math500"):
+    with pytest.raises(CtmError, match="there are: pocket, pocket-code, gsm8k, math500, math, mbpp"):
         load_problems("gsm9k")
 
 
