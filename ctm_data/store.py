@@ -137,6 +137,11 @@ class Store:
                 partial.unlink(missing_ok=True)
                 raise
 
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a file beside the tables, whole or not at all."""
+        with _explained(self.folder):
+            _write_atomically(self.folder / name, text)
+
     def finish(self, card: str) -> None:
         """Writes the card and the manifest with a SHA-256 for every part."""
         with _explained(self.folder):

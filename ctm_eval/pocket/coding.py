@@ -52,7 +52,9 @@ def tasks(split: str, count: int, seed: int = 0) -> Iterator[Task]:
             continue
         seen.add(told.question)
         calls = [draft.values, *(redraw_numbers(draft, rng) for _ in range(TESTS - 1))]
-        tests = tuple(f"assert solve({_list(call)}) == {_result(call, draft.steps)}" for call in calls)
+        tests = tuple(
+            f"assert solve({_list(call)}) == {_result(call, draft.steps)}" for call in calls
+        )
         yield Task(
             problem_id=f"pocket-code-{split}-{seed}-{index - 1:06d}",
             split=split,

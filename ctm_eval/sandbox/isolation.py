@@ -139,7 +139,9 @@ def _of_python() -> set[str]:
     folders = {sysconfig.get_path("stdlib"), os.path.join(sys.base_prefix, "lib")}
     folders |= {os.path.dirname(path) for path in sys.path if path.endswith("lib-dynload")}
     real = {os.path.realpath(folder) for folder in folders}
-    return {path for path in real if not path.startswith(("/usr/lib/", "/lib/")) and path != "/usr/lib"}
+    return {
+        path for path in real if not path.startswith(("/usr/lib/", "/lib/")) and path != "/usr/lib"
+    }
 
 
 def _set_attributes(path: str, attributes: int, *, recursive: bool = True) -> None:

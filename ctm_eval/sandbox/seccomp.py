@@ -64,7 +64,7 @@ PR_SET_SECCOMP, FILTER = 22, 2
 
 
 class _Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]  # noqa: RUF012
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
 
 
 def is_known_here() -> bool:

@@ -53,7 +53,9 @@ def serve() -> None:
         if failure is not None:
             reply: dict[str, Any] = {"cannot_isolate": failure}
         else:
-            reply = _run(request["code"], request["tests"], request["limits"], isolate, requests.fileno())
+            reply = _run(
+                request["code"], request["tests"], request["limits"], isolate, requests.fileno()
+            )
         data = json.dumps(reply).encode("ascii") + b"\n"
         while data:
             data = data[replies.write(data) :]

@@ -84,7 +84,9 @@ def test_an_empty_file_is_named(tmp_path):
 
 
 def test_an_unknown_benchmark_names_the_known_ones():
-    with pytest.raises(CtmError, match="there are: pocket, pocket-code, gsm8k, math500, math, mbpp"):
+    with pytest.raises(
+        CtmError, match="there are: pocket, pocket-code, gsm8k, math500, math, mbpp"
+    ):
         load_problems("gsm9k")
 
 
