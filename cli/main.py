@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli import build_dataset, grade, show
+from ctm_cli import build_dataset, evaluate, grade, show
 
 INTERRUPTED = 130
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 build_dataset.add_to(app)
 show.add_to(app)
+evaluate.add_to(app)
 grade.add_to(app)
 
 

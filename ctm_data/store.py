@@ -106,6 +106,14 @@ class Store:
         for path in self.parts(table):
             yield _read_part(path, columns)
 
+    def read_part(self, path: Path) -> pa.Table:
+        """The rows of one part."""
+        return _read_part(path, None)
+
+    def chunk_of(self, path: Path) -> int:
+        """The chunk whose part this is."""
+        return int(path.stem.removeprefix("part-"))
+
     def done(self, table: str, chunk: int) -> set[tuple[Any, ...]]:
         """The keys of the rows that are there of a chunk."""
         path = self.path(table, chunk)

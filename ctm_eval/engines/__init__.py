@@ -100,7 +100,8 @@ class Engine(Protocol):
 def load_engine(name: str, model: str, **options: object) -> Engine:
     """Loads `model` (a Hub id, a local folder or `pocket`) into the engine called `name`.
 
-    `options` are the engine's own: `device` and `adapter` of both, `tensor_parallel` of vllm. Raises CtmError if the engine is unknown or the model cannot be used.
+    `options` are the engine's own: `device` and `adapter` of both, `tensor_parallel` of vllm. Raises
+    CtmError if the engine is unknown or the model cannot be used.
     """
     if name == "transformers":
         from ctm_eval.engines.transformers import TransformersEngine
