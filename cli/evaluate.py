@@ -54,7 +54,9 @@ def command(
     limit: Annotated[int | None, typer.Option(help="Take the first so many problems.")] = None,
     few_shot: Annotated[
         int | None,
-        typer.Option(help="Solved exercises before the question. [default: 8 gsm8k, 4 math, 3 mbpp]"),
+        typer.Option(
+            help="Solved exercises before the question. [default: 8 gsm8k, 4 math, 3 mbpp]"
+        ),
     ] = None,
     few_shot_file: Annotated[
         Path | None, typer.Option(help="Take them from this JSONL or Parquet file.")

@@ -197,7 +197,10 @@ def rescore(
     if write and "parts" not in manifest:
         raise CtmError(f"{folder} is not finished: run its `ctm eval` again first", usage=True)
     opened = Store.open(folder, manifest["recipe"], manifest.get("shard"))
-    with Scorer(isolate=isolate) as scorer, opened if write else nullcontext(Store(folder)) as store:
+    with (
+        Scorer(isolate=isolate) as scorer,
+        opened if write else nullcontext(Store(folder)) as store,
+    ):
         problems = {
             row["problem_id"]: Problem(**{**row, "tests": tuple(row["tests"] or ())})
             for part in store.each("problems")
