@@ -60,9 +60,8 @@ def sample_solutions(
     completions = engine.sample(requests, sampling, progress)
     texts = [engine.decode(completion.token_ids) for completion in completions]
     finished = [completion.finish_reason == "stop" for completion in completions]
-    responses = [
-        (problem, *rest) for (problem, _), *rest in zip(keys, texts, finished, strict=True)
-    ]
+    asked = [problem for problem, _ in keys]
+    responses = list(zip(asked, texts, finished, strict=True))
     verdicts = (score or _graded)(responses)
     solutions = []
     for (problem, index), request, completion, text, verdict in zip(

@@ -154,8 +154,8 @@ def load_problems(
                 usage=True,
             ) from error
     if not problems:
-        where = data_file or kind.repo
-        raise CtmError(f"there are no problems of the split {split} in {where}", usage=True)
+        source = data_file or kind.repo
+        raise CtmError(f"there are no problems of the split {split} in {source}", usage=True)
     return problems
 
 

