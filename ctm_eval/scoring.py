@@ -8,7 +8,7 @@ from ctm_eval.benchmarks import Problem
 from ctm_eval.errors import CtmError
 from ctm_eval.grading import BENCHMARKS, Verdict, grade
 from ctm_eval.grading.verdict import Reason
-from ctm_eval.sandbox import Outcome, Program, Sandbox
+from ctm_eval.sandbox import Limits, Outcome, Program, Sandbox
 
 Response = tuple[Problem, str, bool]  # the problem, the text, whether the text ended by itself
 
@@ -31,8 +31,10 @@ class Scorer:
     `isolate=False` accepts the risk of running programs without isolation.
     """
 
-    def __init__(self, *, isolate: bool = True, processes: int | None = None) -> None:
-        self._sandbox = Sandbox(processes, isolate=isolate)
+    def __init__(
+        self, *, isolate: bool = True, processes: int | None = None, limits: Limits | None = None
+    ) -> None:
+        self._sandbox = Sandbox(processes, isolate=isolate, limits=limits)
 
     def __enter__(self) -> "Scorer":
         return self
@@ -68,14 +70,8 @@ class Scorer:
         program, as a response. Returns the ids of the problems whose reference is not accepted; raises
         CtmError if those are more than a few, or a layer does not answer as it should.
         """
-        for gold, text, right, layer in CANARIES if not all(p.tests for p in problems) else ():
-            verdict = grade(gold, text)
-            if (verdict.correct, verdict.layer) != (right, layer):
-                raise CtmError(
-                    f"the grader is broken here: its {layer} layer, asked whether {gold} is answered by "
-                    f"{text!r}, says {verdict.reason!r} (layer {verdict.layer}); is the installation "
-                    "whole (`pip check`)? Nothing was run"
-                )
+        if not all(problem.tests for problem in problems):
+            _check_the_grader()
         references = [(problem, _reference(problem), True) for problem in problems]
         verdicts = self.score(references)
         bad = [(p, v) for p, v in zip(problems, verdicts, strict=True) if not v.correct]
@@ -87,6 +83,23 @@ class Scorer:
                 "anything. Nothing was run"
             )
         return [problem.problem_id for problem, _ in bad]
+
+
+def _check_the_grader() -> None:
+    for gold, text, right, layer in CANARIES:
+        try:
+            verdict = grade(gold, text)
+        except ImportError as error:
+            raise CtmError(
+                f"the grader is broken here: its {layer} layer cannot be loaded ({error}); is the "
+                "installation whole (`pip check`)? Nothing was run"
+            ) from error
+        if (verdict.correct, verdict.layer) != (right, layer):
+            raise CtmError(
+                f"the grader is broken here: its {layer} layer, asked whether {gold} is answered by "
+                f"{text!r}, says {verdict.reason!r}; is the installation whole (`pip check`)? Nothing "
+                "was run"
+            )
 
 
 def program_of(text: str) -> str | None:

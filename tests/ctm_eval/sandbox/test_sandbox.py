@@ -14,7 +14,7 @@ from hostile_programs import HOSTILE
 
 from ctm_eval.sandbox import Limits, Outcome, Program, Sandbox
 
-SHORT = Limits(cpu_seconds=1, wall_seconds=3.0)
+SHORT = Limits(cpu_seconds=1, wall_seconds=3.0, memory=128 << 20)
 ADD = "def add(a, b):\n    return a + b"
 
 
