@@ -31,6 +31,8 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/pocket.py
 	$(VENV)/bin/python benchmarks/rollout_cost.py
 	$(VENV)/bin/python benchmarks/grading.py
+	$(VENV)/bin/python benchmarks/sandbox.py
+	$(VENV)/bin/python benchmarks/eval_overhead.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -72,6 +72,8 @@ def evaluate(
         temperature = 0.0 if n_samples == 1 else 1.0
     if temperature == 0 and n_samples > 1:
         raise CtmError("greedy samples are all the same: give --temperature above 0", usage=True)
+    if tensor_parallel > 1 and engine != "vllm":
+        raise CtmError("--tensor-parallel goes with --engine vllm", usage=True)
     if top_p is None:
         top_p = 1.0 if n_samples == 1 else 0.95
     if few_shot is None:

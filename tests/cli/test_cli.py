@@ -181,7 +181,7 @@ def test_debug_shows_the_traceback(tmp_path):
     assert "Traceback" in done.stderr
 
 
-COMMANDS = ["build-dataset", "grade", "show"]
+COMMANDS = ["build-dataset", "eval", "grade", "show"]
 
 
 def test_every_command_is_known_to_this_test():
