@@ -114,13 +114,12 @@ def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> No
     from ctm_cli.evaluate import print_results
     from ctm_cli.progress import Progress
     from ctm_data import evaluate
+    from ctm_data.rescore import rescore
     from ctm_data.store import Store
     from ctm_eval.errors import CtmError
 
     with Progress() as progress:
-        results, changed = evaluate.rescore(
-            folder, write=not check, isolate=isolate, report=progress
-        )
+        results, changed = rescore(folder, write=not check, isolate=isolate, report=progress)
     store = Store(folder)
     if as_json:
         import json

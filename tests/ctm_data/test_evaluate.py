@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from ctm_data.evaluate import as_json, compare, evaluate, rescore, summarize
+from ctm_data.evaluate import as_json, compare, evaluate, summarize
+from ctm_data.rescore import rescore
 from ctm_data.store import Store
 from ctm_eval.engines import Request, Sampling
 from ctm_eval.errors import CtmError
 
-SMALL = {"limit": 120, "n_samples": 2, "chunk_size": 2, "max_new_tokens": 120}
+SMALL = {"limit": 60, "n_samples": 2, "chunk_size": 2, "max_new_tokens": 120}
 KILLS = 10
 
 
@@ -38,7 +39,7 @@ def whole(tmp_path_factory):
 @pytest.fixture(scope="module")
 def greedy(tmp_path_factory):
     """A greedy one of the same problems."""
-    options = {"limit": 120, "max_new_tokens": 120}
+    options = {"limit": 60, "max_new_tokens": 120}
     return evaluate(tmp_path_factory.mktemp("greedy") / "run", **options).folder
 
 
@@ -63,17 +64,17 @@ def tasks(tmp_path):
 def test_every_sample_is_there_once(whole):
     solutions = Store(whole).read("solutions").to_pylist()
     keys = {(row["problem_id"], row["sample_index"]) for row in solutions}
-    assert len(solutions) == len(keys) == 240
+    assert len(solutions) == len(keys) == 120
 
 
 def test_the_figures_are_those_of_the_rows(whole):
     solutions = Store(whole).read("solutions").to_pylist()
     results = json.loads((whole / "results.json").read_text())
     right = [row["correct"] for row in solutions]
-    assert results["results"]["pocket"]["exact_match,none"] == pytest.approx(sum(right) / 240)
+    assert results["results"]["pocket"]["exact_match,none"] == pytest.approx(sum(right) / 120)
     both_wrong = sum(not (a or b) for a, b in zip(right[::2], right[1::2], strict=True))
-    assert results["results"]["pocket"]["pass@2,none"] == pytest.approx(1 - both_wrong / 120)
-    assert sum(results["ctm"]["verdicts"].values()) == 240
+    assert results["results"]["pocket"]["pass@2,none"] == pytest.approx(1 - both_wrong / 60)
+    assert sum(results["ctm"]["verdicts"].values()) == 120
 
 
 def test_greedy_samples_are_the_engines_greedy_tokens(greedy, engine):
@@ -94,14 +95,14 @@ def test_results_have_the_fields_that_readers_of_lm_evaluation_harness_use(greed
     plain = {name for name in names if not name.endswith("_stderr")}
     assert {f"{name}_stderr" for name in plain} == names - plain
     assert set(results["higher_is_better"][task]) == plain
-    assert results["n-samples"][task] == {"original": 120, "effective": 120}
+    assert results["n-samples"][task] == {"original": 60, "effective": 60}
     assert results["n-shot"][task] == 0
 
 
 def test_the_prompts_are_hashed_into_the_results(greedy, tmp_path):
     """Other prompts, another hash: here the same problems with an exemplar before them."""
     (tmp_path / "shots.jsonl").write_text('{"question": "1 + 1?", "solution": "#### 2"}\n')
-    shots = {"few_shot": 1, "few_shot_file": tmp_path / "shots.jsonl", "limit": 120}
+    shots = {"few_shot": 1, "few_shot_file": tmp_path / "shots.jsonl", "limit": 60}
     other = evaluate(tmp_path / "run", max_new_tokens=1, **shots)
     hashes = {
         json.loads((folder / "results.json").read_text())["ctm"]["prompts_sha256"]
@@ -121,7 +122,7 @@ def test_the_summary_is_made_anew_from_the_tables(whole):
 def test_a_finished_run_is_not_done_again(whole):
     before, seen = content(whole), []
     evaluate(whole, **SMALL, report=lambda *counts: seen.append(counts))
-    assert seen == [("sampling", 240, 240, 0)]
+    assert seen == [("sampling", 120, 120, 0)]
     assert content(whole) == before
 
 
@@ -147,7 +148,7 @@ PROGRAM = """
 import sys
 from ctm_data.evaluate import evaluate
 say = lambda *counts: print(counts, flush=True)
-evaluate(sys.argv[1], limit=120, n_samples=2, chunk_size=2, max_new_tokens=120, report=say)
+evaluate(sys.argv[1], limit=60, n_samples=2, chunk_size=2, max_new_tokens=120, report=say)
 """
 
 
@@ -166,9 +167,9 @@ def test_ten_kills_and_a_resume_give_the_undisturbed_runs_files(whole, tmp_path)
         )
         if rng.random() < 0.8:
             on_disk = 4 * len(list((folder / "solutions").glob("part-*.parquet")))
-            assert process.stdout.readline() == f"('sampling', {on_disk}, 240, 0)\n"
+            assert process.stdout.readline() == f"('sampling', {on_disk}, 120, 0)\n"
         try:
-            process.communicate(timeout=rng.uniform(0, 2))
+            process.communicate(timeout=rng.uniform(0, 1))
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
@@ -209,9 +210,19 @@ def test_an_unfinished_run_is_not_scored_again(whole, tmp_path):
         rescore(copy)
 
 
+def test_a_damaged_run_is_not_scored_as_if_the_rest_were_all(whole, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(whole, copy)
+    (copy / "solutions" / "part-00001.parquet").write_bytes(b"PAR1 and then nothing")
+    before = (copy / "results.json").read_bytes()
+    with pytest.raises(CtmError, match="is damaged and was set aside: run its `ctm eval` again"):
+        rescore(copy)
+    assert (copy / "results.json").read_bytes() == before
+
+
 def test_a_run_against_itself_shows_no_difference(greedy):
     comparison = compare(greedy, greedy)
-    assert (comparison.problems, comparison.difference, comparison.p) == (120, 0, 1)
+    assert (comparison.problems, comparison.difference, comparison.p) == (60, 0, 1)
 
 
 def test_greedy_against_sampled_is_paired_by_problem(greedy, whole):
@@ -219,7 +230,7 @@ def test_greedy_against_sampled_is_paired_by_problem(greedy, whole):
     assert comparison.difference == pytest.approx(
         summarize(whole).accuracy.value - summarize(greedy).accuracy.value
     )
-    assert comparison.better + comparison.worse <= comparison.problems == 120
+    assert comparison.better + comparison.worse <= comparison.problems == 60
 
 
 def test_runs_of_different_data_are_not_compared(greedy, tmp_path):
