@@ -2,9 +2,10 @@
 
     python benchmarks/eval_overhead.py [--limit 2000] [--n-samples 1] [--repeats 3] [--engine vllm]
 
-Each measurement is a fresh process. The bare one imports the engine, loads the model and asks for all
-completions at once; `ctm eval` also checks the grader, decodes, grades, writes and sums up. Start-up,
-which both have, is measured too: the second ratio leaves it out of both.
+Each measurement is a fresh process. The bare one imports the engine, loads the model and asks for the
+completions in the same batches (or all at once with --one-batch); `ctm eval` also checks the grader,
+decodes, grades, writes and sums up. Start-up, which both have, is measured too: the second ratio leaves
+it out of both.
 """
 
 import argparse
@@ -21,12 +22,14 @@ BARE = """
 import sys, time
 import pyarrow.parquet as pq
 from ctm_eval.engines import Request, Sampling, load_engine
-folder, name, temperature, top_p, limit = sys.argv[1:]
+folder, name, temperature, top_p, limit, batch = sys.argv[1:]
 engine = load_engine(name, "pocket", **({"device": "cpu"} if name == "transformers" else {}))
 rows = pq.read_table(folder + "/solutions", columns=["prompt_ids", "seed", "token_ids"]).to_pylist()
 requests = [Request(row["prompt_ids"], row["seed"], int(limit)) for row in rows]
 started = time.perf_counter()
-completions = engine.sample(requests, Sampling(float(temperature), float(top_p)))
+sampling, size, completions = Sampling(float(temperature), float(top_p)), int(batch), []
+for i in range(0, len(requests), size):
+    completions += engine.sample(requests[i : i + size], sampling)
 print(time.perf_counter() - started)
 assert [list(c.token_ids) for c in completions] == [row["token_ids"] for row in rows]
 """
@@ -47,6 +50,7 @@ def main() -> None:
     parser.add_argument("--n-samples", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--engine", default="transformers")
+    parser.add_argument("--one-batch", action="store_true", help="the bare engine gets all at once")
     options = parser.parse_args()
     whole, without, details = [], [], []
     with tempfile.TemporaryDirectory() as name:
@@ -56,7 +60,12 @@ def main() -> None:
                        "--engine", options.engine, "--output-dir", folder, "--json"]  # fmt: skip
             ours, printed = seconds(EVAL, *command)
             recipe = json.loads(printed)["ctm"]["recipe"]
-            policy = [recipe["temperature"], recipe["top_p"], recipe["max_new_tokens"]]
+            batch = (
+                options.limit * options.n_samples
+                if options.one_batch
+                else (recipe["chunk_size"] * options.n_samples)
+            )
+            policy = [recipe["temperature"], recipe["top_p"], recipe["max_new_tokens"], batch]
             bare, spent = seconds(BARE, folder, options.engine, *policy)
             start = bare - float(spent)
             if repeat == 0:
