@@ -22,6 +22,7 @@ CANARIES = (  # one for every layer of the grader: gold, response, right or wron
     (r"\sqrt{-x^2-1}", r"So \boxed{\sqrt{-1-x^2}}.", True, "sympy"),
     ("18", r"It is \boxed{17}.", False, "number"),
 )
+TRIES = 5
 TOLERATED = 0.05  # share of references that may fail; some are wrong in the benchmarks themselves
 
 
@@ -88,7 +89,9 @@ class Scorer:
 def _check_the_grader() -> None:
     for gold, text, right, layer in CANARIES:
         try:
-            verdict = grade(gold, text)
+            # A busy machine may let sympy miss its second once, but not every time.
+            tries = (grade(gold, text) for _ in range(TRIES))
+            verdict = next((v for v in tries if v.reason != "timeout"), Verdict(False, "timeout"))
         except ImportError as error:
             raise CtmError(
                 f"the grader is broken here: its {layer} layer cannot be loaded ({error}); is the "
