@@ -9,6 +9,7 @@ import typer
 from ctm_cli import (
     build_dataset,
     compare,
+    evaluate,
     grade,
     publish,
     pull,
@@ -28,7 +29,18 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for module in (build_dataset, show, grade, compare, train, query, publish, pull, verify):
+for module in (
+    build_dataset,
+    show,
+    grade,
+    compare,
+    train,
+    evaluate,
+    query,
+    publish,
+    pull,
+    verify,
+):
     module.add_to(app)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BEGIN = "<!-- ctm: what stands from here to the end mark is written by ctm, and replaced -->"
 END = "<!-- ctm: end -->"
-CARD, PICTURE = "README.md", "trajectory.svg"
+CARD, PICTURE, RESULTS = "README.md", "trajectory.svg", "results.json"
 OURS = ("configs", "size_categories")  # metadata that is always ours
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"),
          (10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"))  # fmt: skip
@@ -37,6 +37,9 @@ class Origin:
 ORIGINS = {
     "pocket": Origin("pocket, the generator that comes with `ctm`", None, "apache-2.0"),
     "gsm8k": Origin("GSM8K", "openai/gsm8k", "mit"),
+    "pocket-code": Origin("pocket-code, the generator that comes with `ctm`", None, "apache-2.0"),
+    "math": Origin("MATH", "EleutherAI/hendrycks_math", "mit"),
+    "mbpp": Origin("MBPP", "google-research-datasets/mbpp", "cc-by-4.0"),
     "math500": Origin("MATH500", "HuggingFaceH4/MATH-500", "mit"),
 }
 
@@ -58,7 +61,8 @@ def dataset_card(store: "Store", *, repo: str | None = None, existing: str | Non
     """
     import yaml
 
-    rendered = _render(store, repo or "user/name")
+    evaluation = store.manifest["recipe"].get("command") == "eval"
+    rendered = _evaluation(store) if evaluation else _dataset(store, repo or "user/name")
     metadata, body = split_card(rendered)
     if existing is not None:
         metadata, body = _merged(existing, metadata, body)
@@ -120,32 +124,22 @@ def _merged(existing: str, metadata: dict[str, Any], body: str) -> tuple[dict[st
     return merged, text[:begin] + body.strip() + text[end + len(END) :]
 
 
-def _render(store: "Store", repo: str) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    from ctm_data.answers import markdown_cell
+def _dataset(store: "Store", repo: str) -> str:
     from ctm_data.summary import summarize
 
-    template = (files("ctm_cards") / "dataset.md.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters.update(cell=markdown_cell, percent="{:.1%}".format, thousands="{:,}".format)
-    environment.filters["yaml"] = lambda text: json.dumps(text, ensure_ascii=False)
     recipe = store.manifest["recipe"]
     tables = [table for table in SCHEMAS if store.parts(table)]
     rows = {
         table: sum(part.num_rows for part in store.each(table, [SCHEMAS[table].names[0]]))
         for table in tables
     }
-    return environment.from_string(template).render(
+    return _rendered(
+        "dataset.md.j2",
         recipe=recipe,
         versions=store.manifest["versions"],
         schema_version=store.manifest["schema_version"],
         shard=store.manifest.get("shard"),
-        origin=ORIGINS.get(
-            recipe.get("benchmark"), Origin(str(recipe.get("source")), None, "unknown")
-        ),
+        origin=_origin(recipe),
         size=size_category(sum(rows.values())),
         summary=summarize(store),
         tables=tables,
@@ -155,8 +149,43 @@ def _render(store: "Store", repo: str) -> str:
         picture=PICTURE if (store.folder / PICTURE).exists() else None,
         figures=_figures(store),
         repo=repo,
-        begin=BEGIN,
-        end=END,
+    )
+
+
+def _evaluation(store: "Store") -> str:
+    from ctm_data.evaluate import summarize
+    from ctm_eval.results import markdown, shown
+
+    recipe, results = store.manifest["recipe"], summarize(store)
+    return _rendered(
+        "evaluation.md.j2",
+        recipe=recipe,
+        versions=store.manifest["versions"],
+        results=results,
+        shown=shown(results),
+        line=markdown(results, recipe),
+        origin=_origin(recipe),
+        tables=[table for table in SCHEMAS if store.parts(table)],
+    )
+
+
+def _rendered(name: str, **values: Any) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    from ctm_data.answers import markdown_cell
+
+    template = (files("ctm_cards") / name).read_text(encoding="utf-8")
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters.update(cell=markdown_cell, percent="{:.1%}".format, thousands="{:,}".format)
+    environment.filters["yaml"] = lambda text: json.dumps(text, ensure_ascii=False)
+    return environment.from_string(template).render(begin=BEGIN, end=END, **values)
+
+
+def _origin(recipe: dict[str, Any]) -> Origin:
+    return ORIGINS.get(
+        recipe.get("benchmark", ""), Origin(str(recipe.get("source")), None, "unknown")
     )
 
 

@@ -46,15 +46,14 @@ def publish(
     is called again. `dry_run` asks the Hub nothing. Raises CtmError if the run does not pass
     `verify`, or the repository holds tables of another schema, or the Hub refuses.
     """
-    from ctm_data.card import CARD, PICTURE, dataset_card
+    from ctm_data.card import CARD, PICTURE, RESULTS, dataset_card
     from ctm_data.hub import api, ask
     from ctm_data.store import MANIFEST, Store
 
     store = Store(run)
     _refuse_unfit(store)
-    names = [*store.manifest["parts"], MANIFEST]
-    if (store.folder / PICTURE).exists():
-        names.append(PICTURE)
+    extras = [name for name in (PICTURE, RESULTS) if (store.folder / name).exists()]
+    names = [*store.manifest["parts"], MANIFEST, *extras]
     files = {name: (store.folder / name).stat().st_size for name in names}
     if dry_run:
         card = dataset_card(store, repo=repo)
@@ -187,14 +186,14 @@ def _send(
 
 
 def _ours(names: set[str]) -> set[str]:
-    """Of a repository's files, the parts of tables and our picture."""
-    from ctm_data.card import PICTURE
+    """Of a repository's files, the parts of tables, our picture and our results."""
+    from ctm_data.card import PICTURE, RESULTS
     from ctm_data.store import PART
     from ctm_data.tables import SCHEMAS
 
     split = [(name, *name.partition("/")[::2]) for name in names]
     parts = {name for name, table, part in split if table in SCHEMAS and PART.fullmatch(part)}
-    return parts | ({PICTURE} & names)
+    return parts | ({PICTURE, RESULTS} & names)
 
 
 def _refuse_other_schema(repo: str, sha: str, there: set[str]) -> None:

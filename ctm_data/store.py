@@ -110,6 +110,10 @@ class Store:
         """The rows of a chunk's part."""
         return _read_part(self.path(table, chunk), None).to_pylist()
 
+    def chunks(self, table: str) -> list[int]:
+        """The numbers of the chunks that a table has parts of, in their order."""
+        return [int(path.stem.removeprefix("part-")) for path in self.parts(table)]
+
     def done(self, table: str, chunk: int) -> set[tuple[Any, ...]]:
         """The keys of the rows that are there of a chunk."""
         path = self.path(table, chunk)

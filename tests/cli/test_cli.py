@@ -238,6 +238,7 @@ def test_debug_shows_the_traceback(tmp_path):
 COMMANDS = [
     "build-dataset",
     "compare",
+    "eval",
     "grade",
     "publish",
     "pull",
