@@ -38,7 +38,7 @@ ORIGINS = {
     "pocket": Origin("pocket, the generator that comes with `ctm`", None, "apache-2.0"),
     "gsm8k": Origin("GSM8K", "openai/gsm8k", "mit"),
     "pocket-code": Origin("pocket-code, the generator that comes with `ctm`", None, "apache-2.0"),
-    "math": Origin("MATH", "EleutherAI/hendrycks_math", "mit"),
+    "math": Origin("MATH", "DigitalLearningGmbH/MATH-lighteval", "mit"),
     "mbpp": Origin("MBPP", "google-research-datasets/mbpp", "cc-by-4.0"),
     "math500": Origin("MATH500", "HuggingFaceH4/MATH-500", "mit"),
 }

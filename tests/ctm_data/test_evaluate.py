@@ -186,7 +186,7 @@ def test_scoring_again_mends_wrong_verdicts_and_the_figures(whole, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(whole, copy)
     store = Store(copy)
-    rows = store.read_part(store.path("solutions", 3)).to_pylist()
+    rows = store.rows("solutions", 3)
     for row in rows:
         row["correct"], row["verdict"] = not row["correct"], "wrong"
     store.write("solutions", 3, rows)
