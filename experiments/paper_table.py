@@ -126,15 +126,18 @@ def main() -> None:
     with ProcessPoolExecutor(
         arguments.jobs, multiprocessing.get_context("spawn"), initializer=_one_thread
     ) as pool:
-        results = run_all(plan, folder, pool)
-    text = table(results, plan) + f"\n{time.monotonic() - began:.0f} seconds in this run.\n"
-    (folder / "table.md").write_text(text)
-    picture(results, folder / "table.png")
-    print(text)
+        for results in run_all(plan, folder, pool):
+            took = f"\n{time.monotonic() - began:.0f} seconds in this run.\n"
+            (folder / "table.md").write_text(table(results, plan) + took)
+            picture(results, folder / "table.png")
+    print((folder / "table.md").read_text())
 
 
-def run_all(plan: Plan, folder: Path, pool: ProcessPoolExecutor) -> dict[str, list[dict[str, Any]]]:
-    """The held-out results of every row by name, one for each seed; the base has one."""
+def run_all(
+    plan: Plan, folder: Path, pool: ProcessPoolExecutor
+) -> Iterator[dict[str, list[dict[str, Any]]]]:
+    """The held-out results of every row by name, one for each seed (the base has one): those of the
+    paper's rows, then with the ablations."""
     sft, *others = ROWS
     results = {"base": _run(plan, folder, pool, [Cell(None, 0, 0, 0, "test")])}
     tuned = _best(plan, folder, pool, [sft], None)
@@ -145,7 +148,7 @@ def run_all(plan: Plan, folder: Path, pool: ProcessPoolExecutor) -> dict[str, li
         cells = _held_out(plan, folder, pool, rows, tuned, starts)
         for row in rows:
             results[row.name] = [_load(folder, cell) for cell in cells if cell.row == row]
-    return results
+        yield results
 
 
 def _best(
