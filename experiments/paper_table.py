@@ -81,7 +81,8 @@ ROWS = (
     Row("RPO", "rpo"),
     Row("cDPO", "cdpo"),
 )
-ABLATIONS = (
+OURS = (
+    Row("SFT → cDPO", "cdpo", after_sft=True),
     Row("cDPO, weights: value drop", "cdpo", "value"),
     Row("cDPO, weights: critical token", "cdpo", "critical"),
 )
@@ -137,13 +138,13 @@ def run_all(
     plan: Plan, folder: Path, pool: ProcessPoolExecutor
 ) -> Iterator[dict[str, list[dict[str, Any]]]]:
     """The held-out results of every row by name, one for each seed (the base has one): those of the
-    paper's rows, then with the ablations."""
+    paper's rows, then with ours."""
     sft, *others = ROWS
     results = {"base": _run(plan, folder, pool, [Cell(None, 0, 0, 0, "test")])}
     tuned = _best(plan, folder, pool, [sft], None)
     starts = _held_out(plan, folder, pool, [sft], tuned, None)
     results[sft.name] = [_load(folder, cell) for cell in starts]
-    for rows in (others, ABLATIONS):
+    for rows in (others, OURS):
         tuned |= _best(plan, folder, pool, rows, starts)
         cells = _held_out(plan, folder, pool, rows, tuned, starts)
         for row in rows:

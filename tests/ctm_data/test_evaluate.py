@@ -305,3 +305,15 @@ def test_a_moment_of_progress_is_reported_for_every_token(tmp_path):
     evaluate(tmp_path / "run", limit=8, max_new_tokens=30, report=lambda *c: seen.append(c))
     assert seen[-1][1:3] == (8, 8)
     assert len(seen) > 20
+
+
+def test_an_evaluation_passes_verify_and_is_published_with_its_figures(whole):
+    from ctm_data.publish import publish
+    from ctm_data.verify import verify
+
+    assert not [check for check in verify(whole).checks if check.failed]
+    publication = publish(whole, "you/evaluation", dry_run=True)
+    assert "results.json" in publication.files
+    assert publication.card.startswith(
+        "---\npretty_name: Evaluation of pocket on pocket\nlicense: apache-2.0"
+    )
