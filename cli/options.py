@@ -39,3 +39,6 @@ Model = Annotated[str, typer.Option(help="A Hub id, a local folder, or the built
 Run = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same rows.")]
+Revision = Annotated[
+    str | None, typer.Option(help="A branch, tag or commit on the Hub. [default: main]")
+]

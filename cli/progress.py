@@ -11,7 +11,8 @@ PLAIN_EVERY = 15.0  # seconds between lines in a log file
 class Progress:
     """Call it with (stage, units done, units in all, tokens, a note); use it in a `with`."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "tokens/s") -> None:
+        self._unit = unit
         self._bars: dict[str, Any] = {}
         self._started: dict[str, float] = {}
         self._said = 0.0
@@ -46,7 +47,7 @@ class Progress:
     def __call__(self, stage: str, done: float, total: int, tokens: int, note: str = "") -> None:
         now = time.monotonic()
         elapsed = now - self._started.setdefault(stage, now)
-        rate = f"{tokens / elapsed:,.0f} tokens/s" if elapsed > 0.5 else ""
+        rate = f"{tokens / elapsed:,.0f} {self._unit}" if elapsed > 0.5 else ""
         rate = f"{rate}  {note}".rstrip()
         if self._rich:
             if stage not in self._bars:

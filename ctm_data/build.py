@@ -1,20 +1,19 @@
 """`build_dataset`: problems in, annotated tables out; and the merging of shards."""
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from ctm_data import stages as stage
-from ctm_data.card import dataset_card
+from ctm_data.card import finish
 from ctm_data.critical import RULES, Rule
 from ctm_data.estimators import ESTIMATORS, Estimator, RolloutSettings
 from ctm_data.stages import Report
 from ctm_data.store import Store, is_run_folder
-from ctm_data.summary import summarize
 from ctm_eval.benchmarks import STOP, Problem, load_problems, prompt
 from ctm_eval.engines import Engine, Sampling, load_engine
 from ctm_eval.errors import CtmError
+from ctm_eval.rows import fingerprint
 
 STAGES = ("rollouts", "contrast")
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
@@ -79,13 +78,18 @@ def build_dataset(
         raise CtmError("give both --positive-model and --negative-model, or neither", usage=True)
     sampling = Sampling(temperature, top_p, STOP if model != "pocket" else ())
     problems = load_problems(benchmark, split=split, data_file=data_file, limit=limit, seed=seed)
+    if problems[0].tests:
+        raise CtmError(
+            f"{benchmark} asks for programs, and rollouts are labelled by answers: `ctm eval` takes it",
+            usage=True,
+        )
     if max_new_tokens is None:
         max_new_tokens = POCKET_TOKENS if model == "pocket" else OTHER_TOKENS
     recipe = {
         "model": model,
         "benchmark": benchmark,
         "split": split,
-        "data_file": _fingerprint(data_file),
+        "data_file": fingerprint(data_file),
         "limit": limit,
         "n_samples": n_samples,
         "temperature": temperature,
@@ -125,7 +129,7 @@ def build_dataset(
             stage.label(store, chunks, loaded, settings, trajectories, report or _silent)
         if "contrast" in stages and (positive_model or not shard):
             stage.contrast(store, recipe, report or _silent, device)
-        store.finish(dataset_card(store, summarize(store)))
+        finish(store)
     return store
 
 
@@ -169,7 +173,7 @@ def merge_shards(
                 partial.replace(target)
         if "contrast" in stages:
             stage.contrast(merged, merged.manifest["recipe"], report or _silent, device)
-        merged.finish(dataset_card(merged, summarize(merged)))
+        finish(merged)
     return merged
 
 
@@ -197,16 +201,6 @@ def _fitting(engine: Engine, problems: Sequence[Problem], max_new_tokens: int) -
 
 def _silent(stage: str, done: float, total: int, tokens: int) -> None:
     """Reports nothing."""
-
-
-def _fingerprint(data_file: str | Path | None) -> str | None:
-    """The name and hash of a data file: what it holds decides, not where it lies."""
-    if data_file is None:
-        return None
-    path, digest = Path(data_file), hashlib.sha256()
-    for part in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
-        digest.update(part.read_bytes())
-    return f"{path.name} sha256:{digest.hexdigest()}"
 
 
 def _check(

@@ -52,28 +52,33 @@ def show(
 
 
 def _choose(store: Store, solution_id: str | None) -> dict[str, Any]:
-    rows = store.read("rollouts").to_pylist()
-    if not rows:
+    if not store.parts("rollouts"):
         raise CtmError(f"{store.folder} has no rolled-out solutions: every sampled one was correct")
+    columns = ["solution_id", "prompt_value", "value", "critical_index"]
+    drops = {
+        row["solution_id"]: _drop(row)
+        for part in store.each("rollouts", columns)
+        for row in part.to_pylist()
+    }
     if solution_id is None:
-        return max(rows, key=_drop)
-    for row in rows:
-        if row["solution_id"] == solution_id:
-            return row
-    some = ", ".join(row["solution_id"] for row in rows[:5])
-    raise CtmError(
-        f"{store.folder} has no rolled-out solution {solution_id!r}; it has {len(rows)}, such as {some}",
-        usage=True,
-    )
+        solution_id = max(drops, key=lambda name: drops[name])
+    elif solution_id not in drops:
+        raise CtmError(
+            f"{store.folder} has no rolled-out solution {solution_id!r}; it has {len(drops)}, such as "
+            f"{', '.join(list(drops)[:5])}",
+            usage=True,
+        )
+    return _find(store, "rollouts", "solution_id", solution_id)
 
 
 def _find(store: Store, table: str, key: str, value: str) -> dict[str, Any]:
     import pyarrow.compute as pc
 
-    rows = store.read(table).filter(pc.field(key) == value).to_pylist()
-    if not rows:
-        raise CtmError(f"{store.folder} has no {table} row {value!r}: parts of it are missing")
-    return dict(rows[0])
+    for part in store.each(table):
+        rows = part.filter(pc.field(key) == value).to_pylist()
+        if rows:
+            return dict(rows[0])
+    raise CtmError(f"{store.folder} has no {table} row {value!r}: parts of it are missing")
 
 
 def _drop(row: dict[str, Any]) -> float:

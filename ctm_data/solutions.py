@@ -1,11 +1,11 @@
 """Sampling: N solutions a problem, graded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ctm_eval.benchmarks import Problem, prompt
 from ctm_eval.engines import Engine, Progress, Request, Sampling
-from ctm_eval.grading import grade
+from ctm_eval.grading import Verdict, grade
 from ctm_eval.seeds import seed_of
 
 
@@ -38,10 +38,17 @@ def sample_solutions(
     max_new_tokens: int,
     seed: int,
     progress: Progress | None = None,
+    prompts: Mapping[str, Sequence[int]] | None = None,
+    score: Callable[[Sequence[tuple[Problem, str, bool]]], list[Verdict]] | None = None,
 ) -> list[Solution]:
-    """`n_samples` solutions of every problem, keyed by (problem_id, sample_index)."""
+    """`n_samples` solutions of every problem, keyed by (problem_id, sample_index).
+
+    `prompts` are token ids by problem id, by default those of the zero-shot prompt; `score` gives the
+    verdicts on (problem, text, whether it ended by itself), by default by grading the answers.
+    """
     keys = [(problem, index) for problem in problems for index in range(n_samples)]
-    prompts = {problem.problem_id: engine.encode(prompt(problem)) for problem in problems}
+    if prompts is None:
+        prompts = {problem.problem_id: engine.encode(prompt(problem)) for problem in problems}
     requests = [
         Request(
             prompt_ids=prompts[problem.problem_id],
@@ -50,13 +57,16 @@ def sample_solutions(
         )
         for problem, index in keys
     ]
+    completions = engine.sample(requests, sampling, progress)
+    texts = [engine.decode(completion.token_ids) for completion in completions]
+    finished = [completion.finish_reason == "stop" for completion in completions]
+    asked = [problem for problem, _ in keys]
+    responses = list(zip(asked, texts, finished, strict=True))
+    verdicts = (score or _graded)(responses)
     solutions = []
-    for (problem, index), request, completion in zip(
-        keys, requests, engine.sample(requests, sampling, progress), strict=True
+    for (problem, index), request, completion, text, verdict in zip(
+        keys, requests, completions, texts, verdicts, strict=True
     ):
-        text = engine.decode(completion.token_ids)
-        finished = completion.finish_reason == "stop"
-        verdict = grade(problem.answer, text, problem.benchmark, finished=finished)
         solutions.append(
             Solution(
                 solution_id=f"{problem.problem_id}-{index:03d}",
@@ -76,3 +86,10 @@ def sample_solutions(
             )
         )
     return solutions
+
+
+def _graded(responses: Sequence[tuple[Problem, str, bool]]) -> list[Verdict]:
+    return [
+        grade(problem.answer, text, problem.benchmark, finished=finished)
+        for problem, text, finished in responses
+    ]

@@ -92,7 +92,7 @@ def contrast(
     store: Store, recipe: Mapping[str, Any], report: Report, device: str | None = None
 ) -> None:
     """Writes the `contrast` table from the run's own solutions; without p+ and p- it trains them first."""
-    chunks = {int(path.stem.removeprefix("part-")): path for path in store.parts("solutions")}
+    chunks = store.chunks("solutions")
     seed, count = recipe["seed"], recipe["trajectories"]
     todo = {}
     total = finished = tokens = 0
@@ -130,7 +130,7 @@ def contrast(
 def problems_of(store: Store, chunk: int) -> Iterator[Problem]:
     """The problems of a chunk."""
     for row in store.rows("problems", chunk):
-        yield Problem(**row)
+        yield Problem(**{**row, "tests": tuple(row["tests"] or ())})
 
 
 def solutions_of(store: Store, chunk: int) -> dict[str, list[Solution]]:

@@ -110,6 +110,10 @@ class Store:
         """The rows of a chunk's part."""
         return _read_part(self.path(table, chunk), None).to_pylist()
 
+    def chunks(self, table: str) -> list[int]:
+        """The numbers of the chunks that a table has parts of, in their order."""
+        return [int(path.stem.removeprefix("part-")) for path in self.parts(table)]
+
     def done(self, table: str, chunk: int) -> set[tuple[Any, ...]]:
         """The keys of the rows that are there of a chunk."""
         path = self.path(table, chunk)
@@ -140,6 +144,11 @@ class Store:
             except OSError:
                 partial.unlink(missing_ok=True)
                 raise
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a file beside the tables, whole or not at all."""
+        with _explained(self.folder):
+            _write_atomically(self.folder / name, text)
 
     def finish(self, card: str) -> None:
         """Writes the card and the manifest with a SHA-256 for every part."""
@@ -180,7 +189,7 @@ class Store:
             for path in sorted((self.folder / table).glob("*")):
                 if path.name.startswith(".") and path.name.endswith(".partial"):
                     path.unlink()
-                elif not PART.fullmatch(path.name) or not _is_whole(path, SCHEMAS[table]):
+                elif not PART.fullmatch(path.name) or not is_whole(path, SCHEMAS[table]):
                     aside = self.folder / "set-aside"
                     aside.mkdir(exist_ok=True)
                     target = aside / f"{table}-{path.name}"
@@ -205,7 +214,7 @@ def _read_part(path: Path, columns: list[str] | None) -> pa.Table:
         ) from error
 
 
-def _is_whole(path: Path, schema: pa.Schema) -> bool:
+def is_whole(path: Path, schema: pa.Schema) -> bool:
     """Whether a file is a Parquet file of `schema` whose every page can be read."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:

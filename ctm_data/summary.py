@@ -47,10 +47,10 @@ def summarize(store: Store) -> Summary:
     counts: Counter[str] = Counter()
     for part in store.each("solutions", ["correct", "verdict", "token_ids"]):
         counts["solutions"] += part.num_rows
-        counts["correct"] += pc.sum(part["correct"]).as_py()
-        counts["solution_tokens"] += pc.sum(pc.list_value_length(part["token_ids"])).as_py()
+        counts["correct"] += pc.sum(part["correct"]).as_py() or 0
+        counts["solution_tokens"] += pc.sum(pc.list_value_length(part["token_ids"])).as_py() or 0
         counts.update(v for v in part["verdict"].to_pylist() if v in ("truncated", "no_answer"))
-    n = store.manifest["recipe"]["n_rollouts"]
+    n = store.manifest["recipe"].get("n_rollouts", 0)
     columns = ["critical_index", "prompt_value", "generated_tokens", "replacement_tokens"]
     for part in store.each("rollouts", ["token_ids", *columns]):
         lengths = pc.list_value_length(part["token_ids"]).to_pylist()

@@ -1,6 +1,10 @@
-"""Figures over graded samples."""
+"""Figures over graded samples: pass@k, avg, maj@k, their intervals, and a paired test of two runs."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import comb
+
+import numpy as np
 
 
 def pass_at_k(n: int, correct: int, k: int) -> float:
@@ -13,3 +17,142 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
             f"pass@k wants 0 <= correct <= n and 1 <= k <= n, not {correct=} {n=} {k=}"
         )
     return 1 - comb(n - correct, k) / comb(n, k)
+
+
+def maj_at_k(groups: Sequence[tuple[int, float]], silent: int = 0) -> list[float]:
+    """For every k from 1 to n, the chance that the vote of k of n samples is right.
+
+    `groups` are the (votes, share of them graded correct) of the distinct answers, `silent` the samples
+    without an answer, which do not vote. It is the exact mean over all subsets of k samples. **A tie is
+    broken at random** between the answers that have most votes; k samples without any answer are wrong.
+    """
+    n = sum(votes for votes, _ in groups) + silent
+    wins = np.zeros(n + 1)
+    for i, (votes, share) in enumerate(groups):
+        if share:
+            others = [other for j, (other, _) in enumerate(groups) if j != i]
+            for v in range(1, votes + 1):
+                wins += share * comb(votes, v) * np.roll(_beaten(others, silent, v, n), v)
+    subsets = np.array([comb(n, k) for k in range(n + 1)], dtype=float)
+    return (wins / subsets)[1:].tolist()
+
+
+def _beaten(others: Sequence[int], silent: int, v: int, n: int) -> np.ndarray:
+    """(n + 1,): ways to draw j samples of the others with nobody above v, shared with those who tie.
+
+    A generating function in the number of samples; row t counts the answers that have v votes too.
+    """
+    below = sum(other for other in others if other < v) + silent
+    ways = np.zeros((1, n + 1))
+    ways[0, : below + 1] = [comb(below, j) for j in range(below + 1)]
+    for other in (other for other in others if other >= v):
+        grown = np.zeros((len(ways) + 1, n + 1))
+        for j in range(v):
+            grown[:-1, j:] += comb(other, j) * ways[:, : n + 1 - j]
+        grown[1:, v:] += comb(other, v) * ways[:, : n + 1 - v]
+        ways = grown
+    ways[:, n + 1 - v :] = 0  # with v of its own more than n samples: they would wrap around
+    return (ways / np.arange(1, len(ways) + 1)[:, None]).sum(0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over problems with its standard error and its 95% interval, all between 0 and 1."""
+
+    value: float
+    stderr: float
+    low: float
+    high: float
+
+
+def clustered(values: Sequence[float], samples: int) -> Estimate:
+    """The mean of per-problem values in [0, 1], its problems taken as drawn from more of their kind.
+
+    A problem is a cluster: however many samples it has, it counts once. The interval is Wilson's at
+    the effective number of trials that the variance between problems implies (arXiv 2411.00640 for
+    clusters, Kish for the number), with Student's quantile; so it has a width at 0 and at 1 too.
+    `samples` is how many independent values one problem may hide, n // k for pass@k.
+    """
+    from scipy.stats import t
+
+    m, mean = len(values), float(np.mean(values))
+    if m == 1:
+        return Estimate(mean, float("nan"), 0.0, 1.0)
+    variance = float(np.var(values, ddof=1)) / m
+    spread = mean * (1 - mean)
+    trials = float(m)
+    if variance > 0 and spread > 0:
+        trials = min(spread / variance, m * max(1, samples))
+    z2 = float(t.ppf(0.975, m - 1)) ** 2
+    centre = (mean + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = np.sqrt(z2 * spread / trials + z2**2 / (4 * trials**2)) / (1 + z2 / trials)
+    low, high = min(mean, max(0.0, centre - half)), max(mean, min(1.0, centre + half))
+    return Estimate(mean, variance**0.5, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A paired comparison: second minus first, over the problems that both have.
+
+    `p` is that of the exact sign-flip test, two-sided: the share of all 2^m ways to swap the two runs'
+    results on each problem that give a difference as large. With one sample a problem it is McNemar's.
+    """
+
+    problems: int
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    better: int
+    worse: int
+    p: float
+
+
+def paired(first: Sequence[tuple[int, int]], second: Sequence[tuple[int, int]]) -> Comparison:
+    """Compares two runs' (correct, samples) on the same problems in the same order.
+
+    Raises ValueError without problems, or if the numbers of problems differ.
+    """
+    from scipy.stats import t
+
+    if len(first) != len(second) or not first:
+        raise ValueError(f"paired wants the same problems twice, not {len(first)}, {len(second)}")
+    one, two = (np.array([c / n for c, n in run]) for run in (first, second))
+    difference, m = two - one, len(one)
+    mean = float(difference.mean())
+    half = float("inf")
+    if m > 1:
+        half = float(t.ppf(0.975, m - 1) * difference.std(ddof=1) / m**0.5)
+    scale = int(np.lcm.reduce([n for run in (first, second) for _, n in run]))
+    steps = [round(d * scale) for d in difference]
+    return Comparison(
+        problems=m,
+        first=float(one.mean()),
+        second=float(two.mean()),
+        difference=mean,
+        low=max(-1.0, mean - half),
+        high=min(1.0, mean + half),
+        better=sum(step > 0 for step in steps),
+        worse=sum(step < 0 for step in steps),
+        p=sign_flip([step for step in steps if step]),
+    )
+
+
+def sign_flip(steps: Sequence[int]) -> float:
+    """The share of all choices of signs for which |sum of ±steps| is at least |sum of steps|, exact.
+
+    The distribution of the sum is built up by convolution, one step at a time.
+    """
+    if not steps:
+        return 1.0
+    sizes = np.abs(np.asarray(steps))
+    sizes //= np.gcd.reduce(sizes)
+    observed = abs(int(np.sum(np.sign(steps) * sizes)))
+    total = int(sizes.sum())
+    chance = np.zeros(2 * total + 1)  # chance[total + s] is that of the sum s
+    chance[total] = 1.0
+    for size in sizes.tolist():
+        chance = 0.5 * (np.roll(chance, size) + np.roll(chance, -size))
+    away = np.abs(np.arange(-total, total + 1)) >= observed
+    return float(min(1.0, chance[away].sum()))

@@ -1,5 +1,6 @@
 """Rows of JSONL and Parquet files, each with a name to be called by in an error."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -29,6 +30,16 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
         yield from _json_lines(path)
     else:
         raise CtmError(f"{path}: only .jsonl and .parquet files are read", usage=True)
+
+
+def fingerprint(data_file: str | os.PathLike[str] | None) -> str | None:
+    """The name and hash of a data file: what it holds decides, not where it lies."""
+    if data_file is None:
+        return None
+    path, digest = Path(data_file), hashlib.sha256()
+    for part in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+        digest.update(part.read_bytes())
+    return f"{path.name} sha256:{digest.hexdigest()}"
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

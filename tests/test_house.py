@@ -41,6 +41,7 @@ def loaded_by(statement: str) -> set[str]:
 @pytest.mark.parametrize("statement", ["import ctm_data", "import ctm_eval", "import ctm_cli.main"])
 def test_importing_loads_nothing_heavy(statement):
     heavy = {"torch", "transformers", "datasets", "pyarrow", "sympy", "scipy", "vllm", "ray"}
+    heavy |= {"duckdb", "huggingface_hub", "jinja2"}
     assert not loaded_by(statement) & heavy
 
 

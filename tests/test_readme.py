@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hub import Hub
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -32,12 +33,15 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     ordered = sorted(commands(), key=lambda words: words[1] != "build-dataset")
     assert len(ordered) >= 5
-    for words in ordered:
-        small = SMALL if words[1] == "build-dataset" and "--merge" not in words else []
-        done = subprocess.run(
-            [*CTM, *words[1:], *small], cwd=folder, capture_output=True, text=True
-        )
-        assert done.returncode == 0, (words, done.stderr)
+    with Hub() as hub:
+        hub.tokens["hf_you"] = "you"
+        env = {**os.environ, **hub.env(folder / "home", "hf_you")}
+        for words in ordered:
+            small = SMALL if words[1] == "build-dataset" and "--merge" not in words else []
+            done = subprocess.run(
+                [*CTM, *words[1:], *small], cwd=folder, capture_output=True, text=True, env=env
+            )
+            assert done.returncode == 0, (words, done.stderr)
     return folder
 
 

@@ -74,6 +74,9 @@ class Engine(Protocol):
     def encode(self, text: str) -> list[int]:
         """Prompt text to token ids, with whatever the model wants before a prompt (BOS)."""
 
+    def encode_chat(self, messages: Sequence[dict[str, str]]) -> list[int]:
+        """Turns of a chat to token ids by the model's chat template, ready for the assistant's."""
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Token ids to text, special tokens left out."""
 
@@ -97,10 +100,15 @@ class Engine(Protocol):
 def load_engine(name: str, model: str, **options: object) -> Engine:
     """Loads `model` (a Hub id, a local folder or `pocket`) into the engine called `name`.
 
-    Raises CtmError if the engine is unknown or the model cannot be used.
+    `options` are the engine's own: `device` and `adapter` of both, `tensor_parallel` of vllm. Raises
+    CtmError if the engine is unknown or the model cannot be used.
     """
     if name == "transformers":
         from ctm_eval.engines.transformers import TransformersEngine
 
         return TransformersEngine.load(model, **options)  # type: ignore[arg-type]
-    raise CtmError(f"unknown engine {name!r}; there is: transformers", usage=True)
+    if name == "vllm":
+        from ctm_eval.engines.vllm import VllmEngine
+
+        return VllmEngine.load(model, **options)  # type: ignore[arg-type]
+    raise CtmError(f"unknown engine {name!r}; there are: transformers, vllm", usage=True)

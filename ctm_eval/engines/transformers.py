@@ -8,13 +8,13 @@ random numbers of its own.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ctm_eval.engines import Completion, Nucleus, Progress, Request, Sampling
 from ctm_eval.engines.nucleus import nucleus
+from ctm_eval.engines.tokenizer import WithTokenizer, adapter_folder, eos_ids, model_path
 from ctm_eval.engines.walk import Walk
 from ctm_eval.errors import CtmError
 
@@ -26,14 +26,14 @@ LOGIT_BYTES = 1 << 28  # bound on the logits of one batch of `next_token_distrib
 ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 
 
-class TransformersEngine:
+class TransformersEngine(WithTokenizer):
     """A causal language model of transformers and its tokenizer, ready to sample."""
 
     def __init__(
         self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", name: str
     ) -> None:
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
-        self.eos_ids = _eos_ids(model, tokenizer, name)
+        self.eos_ids = eos_ids(model.generation_config, tokenizer, name)
         config = model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         if kinds - ATTENTION or not hasattr(config, "num_attention_heads"):
@@ -56,20 +56,17 @@ class TransformersEngine:
         *,
         device: str | None = None,
         dtype: str = "auto",
+        adapter: str | None = None,
         trust_remote_code: bool = False,
     ) -> "TransformersEngine":
         """Loads a Hub id, a local folder or `pocket`; float32 on a CPU unless `dtype` says otherwise.
 
-        Raises CtmError if there is no such model or its tokenizer has no end-of-sequence token.
+        `adapter` is the folder of a LoRA adapter of peft, applied without merging. Raises CtmError if
+        there is no such model or adapter, or its tokenizer has no end-of-sequence token.
         """
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        from ctm_eval.pocket import MODEL_DIR
-
-        path = str(MODEL_DIR) if model == "pocket" else model
-        is_hub_id = path.count("/") <= 1 and not path.startswith((".", "/", "~"))
-        if not is_hub_id and not Path(path).is_dir():
-            raise CtmError(f"there is no model folder {path}", usage=True)
+        path = model_path(model)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             torch.empty(0, device=device)
@@ -82,7 +79,7 @@ class TransformersEngine:
             dtype = "float32"
         try:
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
-            loaded = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 path, dtype=dtype, trust_remote_code=trust_remote_code
             )
         except (OSError, ValueError) as error:
@@ -91,27 +88,12 @@ class TransformersEngine:
                 f"model that can be reached ({str(error).strip().splitlines()[0]})",
                 usage=True,
             ) from error
-        return cls(loaded.to(device), tokenizer, model)  # type: ignore[arg-type]
+        loaded = loaded.to(device)
+        if adapter is not None:
+            from peft import PeftModel
 
-    def encode(self, text: str) -> list[int]:
-        return list(self.tokenizer(text).input_ids)
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        return str(
-            self.tokenizer.decode(
-                list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-        )
-
-    def pieces(self, token_ids: Sequence[int]) -> list[str]:
-        # A tokenizer may drop the space before a token that stands alone, so each is read as what it
-        # adds to its predecessor.
-        pieces = []
-        for i in range(len(token_ids)):
-            before = str(self.tokenizer.decode(list(token_ids[max(0, i - 1) : i])))
-            both = str(self.tokenizer.decode(list(token_ids[max(0, i - 1) : i + 1])))
-            pieces.append(both.removeprefix(before))
-        return pieces
+            loaded = PeftModel.from_pretrained(loaded, str(adapter_folder(adapter)))
+        return cls(loaded, tokenizer, model)
 
     def sample(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
@@ -178,18 +160,3 @@ def _nuclei(ids: torch.Tensor, probs: torch.Tensor) -> list[Nucleus]:
     widths = (probs > 0).sum(-1).tolist()
     all_ids, all_probs = ids.cpu().numpy(), probs.cpu().numpy()
     return [Nucleus(all_ids[r, :w], all_probs[r, :w]) for r, w in enumerate(widths)]
-
-
-def _eos_ids(model: Any, tokenizer: Any, name: str) -> frozenset[int]:
-    """Every token that ends a text, after the tokenizer and the model's generation settings."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    ids = {tokenizer.eos_token_id}
-    ids |= set(configured) if isinstance(configured, list | tuple) else {configured}
-    ids.discard(None)
-    if tokenizer.eos_token_id is None:
-        raise CtmError(
-            f"the tokenizer of {name!r} has no end-of-sequence token, so that no completion could "
-            "end; set eos_token in its tokenizer_config.json",
-            usage=True,
-        )
-    return frozenset(ids)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 START_SECONDS = 60.0
@@ -29,11 +29,19 @@ class WorkerLost(Exception):
 
 
 class Worker:
-    """One process that runs `serve` of a module; use from one thread at a time."""
+    """One process that runs `serve` of a module; use from one thread at a time.
 
-    def __init__(self, module: str) -> None:
+    `environment` is all that the process sees of one, Python's own variables included; without it
+    the process has ours, and Python takes no notice of it.
+    """
+
+    def __init__(self, module: str, environment: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _SERVE, module, *_search_path()],
+            [
+                *(sys.executable, "-I" if environment is None else "-sP"),
+                *("-c", _SERVE, module, *_search_path()),
+            ],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -98,8 +106,10 @@ class Worker:
 class WorkerPool:
     """Up to `size` workers of one module, started when first asked; use from any thread."""
 
-    def __init__(self, module: str, size: int) -> None:
-        self._module, self._size = module, size
+    def __init__(
+        self, module: str, size: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._module, self._size, self._environment = module, size, environment
         self._idle: list[Worker] = []
         self._count = 0
         self._free = threading.Condition()
@@ -142,7 +152,7 @@ class WorkerPool:
                 return self._idle.pop()
             self._count += 1
         try:
-            return Worker(self._module)
+            return Worker(self._module, self._environment)
         except BaseException:
             with self._free:
                 self._count -= 1

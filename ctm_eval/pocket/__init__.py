@@ -2,9 +2,19 @@
 
 from pathlib import Path
 
+from ctm_eval.pocket.coding import Task, tasks
 from ctm_eval.pocket.corpus import training_rows
 from ctm_eval.pocket.generator import Problem, arithmetic_is_right, problems, prompt
 
-__all__ = ["MODEL_DIR", "Problem", "arithmetic_is_right", "problems", "prompt", "training_rows"]
+__all__ = [
+    "MODEL_DIR",
+    "Problem",
+    "Task",
+    "arithmetic_is_right",
+    "problems",
+    "prompt",
+    "tasks",
+    "training_rows",
+]
 
 MODEL_DIR = Path(__file__).parent / "weights"

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -58,6 +58,7 @@ class Draft:
     steps: tuple[Step, ...]
     sentences: tuple[str, ...]  # the story and the question, wordings still separated by `|`
     parts: str  # the family and its tails
+    numbers: str  # the quantities told and their ranges
 
     @property
     def signature(self) -> str:
@@ -86,7 +87,7 @@ def problems(split: str, count: int, seed: int = 0) -> Iterator[Problem]:
                 level=len(draft.steps),
                 question=told.question,
                 solution=solve(draft, told.names, draft.steps),
-                answer=str(_run(draft.values, draft.steps)[-1]),
+                answer=str(results_of(draft.values, draft.steps)[-1]),
                 program=_program(draft),
             )
 
@@ -107,8 +108,8 @@ def arithmetic_is_right(solution: str) -> bool:
 # --- drawing ---------------------------------------------------------------------------------
 
 
-def draw_draft(rng: Random, split: str) -> Draft:
-    """Draws families and numbers until the problem works out in whole numbers and is of `split`."""
+def draw_draft(rng: Random, split: str | None) -> Draft:
+    """Draws families and numbers until the problem works out in whole numbers and is of `split`, if any."""
     while True:
         family = rng.choice(FAMILIES)
         numbers, story, ask, parts = family.numbers, list(family.story), family.ask, family.name
@@ -126,10 +127,18 @@ def draw_draft(rng: Random, split: str) -> Draft:
         steps = tuple(_step(source, text, (*story, ask)) for source, text in recipe)
         for _ in range(60):
             values = _draw_numbers(numbers, rng)
-            if all(1 <= value <= LARGEST for value in _run(values, steps)):
-                draft = Draft(family, values, steps, (*story, ask), parts)
-                if _tenth(draft.signature) in SPLITS[split]:
+            if works_out(values, steps):
+                draft = Draft(family, values, steps, (*story, ask), parts, numbers)
+                if split is None or _tenth(draft.signature) in SPLITS[split]:
                     return draft
+
+
+def redraw_numbers(draft: Draft, rng: Random) -> dict[str, int]:
+    """Other numbers for the same story, which work out too."""
+    while True:
+        values = _draw_numbers(draft.numbers, rng)
+        if works_out(values, draft.steps):
+            return values
 
 
 def _draw_numbers(numbers: str, rng: Random) -> dict[str, int]:
@@ -162,7 +171,12 @@ def calculate(left: int, op: str, right: int) -> int:
     return left + right if op == "+" else left - right if op == "-" else left * right
 
 
-def _run(values: dict[str, int], steps: tuple[Step, ...]) -> list[int]:
+def works_out(values: dict[str, int], steps: tuple[Step, ...]) -> bool:
+    """Whether every step has a whole result from 1 to `LARGEST`."""
+    return all(1 <= value <= LARGEST for value in results_of(values, steps))
+
+
+def results_of(values: dict[str, int], steps: tuple[Step, ...]) -> list[int]:
     """The result of every step."""
     known, results = dict(values), []
     for step in steps:
@@ -191,8 +205,11 @@ class Told:
     noise: int | None
 
 
-def tell(draft: Draft, rng: Random) -> Told:
-    """Puts a problem into words: people, things, wordings and, in a quarter of them, an idle number."""
+def tell(draft: Draft, rng: Random, numbers: Mapping[str, object] | None = None) -> Told:
+    """Puts a problem into words: people, things, wordings and, in a quarter of them, an idle number.
+
+    `numbers` is what is said in place of the quantities' values.
+    """
     people = rng.sample(NAMES, 3)
     names = dict(zip("ABC", people, strict=True)) | {"thing": rng.choice(draft.family.things)}
     choices = [sentence.split("|") for sentence in draft.sentences]
@@ -201,7 +218,7 @@ def tell(draft: Draft, rng: Random) -> Told:
     noise = rng.randint(2, 30) if rng.random() < 0.25 else None
     if noise is not None:
         sentences.insert(rng.randrange(len(draft.family.story) + 1), rng.choice(DISTRACTORS))
-    question = " ".join(sentences).format(**names, **draft.values, noise=noise)
+    question = " ".join(sentences).format(**names, **(numbers or draft.values), noise=noise)
     return Told(question, wordings, names, noise)
 
 

@@ -235,7 +235,18 @@ def test_debug_shows_the_traceback(tmp_path):
     assert "Traceback" in done.stderr
 
 
-COMMANDS = ["build-dataset", "compare", "grade", "show", "train"]
+COMMANDS = [
+    "build-dataset",
+    "compare",
+    "eval",
+    "grade",
+    "publish",
+    "pull",
+    "query",
+    "show",
+    "train",
+    "verify",
+]
 
 
 def test_every_command_is_known_to_this_test():

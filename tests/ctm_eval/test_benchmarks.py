@@ -79,12 +79,14 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_an_empty_file_is_named(tmp_path):
-    with pytest.raises(CtmError, match="there are no problems in"):
+    with pytest.raises(CtmError, match="there are no problems of the split test in"):
         load_problems("gsm8k", data_file=write(tmp_path / "test.jsonl"))
 
 
 def test_an_unknown_benchmark_names_the_known_ones():
-    with pytest.raises(CtmError, match="there are: pocket, gsm8k, math500"):
+    with pytest.raises(
+        CtmError, match="there are: pocket, pocket-code, gsm8k, math500, math, mbpp"
+    ):
         load_problems("gsm9k")
 
 
@@ -93,3 +95,71 @@ def test_pocket_takes_no_file_and_has_three_splits(tmp_path):
         load_problems("pocket", data_file=tmp_path)
     with pytest.raises(CtmError, match="train, dev and test"):
         load_problems("pocket", split="validation")
+
+
+MATH = {
+    "problem": "Half of 1?",
+    "solution": r"It is $\boxed{\frac12}$.",
+    "level": "Level 1",
+    "type": "Prealgebra",
+}
+MBPP = {
+    "task_id": 11,
+    "text": "Write a function to double a number.",
+    "code": "def twice(x):\r\n    return 2 * x",
+    "test_list": ["assert twice(2) == 4", "assert twice(0) == 0"],
+    "test_setup_code": "",
+    "challenge_test_list": [],
+}
+
+
+def test_the_answers_of_math_are_in_its_solutions(tmp_path):
+    [problem] = load_problems("math", data_file=write(tmp_path / "test.jsonl", MATH))
+    assert (problem.answer, problem.subject, problem.level) == (r"\frac12", "Prealgebra", "1")
+
+
+def test_mbpp_shows_its_tests_and_keeps_its_program(tmp_path):
+    [problem] = load_problems("mbpp", data_file=write(tmp_path / "mbpp.jsonl", MBPP))
+    assert problem.problem_id == "mbpp-test-00011"
+    assert problem.tests == ("assert twice(2) == 4", "assert twice(0) == 0")
+    assert all(test in problem.question for test in problem.tests)
+    assert problem.answer == MBPP["code"]
+
+
+def test_the_setup_of_a_task_runs_before_each_of_its_tests(tmp_path):
+    row = {**MBPP, "test_setup_code": "import math"}
+    [problem] = load_problems("mbpp", data_file=write(tmp_path / "mbpp.jsonl", row))
+    assert problem.tests[0] == "import math\nassert twice(2) == 4"
+
+
+def test_a_file_of_all_of_mbpp_is_split_by_task_id(tmp_path):
+    """10 is a prompt, 11 and 510 are the test's borders, 511 is for validation."""
+    rows = [{**MBPP, "task_id": task} for task in (10, 11, 510, 511, 601)]
+    path = write(tmp_path / "mbpp.jsonl", *rows)
+    ids = [p.problem_id for p in load_problems("mbpp", data_file=path)]
+    assert ids == ["mbpp-test-00011", "mbpp-test-00510"]
+    assert len(load_problems("mbpp", data_file=path, limit=1)) == 1
+    assert [p.problem_id for p in load_problems("mbpp", data_file=path, split="train")] == [
+        "mbpp-train-00601"
+    ]
+
+
+def test_pocket_code_is_generated(tmp_path):
+    problems = load_problems("pocket-code", limit=5)
+    assert all(len(problem.tests) == 3 for problem in problems)
+    assert load_problems("pocket-code", limit=2) == problems[:2]
+    with pytest.raises(CtmError, match="leave out --revision"):
+        load_problems("pocket-code", revision="main")
+
+
+def test_no_hub_is_one_clear_line(monkeypatch):
+    """HF_HUB_OFFLINE is set for all tests."""
+    from ctm_eval.benchmarks import revision_of
+
+    with pytest.raises(
+        CtmError, match=r"cannot load openai/gsm8k from the Hub: .* with --data-file"
+    ):
+        load_problems("gsm8k")
+    with pytest.raises(CtmError, match="cannot load openai/gsm8k from the Hub"):
+        revision_of("gsm8k")
+    assert revision_of("pocket") is None

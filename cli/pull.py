@@ -1,0 +1,47 @@
+"""`ctm pull`: wires options to `ctm_data.pull`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ctm_cli.options import Revision
+
+EXAMPLES = """Examples:
+
+ctm pull user/name
+
+ctm pull user/name --revision v1 --output-dir runs/v1
+
+ctm pull Lin1557/Critical-Tokens-Matter-Train-Data --tokenizer meta-llama/Meta-Llama-3-8B
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command("pull", epilog=EXAMPLES)(command)
+
+
+def command(
+    repo: Annotated[str, typer.Argument(help="user/name on the Hub.", show_default=False)],
+    output_dir: Annotated[
+        Path | None, typer.Option(help="The run folder. [default: runs/NAME]")
+    ] = None,
+    revision: Revision = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="For data in the authors' format: makes their token ids.")
+    ] = None,
+) -> None:
+    """Bring a published run down, every part checked against its manifest.
+
+    Also reads the data that the authors of Critical Tokens Matter released.
+    """
+    from ctm_data.pull import pull
+    from ctm_data.store import Store
+
+    folder = pull(repo, output_dir, revision=revision, tokenizer=tokenizer)
+    store = Store(folder)
+    print(f"{len(store.manifest['parts'])} parts in {folder}")
+    for reason, count in store.manifest["recipe"].get("set_aside", {}).items():
+        print(f"set aside {count:,}: {reason}")
+    print(f"\nNext:\n  ctm verify {folder}\n  ctm query --run {folder} --name accuracy")

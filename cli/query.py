@@ -1,0 +1,110 @@
+"""`ctm query`: wires options to `ctm_data.query`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+from ctm_cli.options import Revision
+
+EXAMPLES = """Examples:
+
+ctm query "select critical_piece, count(*) from rollouts group by all order by 2 desc"
+
+ctm query --name top-critical-tokens --run runs/pocket
+
+ctm query --list
+
+ctm query --name word-classes --repo user/name --format markdown
+
+ctm query "from tokens where critical" --run runs/a --run runs/b --out critical.parquet
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command("query", epilog=EXAMPLES)(command)
+
+
+def command(
+    sql: Annotated[
+        str | None, typer.Argument(help="One SELECT. [default: a prompt]", show_default=False)
+    ] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="A run folder; may recur. [default: runs/pocket]")
+    ] = None,
+    repo: Annotated[
+        list[str] | None, typer.Option(help="A published run, user/name on the Hub; may recur.")
+    ] = None,
+    revision: Revision = None,
+    name: Annotated[str | None, typer.Option(help="A named query instead of SQL.")] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Say which named queries there are.")
+    ] = False,
+    format: Annotated[
+        str | None, typer.Option(help="table, json, csv, markdown or parquet.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the answer to this file.")] = None,
+) -> None:
+    """Ask runs in SQL: a view for each table, `tokens` and `critical_tokens`.
+
+    DuckDB's SQL, read-only: one SELECT over the given runs, and nothing else can be reached.
+    """
+    from ctm_data.answers import write_answer
+    from ctm_data.query import answer, connect_fenced, named_queries, named_query
+    from ctm_eval.errors import CtmError
+
+    if list_:
+        for known, (about, _) in named_queries().items():
+            print(f"{known:24} {about}")
+        return
+    if sql is not None and name is not None:
+        raise CtmError("give either SQL or --name, not both", usage=True)
+    sources: list[Any] = [*(run or []), *(repo or [])] or [Path("runs/pocket")]
+    text = named_query(name) if name is not None else sql
+    con = connect_fenced(*sources, revision=revision)
+    if text is None:
+        _prompt(con, format)
+        return
+    rows = write_answer(answer(con, text), out, format)
+    if out is not None:
+        print(f"{rows:,} rows in {out}", file=sys.stderr)
+
+
+def _prompt(con: "DuckDBPyConnection", format: str | None) -> None:
+    """Asks for SQL, up to a semicolon each, until the end of the input."""
+    from ctm_data.answers import write_answer
+    from ctm_data.query import answer
+    from ctm_eval.errors import CtmError
+
+    if sys.stdin.isatty():
+        import readline  # noqa: F401  (gives input() its history)
+
+        print(
+            "views: " + ", ".join(views(con)) + "; SQL ends with `;`, ctrl-D leaves",
+            file=sys.stderr,
+        )
+    lines: list[str] = []
+    more = True
+    while more:
+        try:
+            lines.append(input(("...> " if lines else "ctm> ") if sys.stdin.isatty() else ""))
+        except EOFError:
+            more = False
+        text = "\n".join(lines).strip()
+        if text and (text.endswith(";") or not more):
+            lines.clear()
+            try:
+                write_answer(answer(con, text), None, format)
+            except CtmError as error:
+                print(f"ctm: {error}", file=sys.stderr)
+
+
+def views(con: "DuckDBPyConnection") -> list[str]:
+    """The names of the views."""
+    named = "select view_name from duckdb_views() where not internal order by all"
+    return [name for (name,) in con.execute(named).fetchall()]

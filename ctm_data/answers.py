@@ -1,0 +1,172 @@
+"""Answers to queries as text or as a file: table, json, csv, markdown, parquet, written as they stream."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
+
+from ctm_eval.errors import CtmError
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatchReader
+
+Format = Literal["table", "json", "csv", "markdown", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+SUFFIXES: dict[str, Format] = {
+    ".json": "json", ".csv": "csv", ".md": "markdown", ".parquet": "parquet", ".txt": "table",
+}  # fmt: skip
+SHOWN = 200  # rows of a table for eyes
+
+
+def write_answer(
+    reader: "RecordBatchReader", out: str | Path | None = None, format: str | None = None
+) -> int:
+    """Writes an answer to `out`, whole or not at all, or to stdout; returns the number of rows.
+
+    Without `format`, the suffix of `out` says it; a table where nothing does. Raises CtmError for an
+    unknown format, or Parquet without a file.
+    """
+    if format is None:
+        format = SUFFIXES.get(Path(out).suffix, "csv") if out else "table"
+    writers: dict[str, Callable[[RecordBatchReader, BinaryIO], int]] = {
+        "table": _table, "json": _json, "csv": _csv, "markdown": _markdown, "parquet": _parquet,
+    }  # fmt: skip
+    if format not in writers:
+        raise CtmError(f"unknown format {format!r}; there are: {', '.join(FORMATS)}", usage=True)
+    if out is None:
+        if format == "parquet":
+            raise CtmError("Parquet is written to a file: give --out FILE.parquet", usage=True)
+        rows = writers[format](reader, sys.stdout.buffer)
+        sys.stdout.flush()
+        return rows
+    out = Path(out)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            rows = writers[format](reader, file)
+        partial.replace(out)
+    except OSError as error:
+        raise CtmError(f"cannot write {out}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+def _rows(reader: "RecordBatchReader") -> Iterator[dict[str, Any]]:
+    from duckdb import Error
+
+    try:
+        for batch in reader:
+            yield from batch.to_pylist()
+    except (Error, OSError) as error:  # what goes wrong while it is computed
+        raise CtmError(f"the query failed: {str(error).splitlines()[0]}") from error
+
+
+def _table(reader: "RecordBatchReader", out: BinaryIO) -> int:
+    """A table for eyes: the first rows, as wide as the terminal; cells without control characters."""
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table, count = Table(box=None, pad_edge=False), 0
+    for field in reader.schema:
+        numeric = str(field.type).startswith(("int", "uint", "float", "double", "decimal"))
+        table.add_column(Text(field.name), justify="right" if numeric else "left")
+    for row in _rows(reader):
+        count += 1
+        if count > SHOWN:
+            break
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
+    text = StringIO()
+    Console(file=text, width=Console().width).print(table)
+    out.write(text.getvalue().encode())
+    if count > SHOWN:
+        print(
+            f"the first {SHOWN} rows; --out FILE or another --format has them all", file=sys.stderr
+        )
+        count = SHOWN
+    return count
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, str):
+        return (
+            value
+            if value.isprintable() and value == value.strip()
+            else json.dumps(value, ensure_ascii=False)
+        )
+    return "" if value is None else str(_plain(value))
+
+
+def _json(reader: "RecordBatchReader", out: BinaryIO) -> int:
+    """A JSON array with a row on each line."""
+    count = 0
+    for count, row in enumerate(_rows(reader), 1):
+        out.write(b"[\n" if count == 1 else b",\n")
+        out.write(json.dumps(row, ensure_ascii=False, default=_simple).encode())
+    out.write(b"\n]\n" if count else b"[]\n")
+    return count
+
+
+def _simple(value: Any) -> float | str:
+    """What JSON has no word for: decimals as numbers, the rest (dates) as text."""
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def _csv(reader: "RecordBatchReader", out: BinaryIO) -> int:
+    """CSV with a header; lists and structs as JSON."""
+    import csv
+    import io
+
+    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    writer, count = csv.writer(text, lineterminator="\n"), 0
+    writer.writerow(reader.schema.names)
+    for row in _rows(reader):
+        count += 1
+        writer.writerow([_plain(value) for value in row.values()])
+    text.detach()
+    return count
+
+
+def _plain(value: Any) -> Any:
+    return (
+        json.dumps(value, ensure_ascii=False, default=_simple)
+        if isinstance(value, (list, dict))
+        else value
+    )
+
+
+def _markdown(reader: "RecordBatchReader", out: BinaryIO) -> int:
+    """A Markdown table; what would break it is escaped."""
+    count = 0
+    out.write(("| " + " | ".join(map(markdown_cell, reader.schema.names)) + " |\n").encode())
+    out.write(("|" + "---|" * len(reader.schema.names) + "\n").encode())
+    for row in _rows(reader):
+        count += 1
+        out.write(("| " + " | ".join(map(markdown_cell, row.values())) + " |\n").encode())
+    return count
+
+
+def markdown_cell(value: Any) -> str:
+    """A value as the cell of a Markdown table, safe whatever a model wrote."""
+    from html import escape
+
+    text = escape(_cell(value), quote=False)
+    return "".join(f"&#{ord(c)};" if c in "|`*_[]\\~$" else c for c in text)
+
+
+def _parquet(reader: "RecordBatchReader", out: BinaryIO) -> int:
+    import pyarrow.parquet as pq
+
+    count = 0
+    with pq.ParquetWriter(out, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+            count += batch.num_rows
+    return count

@@ -1,0 +1,239 @@
+"""`publish`: a finished run becomes a dataset repository of the Hub, in one commit.
+
+The parts travel first, and nobody sees them; the commit then names all of them at once, on top of the
+very revision that was looked at. So a reader finds the old dataset or the new one, never a half.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ctm_eval.errors import CtmError
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd
+
+    from ctm_data.store import Store
+
+BATCH = 50  # parts that travel between two words of progress
+Report = Callable[[str, float, int, int], None]  # stage, parts sent, parts in all, bytes sent
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was published, or would be: the files and their sizes, the card, where it is now."""
+
+    repo: str
+    files: dict[str, int]
+    card: str
+    revision: str | None = None  # the commit; None for a dry run
+    url: str | None = None
+
+
+def publish(
+    run: str | Path,
+    repo: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    dry_run: bool = False,
+    report: Report | None = None,
+) -> Publication:
+    """Publishes the finished run in a folder as the dataset `repo` (user/name), on branch `revision`.
+
+    A card that is there keeps the text that is not ours. Interrupted, it goes on where it was when it
+    is called again. `dry_run` asks the Hub nothing. Raises CtmError if the run does not pass
+    `verify`, or the repository holds tables of another schema, or the Hub refuses.
+    """
+    from ctm_data.card import CARD, PICTURE, RESULTS, dataset_card
+    from ctm_data.hub import api, ask
+    from ctm_data.store import MANIFEST, Store
+
+    store = Store(run)
+    _refuse_unfit(store)
+    extras = [name for name in (PICTURE, RESULTS) if (store.folder / name).exists()]
+    names = [*store.manifest["parts"], MANIFEST, *extras]
+    files = {name: (store.folder / name).stat().st_size for name in names}
+    if dry_run:
+        card = dataset_card(store, repo=repo)
+        return Publication(repo, {**files, CARD: len(card.encode())}, card)
+    client = api()
+    ask(repo, client.whoami)
+    _make_repo(repo, "dataset", private=private, revision=revision)
+
+    def attempt() -> Publication:
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        head = client.dataset_info(repo, revision=revision)
+        there = {file.rfilename for file in head.siblings or []}
+        _refuse_other_schema(repo, str(head.sha), there)
+        existing = _read(repo, CARD, str(head.sha)) if CARD in there else None
+        card = dataset_card(store, repo=repo, existing=existing)
+        parts = [CommitOperationAdd(name, store.folder / name) for name in names]
+        _send(repo, "dataset", revision, parts, report)
+        gone = [CommitOperationDelete(name) for name in sorted(_ours(there) - set(names))]
+        commit = client.create_commit(
+            repo,
+            [*parts, CommitOperationAdd(CARD, card.encode()), *gone],
+            commit_message=f"Publish {store.folder.resolve().name} with ctm",
+            repo_type="dataset",
+            revision=revision,
+            parent_commit=head.sha,
+        )
+        all_files = {**files, CARD: len(card.encode())}
+        return Publication(repo, all_files, card, commit.oid, f"{client.endpoint}/datasets/{repo}")
+
+    return ask(repo, attempt)
+
+
+def publish_folder(
+    folder: str | Path,
+    repo: str,
+    *,
+    repo_type: Literal["model", "dataset"] = "model",
+    private: bool = False,
+    revision: str | None = None,
+) -> str:
+    """Publishes a folder as it is, card and all (a trained model, say), in one commit; returns its id.
+
+    Hidden files stay here. Raises CtmError if the folder is empty or the Hub refuses.
+    """
+    from ctm_data.hub import api, ask
+
+    folder, client = Path(folder), api()
+    names = sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not names:
+        raise CtmError(f"there is nothing to publish in {folder}", usage=True)
+    ask(repo, client.whoami)
+    _make_repo(repo, repo_type, private=private, revision=revision)
+
+    def attempt() -> str:
+        from huggingface_hub import CommitOperationAdd
+
+        head = client.repo_info(repo, repo_type=repo_type, revision=revision)
+        additions = [CommitOperationAdd(name, folder / name) for name in names]
+        _send(repo, repo_type, revision, additions, None)
+        return client.create_commit(
+            repo,
+            additions,
+            commit_message="Publish with ctm",
+            repo_type=repo_type,
+            revision=revision,
+            parent_commit=head.sha,
+        ).oid
+
+    return ask(repo, attempt)
+
+
+def _refuse_unfit(store: "Store") -> None:
+    from ctm_data.verify import verify
+
+    if "shard" in store.manifest:
+        raise CtmError(
+            f"{store.folder} is one shard of a run: join them with `ctm build-dataset --merge` first",
+            usage=True,
+        )
+    failed = [check for check in verify(store.folder, texts=False).checks if check.failed]
+    if failed:
+        first = f"{failed[0].name}: {failed[0].failures[0]}"
+        raise CtmError(
+            f"{store.folder} does not pass `ctm verify`, nothing was published ({first})"
+        )
+
+
+def _make_repo(
+    repo: str, repo_type: Literal["model", "dataset"], *, private: bool, revision: str | None
+) -> None:
+    """The repository and its branch, new or as they are."""
+    from ctm_data.hub import api, ask
+
+    client = api()
+    ask(repo, lambda: client.create_repo(repo, repo_type=repo_type, private=private, exist_ok=True))
+    if private and not ask(repo, lambda: client.repo_info(repo, repo_type=repo_type)).private:
+        raise CtmError(
+            f"{repo} is there already and is public: make it private on its page, or leave out --private"
+        )
+    if revision is not None:
+        ask(
+            repo,
+            lambda: client.create_branch(repo, repo_type=repo_type, branch=revision, exist_ok=True),
+        )
+
+
+def _send(
+    repo: str,
+    repo_type: str,
+    revision: str | None,
+    additions: Sequence["CommitOperationAdd"],
+    report: Report | None,
+) -> None:
+    """Brings the content of large files there; what the Hub has already is not sent again."""
+    from ctm_data.hub import api
+
+    client, sent = api(), 0
+    for start in range(0, len(additions), BATCH):
+        batch = additions[start : start + BATCH]
+        client.preupload_lfs_files(repo, batch, repo_type=repo_type, revision=revision)
+        sent += sum(addition.upload_info.size for addition in batch)
+        if report:
+            report("uploading", start + len(batch), len(additions), sent)
+
+
+def _ours(names: set[str]) -> set[str]:
+    """Of a repository's files, the parts of tables, our picture and our results."""
+    from ctm_data.card import PICTURE, RESULTS
+    from ctm_data.store import PART
+    from ctm_data.tables import SCHEMAS
+
+    split = [(name, *name.partition("/")[::2]) for name in names]
+    parts = {name for name, table, part in split if table in SCHEMAS and PART.fullmatch(part)}
+    return parts | ({PICTURE, RESULTS} & names)
+
+
+def _refuse_other_schema(repo: str, sha: str, there: set[str]) -> None:
+    """Refuses to write over data that are not a run of this schema."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from ctm_data.hub import filesystem
+    from ctm_data.sources import parse_manifest
+    from ctm_data.store import MANIFEST
+    from ctm_data.tables import SCHEMAS
+
+    data = (".parquet", ".json", ".jsonl", ".csv", ".arrow", ".zip", ".gz")
+    if MANIFEST not in there:
+        foreign = sorted(name for name in there if name.endswith(data))
+        if foreign:
+            raise CtmError(
+                f"{repo} holds data that are no run of ctm ({foreign[0]}); publish under another name"
+            )
+        return
+    parse_manifest(_read(repo, MANIFEST, sha).encode(), repo)
+    files = filesystem()
+    for table, schema in SCHEMAS.items():
+        parts = sorted(name for name in _ours(there) if name.startswith(f"{table}/"))
+        if not parts:
+            continue
+        with files.open(f"datasets/{repo}@{sha}/{parts[0]}", "rb") as file:
+            try:
+                same = pq.read_schema(file).equals(schema)
+            except pa.ArrowInvalid:
+                same = False
+        if not same:
+            raise CtmError(
+                f"{repo} holds a table {table!r} of another schema; publish under another name, or to "
+                "another branch with --revision"
+            )
+
+
+def _read(repo: str, name: str, sha: str) -> str:
+    from ctm_data.hub import filesystem
+
+    content: Any = filesystem().cat_file(f"datasets/{repo}@{sha}/{name}")
+    return str(content.decode("utf-8"))

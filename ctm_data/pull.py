@@ -1,0 +1,141 @@
+"""`pull`: a published run comes back into a folder, whole and as its manifest says, or not at all."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ctm_eval.errors import CtmError
+
+STAGING = ".pull"  # where parts wait in the run folder until all of them are verified
+
+
+def pull(
+    repo: str,
+    output_dir: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    tokenizer: str | None = None,
+) -> Path:
+    """Brings the run published as `repo` (user/name) at `revision` into a folder (runs/NAME).
+
+    Every part is checked against the manifest; the folder becomes a run folder once all of them are
+    right. Interrupted, it goes on where it was when it is called again. A repository in the format of
+    the paper's authors is read into our tables, its token ids by `tokenizer`. Raises CtmError naming
+    the parts that are not what the manifest says.
+    """
+    from ctm_data.hub import api, ask
+    from ctm_data.sources import parse_manifest
+    from ctm_data.store import MANIFEST
+
+    folder = Path(output_dir) if output_dir is not None else Path("runs") / repo.rpartition("/")[2]
+    info = ask(repo, lambda: api().dataset_info(repo, revision=revision))
+    there, sha = {file.rfilename for file in info.siblings or []}, str(info.sha)
+    if MANIFEST not in there:
+        return _pull_released(repo, sha, there, folder, tokenizer)
+    _refuse_occupied(folder)
+    staging = folder / STAGING
+    content = _download(repo, sha, staging, [MANIFEST])[0].read_bytes()
+    manifest = parse_manifest(content, repo)
+    existing = folder / MANIFEST
+    if existing.exists() and existing.read_bytes() != content:
+        raise CtmError(
+            f"{folder} holds another run than {repo}; give another --output-dir", usage=True
+        )
+    _bring(repo, sha, manifest["parts"], there, folder)
+    shutil.rmtree(staging)
+    return folder
+
+
+def snapshot(repo: str, revision: str | None = None) -> Path:
+    """The published run as a folder in the Hub's cache, nothing checked yet."""
+    from huggingface_hub import snapshot_download
+
+    from ctm_data.hub import api, ask
+    from ctm_data.store import MANIFEST
+
+    sha = ask(repo, lambda: api().dataset_info(repo, revision=revision)).sha
+    folder = ask(repo, lambda: snapshot_download(repo, repo_type="dataset", revision=sha))
+    if not (Path(folder) / MANIFEST).exists():
+        raise CtmError(f"{repo} holds no run of ctm: it has no {MANIFEST}")
+    return Path(folder)
+
+
+def _bring(repo: str, sha: str, parts: dict[str, str], there: set[str], folder: Path) -> None:
+    """Downloads what is not in `folder` yet, verifies it, and moves it there; the manifest last."""
+    from ctm_data.card import CARD, PICTURE
+    from ctm_data.store import MANIFEST
+    from ctm_data.verify import sha256
+
+    staging = folder / STAGING
+    wanted = [p for p in parts if not ((folder / p).exists() and sha256(folder / p) == parts[p])]
+    missing = sorted(set(wanted) - there)
+    beside = [name for name in (CARD, PICTURE) if name in there]
+    _download(repo, sha, staging, [*(part for part in wanted if part in there), *beside])
+    wrong = [part for part in wanted if part in there and sha256(staging / part) != parts[part]]
+    for part in wrong:
+        (staging / part).unlink()
+    if wrong or missing:
+        said = [f"{part} is not what the manifest says" for part in wrong]
+        said += [f"{part} is missing" for part in missing]
+        raise CtmError(
+            f"{repo} at {sha[:8]} is damaged, and {folder} was not made a run: {'; '.join(said)}. Tell "
+            "its owner, or take another --revision"
+        )
+    for name in [*wanted, *beside, MANIFEST]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(staging / name, folder / name)
+
+
+def _download(repo: str, sha: str, staging: Path, names: list[str]) -> list[Path]:
+    """Files of one commit, by the Hub's client, which goes on with a file that was cut off."""
+    from huggingface_hub import snapshot_download
+
+    from ctm_data.hub import ask
+
+    def call() -> str:
+        return str(
+            snapshot_download(
+                repo, repo_type="dataset", revision=sha, local_dir=staging, allow_patterns=names
+            )
+        )
+
+    if names:
+        ask(repo, call)
+    return [staging / name for name in names]
+
+
+def _refuse_occupied(folder: Path) -> None:
+    from ctm_data.store import is_run_folder
+
+    if folder.exists() and not folder.is_dir():
+        raise CtmError(f"{folder} is a file; give a folder as --output-dir", usage=True)
+    begun = (folder / STAGING).exists()
+    if folder.exists() and any(folder.iterdir()) and not begun and not is_run_folder(folder):
+        raise CtmError(
+            f"{folder} is not empty and not a run folder; give another --output-dir", usage=True
+        )
+
+
+def _pull_released(
+    repo: str, sha: str, there: set[str], folder: Path, tokenizer: str | None
+) -> Path:
+    from huggingface_hub import snapshot_download
+
+    from ctm_data.hub import ask
+    from ctm_data.released import import_released
+
+    names = sorted(name for name in there if name.endswith(".json"))
+    if not names:
+        raise CtmError(
+            f"{repo} is neither a run of ctm (it has no manifest.json) nor data in the format of the "
+            "paper's authors (it has no JSON files)"
+        )
+    root = ask(
+        repo,
+        lambda: snapshot_download(repo, repo_type="dataset", revision=sha, allow_patterns=names),
+    )
+    files: dict[str, Any] = {name: Path(root) / name for name in names}
+    recipe = {"source": repo, "revision": sha, "tokenizer": tokenizer}
+    import_released(files, folder, recipe, tokenizer=tokenizer)
+    return folder

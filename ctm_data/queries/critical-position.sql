@@ -1,0 +1,9 @@
+-- Where in a solution the critical token stands, in tenths of its length.
+select
+    (10 * position // n_tokens)::integer as tenth,
+    count(*) as critical,
+    count(*) / sum(count(*)) over () as share,
+    avg("drop") as mean_drop
+from critical_tokens
+group by tenth
+order by tenth

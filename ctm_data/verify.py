@@ -1,0 +1,297 @@
+"""`verify`: whether a run is what its manifest says, and its tables agree with themselves.
+
+What can be said in SQL is a condition below that no row may meet; the rest (hashes, schemas, the rule
+that marks tokens, decoding) is computed.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctm_eval.errors import CtmError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from ctm_data.store import Store
+
+SHOWN = 5  # failures that a check names
+NOISE = 1e-9  # of floating point
+UNIT = {  # columns whose values are probabilities
+    "rollouts": ("value", "value_low", "value_high", "keep_prob", "replacement_pass_at_k"),
+    "contrast": ("chosen_ce", "rejected_ce"),
+}
+NEVER = {  # by table, what no row may be
+    "solutions": {
+        "a solution of a problem that is not there": (
+            "(run, problem_id) not in (select (run, problem_id) from problems) "
+            "and exists (from problems)"
+        ),
+    },
+    "rollouts": {
+        "prompt_value outside of [0, 1]": "not coalesce(prompt_value between 0 and 1, true)",
+        "more right rollouts than rollouts": (
+            "list_min(list_transform(list_zip(n_rollouts, n_correct), lambda n: n[1] - n[2])) < 0"
+        ),
+        "a value outside of its interval": (
+            f"list_bool_or(list_transform(list_zip(value_low, value, value_high), "
+            f"lambda v: v[1] > v[2] + {NOISE} or v[2] > v[3] + {NOISE}))"
+        ),
+        "critical_index that is not the first of marked": (
+            "critical_index is distinct from marked[1]"
+        ),
+        "critical_piece that is not the piece there": (
+            "critical_piece is distinct from pieces[critical_index + 1]"
+        ),
+        "no wrong solution of these tokens in `solutions`": (
+            "exists (from solutions) and (run, solution_id, hash(token_ids)) not in "
+            "(select (run, solution_id, hash(token_ids)) from solutions where not correct)"
+        ),
+    },
+}
+
+
+@dataclass
+class Check:
+    """One thing that was looked at: how many items, and what is wrong with some of them."""
+
+    name: str
+    looked_at: int = 0
+    failed: int = 0
+    failures: list[str] = field(default_factory=list)
+    skipped: str | None = None
+
+    def fail(self, what: str, count: int = 1) -> None:
+        """Counts a failure, and keeps the words of the first few."""
+        self.failed += count
+        if len(self.failures) < SHOWN:
+            self.failures.append(what)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `verify` found."""
+
+    run: str
+    checks: list[Check]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check failed."""
+        return not any(check.failed for check in self.checks)
+
+
+def verify(
+    run: str | Path,
+    *,
+    revision: str | None = None,
+    tokenizer: str | None = None,
+    texts: bool = True,
+) -> Report:
+    """Checks a run folder, or user/name on the Hub (which is brought to the cache for it).
+
+    Manifest and hashes, schemas, keys, per-token lengths, probabilities in [0, 1], critical tokens
+    against the curve and the rule, and `texts` against the decoded ids (by `tokenizer`, or that of the
+    recipe; skipped if it cannot be had). Raises CtmError if there is no such run.
+    """
+    from ctm_data.hub import is_repo_name
+    from ctm_data.query import open_sources
+    from ctm_data.sources import Source
+    from ctm_data.store import Store
+
+    if is_repo_name(run):
+        from ctm_data.pull import snapshot
+
+        store = Store(snapshot(str(run), revision))
+    else:
+        store = Store(run)
+    hashes, whole = check_parts(store)
+    source = Source(str(run), store.manifest, "", whole)
+    con = open_sources([source])
+    checks = [hashes, _schema(store)]
+    checks += [_keys(con), _lengths(con), _probabilities(con)]
+    checks += [_never(con, table) for table in NEVER]
+    checks.append(_marks(store, whole))
+    if texts:
+        checks.append(_texts(store, whole, tokenizer))
+    return Report(str(run), checks)
+
+
+def check_parts(store: "Store") -> tuple[Check, dict[str, list[str]]]:
+    """The parts against the manifest's hashes; and by table the parts that are whole and as listed."""
+    from ctm_data.store import is_whole
+    from ctm_data.tables import SCHEMAS
+
+    check = Check("parts are those of the manifest")
+    whole: dict[str, list[str]] = {table: [] for table in SCHEMAS}
+    if "parts" not in store.manifest:
+        check.fail("the run is not finished: run the command that makes it again")
+    listed: dict[str, str] = store.manifest.get("parts", {})
+    here = {
+        str(path.relative_to(store.folder)): table
+        for table in SCHEMAS
+        for path in store.parts(table)
+    }
+    for part in sorted({*listed, *here}):
+        check.looked_at += 1
+        path = store.folder / part
+        if part not in here:
+            check.fail(f"{part} is missing")
+        elif part not in listed:
+            check.fail(f"{part} is not in the manifest")
+        elif sha256(path) != listed[part]:
+            check.fail(f"{part} was changed or cut off: its SHA-256 is not that of the manifest")
+        elif is_whole(path, SCHEMAS[here[part]]):
+            whole[here[part]].append(str(path))
+    return check, whole
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file, which need not fit the memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _schema(store: "Store") -> Check:
+    from ctm_data.store import is_whole
+    from ctm_data.tables import SCHEMA_VERSION, SCHEMAS
+
+    check = Check("schemas")
+    if store.manifest.get("schema_version") != SCHEMA_VERSION:
+        check.fail(f"schema version {store.manifest.get('schema_version')}, not {SCHEMA_VERSION}")
+    for table in SCHEMAS:
+        for path in store.parts(table):
+            check.looked_at += 1
+            if not is_whole(path, SCHEMAS[table]):
+                check.fail(f"{table}/{path.name} cannot be read as a part of {table}")
+    return check
+
+
+def _keys(con: "DuckDBPyConnection") -> Check:
+    from ctm_data.tables import KEYS
+
+    check = Check("keys are unique")
+    for table, key in KEYS.items():
+        columns = ", ".join(key)
+        check.looked_at += _count(con, f"from {table}")
+        twice = f"select {columns} from {table} group by {columns}, run having count(*) > 1"
+        _note(check, con, twice, f"{table}: twice")
+    return check
+
+
+def _lengths(con: "DuckDBPyConnection") -> Check:
+    from ctm_data.tables import KEYS, PER_TOKEN
+
+    check = Check("per-token lists are as long as their tokens")
+    for table, lists in PER_TOKEN.items():
+        check.looked_at += _count(con, f"from {table}")
+        for ids, columns in lists.items():
+            for column in columns:
+                wrong = f"select {KEYS[table][0]} from {table} where len({column}) <> len({ids})"
+                _note(check, con, wrong, f"{table}.{column}")
+    return check
+
+
+def _probabilities(con: "DuckDBPyConnection") -> Check:
+    from ctm_data.tables import KEYS
+
+    check = Check("values, probabilities and scores are in [0, 1]")
+    for table, columns in UNIT.items():
+        check.looked_at += _count(con, f"from {table}")
+        for column in columns:
+            # Not a number is above everything in DuckDB, so it is caught as well.
+            bad = f"list_min({column}) < -{NOISE} or list_max({column}) > 1 + {NOISE}"
+            _note(
+                check, con, f"select {KEYS[table][0]} from {table} where {bad}", f"{table}.{column}"
+            )
+    return check
+
+
+def _never(con: "DuckDBPyConnection", table: str) -> Check:
+    from ctm_data.tables import KEYS
+
+    check = Check(f"{table} agree with themselves and with the other tables")
+    check.looked_at = _count(con, f"from {table}")
+    for what, condition in NEVER[table].items():
+        _note(check, con, f"select {KEYS[table][0]} from {table} where {condition}", what)
+    return check
+
+
+def _marks(store: "Store", whole: dict[str, list[str]]) -> Check:
+    """The marked tokens against the rule, applied to the curve anew."""
+    import numpy as np
+
+    from ctm_data.critical import RULES, mark
+    from ctm_data.values import Curve
+
+    check = Check("marked tokens are those of the rule")
+    n = store.manifest["recipe"].get("n_rollouts", 0)
+    columns = ["solution_id", "prompt_value", "value", "rule", "marked", "token_ids"]
+    for row in _rows(whole["rollouts"], columns):
+        check.looked_at += 1
+        if row["rule"] not in RULES:
+            check.fail(f"{row['solution_id']}: the rule {row['rule']!r} is not known")
+            continue
+        if len(row["value"]) != len(row["token_ids"]) or not row["value"]:
+            continue  # counted above
+        value = np.array([row["prompt_value"], *row["value"]], dtype=float)
+        expected = mark(row["rule"], Curve(value, value, value), n)
+        if row["marked"] != expected:
+            check.fail(f"{row['solution_id']}: {row['marked']}, and by the rule {expected}")
+    return check
+
+
+def _texts(store: "Store", whole: dict[str, list[str]], tokenizer: str | None) -> Check:
+    from ctm_data.tokenizer import decode, load_tokenizer
+
+    check = Check("texts are the decoded ids")
+    recipe = store.manifest["recipe"]
+    name = tokenizer or recipe.get("tokenizer") or recipe.get("model")
+    if name is None:
+        check.skipped = "no tokenizer is known: give --tokenizer"
+        return check
+    try:
+        loaded = load_tokenizer(str(name))
+    except CtmError as error:
+        if tokenizer is not None:
+            raise
+        check.skipped = str(error)
+        return check
+    sides = {"solutions": [("text", "token_ids")],
+             "contrast": [("chosen", "chosen_ids"), ("rejected", "rejected_ids")]}  # fmt: skip
+    for table, pairs in sides.items():
+        for text, ids in pairs:
+            key = "solution_id" if table == "solutions" else "pair_id"
+            for row in _rows(whole[table], [key, text, ids]):
+                if row[ids] is None:
+                    continue
+                check.looked_at += 1
+                decoded, said = decode(loaded, row[ids]), row[text]
+                if table == "contrast":  # a pair's text may have lost the blanks around it
+                    decoded, said = decoded.strip(), said.strip()
+                if decoded != said:
+                    check.fail(f"{table}.{text} of {row[key]}")
+    return check
+
+
+def _rows(parts: list[str], columns: list[str]) -> Iterator[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    for part in parts:
+        with pq.ParquetFile(part) as file:
+            for batch in file.iter_batches(1000, columns=columns):
+                yield from batch.to_pylist()
+
+
+def _note(check: Check, con: "DuckDBPyConnection", sql: str, what: str) -> None:
+    """Notes the rows of `sql` as failures: the first few by their keys."""
+    found = con.execute(f"select * from ({sql}) order by all limit {SHOWN}").fetchall()
+    if found:
+        keys = ", ".join("/".join(map(str, row)) for row in found)
+        check.fail(f"{what}: {keys}", _count(con, f"from ({sql})"))
+
+
+def _count(con: "DuckDBPyConnection", source: str) -> int:
+    return int(con.execute(f"select count(*) {source}").fetchall()[0][0])

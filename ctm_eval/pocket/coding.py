@@ -1,0 +1,85 @@
+"""`pocket-code`: small programming tasks, made of the word problems with letters for their numbers.
+
+A task asks for the function `solve` of the quantities that a story tells. The reference program takes
+the steps of the worked solution; the tests call it with numbers that work out, drawn from a seed.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from ctm_eval.pocket.generator import (
+    SPLITS,
+    Draft,
+    Step,
+    draw_draft,
+    redraw_numbers,
+    results_of,
+    tell,
+)
+
+TESTS = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """A programming task. `program` defines `solve`; each test is one `assert` on it."""
+
+    problem_id: str
+    split: str
+    family: str
+    level: int
+    question: str
+    program: str
+    tests: tuple[str, ...]
+
+
+def tasks(split: str, count: int, seed: int = 0) -> Iterator[Task]:
+    """The first `count` tasks of a split, no text twice; a prefix of any longer call.
+
+    A story in the same wording is in one split only, whoever it is about and whatever the numbers.
+    Raises KeyError if `split` is not one of `SPLITS`.
+    """
+    seen: set[str] = set()
+    index = 0
+    while len(seen) < count:
+        rng = Random(f"pocket-code/{split}/{seed}/{index}")
+        index += 1
+        draft = draw_draft(rng, None)
+        told = tell(draft, rng, {name: f"`{name}`" for name in draft.values})
+        if _tenth(draft.parts, told.wordings) not in SPLITS[split] or told.question in seen:
+            continue
+        seen.add(told.question)
+        calls = [draft.values, *(redraw_numbers(draft, rng) for _ in range(TESTS - 1))]
+        tests = tuple(
+            f"assert solve({_list(call)}) == {_result(call, draft.steps)}" for call in calls
+        )
+        yield Task(
+            problem_id=f"pocket-code-{split}-{seed}-{index - 1:06d}",
+            split=split,
+            family=draft.parts,
+            level=len(draft.steps),
+            question=f"Write a Python function solve({', '.join(draft.values)}) for this: "
+            f"{told.question}",
+            program=_function(draft),
+            tests=tests,
+        )
+
+
+def _function(draft: Draft) -> str:
+    lines = [f"    {str(step).replace('/', '//')}" for step in draft.steps]
+    head = f"def solve({', '.join(draft.values)}):"
+    return "\n".join([head, *lines, f"    return {draft.steps[-1].result}"])
+
+
+def _list(values: dict[str, int]) -> str:
+    return ", ".join(map(str, values.values()))
+
+
+def _result(values: dict[str, int], steps: tuple[Step, ...]) -> int:
+    return results_of(values, steps)[-1]
+
+
+def _tenth(parts: str, wordings: tuple[int, ...]) -> int:
+    return int(hashlib.sha256(f"{parts}:{wordings}".encode()).hexdigest(), 16) % 10

@@ -1,0 +1,110 @@
+"""How a problem is put to a model: exemplars and a question to continue, or a chat.
+
+One format for every benchmark: `Question: …`, `Answer: …`, a blank line between exercises. A chat has
+the question with a word on the form of the answer, and exemplars, where asked for, as turns before it.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ctm_eval.benchmarks import Problem
+from ctm_eval.engines import Engine
+from ctm_eval.errors import CtmError
+from ctm_eval.rows import read_rows
+
+OWN = {"gsm8k": "gsm8k", "math": "math", "math500": "math", "mbpp": "mbpp", "pocket-code": "mbpp"}
+SHOTS = {"gsm8k": 8, "math": 4, "math500": 4, "mbpp": 3, "pocket-code": 3}  # the papers' numbers
+FORM = {
+    "gsm8k": "Think step by step. End with a line `#### ` and the number that is the answer.",
+    "math": r"Think step by step. Put the final answer into \boxed{}.",
+    "mbpp": "Answer with the whole program in one ```python block.",
+}
+QUESTION_FIELDS, SOLUTION_FIELDS = ("question", "problem", "text"), ("solution", "answer", "code")
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A solved exercise shown before the question."""
+
+    question: str
+    solution: str
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """How problems are put: with these exemplars, as a text to continue or as a chat."""
+
+    exemplars: tuple[Exemplar, ...] = ()
+    chat: bool = False
+
+    def messages(self, problem: Problem) -> list[dict[str, str]]:
+        """The turns of a chat, the last one the user's."""
+        form = FORM[OWN.get(problem.benchmark, "gsm8k")]
+        turns: list[dict[str, str]] = []
+        for exemplar in self.exemplars:
+            turns.append({"role": "user", "content": f"{exemplar.question}\n\n{form}"})
+            turns.append({"role": "assistant", "content": exemplar.solution.strip()})
+        return [*turns, {"role": "user", "content": f"{problem.question}\n\n{form}"}]
+
+    def text(self, problem: Problem) -> str:
+        """The text to continue; a solution starts with a space or a line break."""
+        shots = (_exercise(shot.question) + _after(shot.solution) for shot in self.exemplars)
+        return "\n\n".join([*shots, _exercise(problem.question)])
+
+    def encode(self, engine: Engine, problem: Problem) -> list[int]:
+        """The token ids of the prompt. Raises CtmError if the model has no chat template."""
+        if self.chat:
+            return engine.encode_chat(self.messages(problem))
+        return engine.encode(self.text(problem))
+
+
+def exemplars(benchmark: str, count: int, file: str | Path | None = None) -> tuple[Exemplar, ...]:
+    """The first `count` exemplars: ours for the benchmark, or those of a JSONL or Parquet file.
+
+    A row of the file has a question (or problem, or text) and its solution (or answer, or code), so
+    that GSM8K's, MATH's and MBPP's own training rows can be used. Raises CtmError if there are fewer.
+    """
+    if count == 0:
+        return ()
+    if file is not None:
+        rows = [_of_row(where, row) for where, row in read_rows(file)]
+    elif benchmark in OWN:
+        text = (files("ctm_eval") / "exemplars" / f"{OWN[benchmark]}.jsonl").read_text("utf-8")
+        rows = [Exemplar(**json.loads(line)) for line in text.splitlines()]
+    else:
+        rows = []
+    if len(rows) < count:
+        where = f"in {file}" if file else f"for {benchmark}; give more with --few-shot-file"
+        raise CtmError(f"{count} exemplars wanted, {len(rows)} are {where}", usage=True)
+    return tuple(rows[:count])
+
+
+def fingerprint(prompts: Sequence[Sequence[int]]) -> str:
+    """The SHA-256 of rendered prompts, as token ids in the order of their problems."""
+    digest = hashlib.sha256()
+    for ids in prompts:
+        digest.update(json.dumps(list(ids)).encode())
+    return digest.hexdigest()
+
+
+def _exercise(question: str) -> str:
+    return f"Question: {question}\nAnswer:"
+
+
+def _after(solution: str) -> str:
+    return solution if solution.startswith("\n") else f" {solution.strip()}"
+
+
+def _of_row(where: str, row: dict[str, Any]) -> Exemplar:
+    fields = []
+    for names in (QUESTION_FIELDS, SOLUTION_FIELDS):
+        found = next((row[name] for name in names if isinstance(row.get(name), str)), None)
+        if found is None:
+            raise CtmError(f"{where} has no text called {' or '.join(names)}", usage=True)
+        fields.append(found)
+    return Exemplar(fields[0], f"\n```python\n{fields[1]}\n```" if "code" in row else fields[1])

@@ -1,0 +1,176 @@
+"""The figures of an evaluation: from scored samples to a table, lm-evaluation-harness' JSON, a line."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ctm_eval.errors import CtmError
+from ctm_eval.metrics import Comparison, Estimate, clustered, maj_at_k, paired, pass_at_k
+from ctm_eval.selection import by_answer
+
+SEPARATE = ("no_answer", "truncated", "timeout", "refused", "unparsed")  # counted beside the wrong
+
+
+class Sample(Protocol):
+    """What the figures look at."""
+
+    @property
+    def problem_id(self) -> str: ...
+    @property
+    def correct(self) -> bool: ...
+    @property
+    def answer(self) -> str | None: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def token_ids(self) -> Sequence[int]: ...
+
+
+@dataclass(frozen=True)
+class Results:
+    """The figures over `problems` problems with `samples` samples each.
+
+    `accuracy` is avg@n, the mean share of correct samples; `pass_at` and `maj_at` are by k, for every
+    k up to n (`maj_at` is empty for programs: they have no answers to vote with). `reasons` counts
+    the verdicts of all samples.
+    """
+
+    problems: int
+    samples: int
+    accuracy: Estimate
+    pass_at: Mapping[int, Estimate]
+    maj_at: Mapping[int, Estimate]
+    reasons: Mapping[str, int]
+
+
+def measure(samples: Sequence[Sample], *, programs: bool = False) -> Results:
+    """The figures of scored samples, as many of every problem.
+
+    Raises CtmError if there are none, or more of one problem than of another.
+    """
+    of: dict[str, list[Sample]] = {}
+    for sample in samples:
+        of.setdefault(sample.problem_id, []).append(sample)
+    counts = {len(own) for own in of.values()}
+    if len(counts) != 1:
+        what = f"{min(counts)} to {max(counts)} samples a problem" if counts else "no samples"
+        raise CtmError(f"there are {what}: no figures can be made of that")
+    n = counts.pop()
+    right = [sum(sample.correct for sample in own) for own in of.values()]
+    votes = [] if programs else [maj_at_k(*_votes(own)) for own in of.values()]
+    ks = range(1, n + 1)
+    return Results(
+        problems=len(of),
+        samples=n,
+        accuracy=clustered([correct / n for correct in right], n),
+        pass_at={k: clustered([pass_at_k(n, c, k) for c in right], n // k) for k in ks},
+        maj_at={k: clustered([vote[k - 1] for vote in votes], n // k) for k in ks if votes},
+        reasons=dict(Counter(sample.verdict for sample in samples).most_common()),
+    )
+
+
+def shown(results: Results) -> dict[str, Estimate]:
+    """The figures worth a line: accuracy, then pass@k and maj@k for powers of two and n."""
+    ks = [k for k in results.pass_at if k == results.samples or k & (k - 1) == 0]
+    table = {"accuracy" if results.samples == 1 else f"avg@{results.samples}": results.accuracy}
+    if results.samples > 1:
+        table |= {f"pass@{k}": results.pass_at[k] for k in ks}
+        table |= {f"maj@{k}": results.maj_at[k] for k in ks if k in results.maj_at and k > 2}
+    return table
+
+
+def compare(first: Sequence[Sample], second: Sequence[Sample]) -> Comparison:
+    """The paired test of two runs on the problems that both have. Raises CtmError if there is none."""
+    tallies: list[dict[str, tuple[int, int]]] = []
+    for samples in (first, second):
+        tally: dict[str, tuple[int, int]] = {}
+        for sample in samples:
+            correct, n = tally.get(sample.problem_id, (0, 0))
+            tally[sample.problem_id] = (correct + sample.correct, n + 1)
+        tallies.append(tally)
+    common = [problem for problem in tallies[0] if problem in tallies[1]]
+    if not common:
+        raise CtmError("the two runs have no problem in common", usage=True)
+    return paired([tallies[0][p] for p in common], [tallies[1][p] for p in common])
+
+
+def lm_eval(
+    results: Results, recipe: Mapping[str, Any], extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The figures in the shape of lm-evaluation-harness' results.json; what it has no place for, our
+    intervals among them, is under `ctm`. There is no date in it: equal runs give equal files."""
+    task, figures = str(recipe["benchmark"]), _named(results)
+    flat: dict[str, Any] = {"alias": task}
+    for name, estimate in figures.items():
+        flat |= {f"{name},none": estimate.value, f"{name}_stderr,none": _number(estimate.stderr)}
+    shots = recipe.get("few_shot", 0)
+    greedy = recipe["temperature"] == 0
+    return {
+        "results": {task: flat},
+        "group_subtasks": {task: []},
+        "configs": {
+            task: {
+                "task": task,
+                "dataset_path": extra.get("dataset") or recipe.get("data_file") or task,
+                "dataset_kwargs": {"revision": recipe.get("revision")},
+                "test_split": recipe["split"],
+                "num_fewshot": shots,
+                "repeats": results.samples,
+                "output_type": "generate_until",
+                "generation_kwargs": {
+                    "do_sample": not greedy,
+                    "temperature": recipe["temperature"],
+                    "top_p": recipe["top_p"],
+                    "max_gen_toks": recipe["max_new_tokens"],
+                },
+            }
+        },
+        "versions": {task: 1},
+        "n-shot": {task: shots},
+        "higher_is_better": {task: dict.fromkeys(figures, True)},
+        "n-samples": {task: {"original": results.problems, "effective": results.problems}},
+        "config": {
+            "model": recipe["engine"],
+            "model_args": f"pretrained={recipe['model']}",
+            "limit": recipe.get("limit"),
+            "random_seed": recipe["seed"],
+        },
+        "ctm": {
+            **extra,
+            "recipe": dict(recipe),
+            "verdicts": dict(results.reasons),
+            "intervals_95": {name: [e.low, e.high] for name, e in figures.items()},
+        },
+    }
+
+
+def markdown(results: Results, recipe: Mapping[str, Any]) -> str:
+    """A row of a model card's table: benchmark, how, figure with its interval, n."""
+    name, estimate = next(iter(shown(results).items()))
+    shots = "chat" if recipe.get("chat") else f"{recipe.get('few_shot', 0)}-shot"
+    how = "greedy" if recipe["temperature"] == 0 else f"T={recipe['temperature']}"
+    interval = f"{estimate.value:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]"
+    return (
+        f"| {recipe['benchmark']} | {shots}, {how} | {name} | {interval} | {results.problems:,} |"
+    )
+
+
+def _named(results: Results) -> dict[str, Estimate]:
+    """Every figure under the harness' names."""
+    main = "exact_match" if results.maj_at else "pass_at_1"
+    return {
+        main: results.accuracy,
+        **{f"pass@{k}": e for k, e in results.pass_at.items()},
+        **{f"maj@{k}": e for k, e in results.maj_at.items()},
+    }
+
+
+def _votes(own: Sequence[Sample]) -> tuple[list[tuple[int, float]], int]:
+    groups = by_answer(own)
+    votes = [(len(group), sum(s.correct for s in group) / len(group)) for group in groups]
+    return votes, len(own) - sum(len(group) for group in groups)
+
+
+def _number(value: float) -> float | str:
+    return value if value == value else "N/A"  # the harness' word for no standard error

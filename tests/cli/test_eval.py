@@ -1,0 +1,158 @@
+"""`ctm eval`, and `ctm grade` of its folders, as typed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]
+ROW = '{"question": "What is 2 + 2?", "answer": "It is 4.\\n#### 4"}\n'
+
+
+def ctm(*arguments, cwd=None):
+    return subprocess.run(
+        [*CTM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory):
+    """A folder with two evaluations, and what was printed for the second."""
+    folder = tmp_path_factory.mktemp("eval")
+    done = ctm("eval", "--limit", 30, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    arguments = [
+        "--limit",
+        30,
+        "--n",
+        4,
+        "--output-dir",
+        "sampled",
+        "--compare",
+        "runs/eval-pocket",
+    ]
+    return folder, done, ctm("eval", *arguments, cwd=folder)
+
+
+def test_the_table_is_on_stdout_and_the_progress_on_stderr(typed):
+    _, done, _ = typed
+    assert "pocket on pocket: 30 problems" in done.stdout
+    assert "95% interval" in done.stdout
+    assert "sampling: 30/30" in done.stderr
+
+
+def test_the_table_ends_with_a_row_for_a_model_card(typed):
+    _, done, _ = typed
+    [row] = [line for line in done.stdout.splitlines() if line.startswith("| pocket |")]
+    assert row.count("|") == 6
+    assert "0-shot, greedy | accuracy |" in row
+
+
+def test_several_samples_have_pass_and_maj(typed):
+    *_, done = typed
+    rows = {line.split()[0] for line in done.stdout.splitlines() if "@" in line.split(" ")[0]}
+    assert rows == {"avg@4", "pass@1", "pass@2", "pass@4", "maj@4"}
+
+
+def test_a_comparison_names_the_test_and_its_p(typed):
+    *_, done = typed
+    assert "against runs/eval-pocket, 30 problems in common" in done.stdout
+    assert "exact sign-flip test, paired by problem" in done.stdout
+
+
+def test_the_summary_prints_the_same_table_again(typed):
+    folder, done, _ = typed
+    assert ctm("eval", "--summary", "runs/eval-pocket", cwd=folder).stdout == done.stdout
+
+
+def test_json_is_results_json_with_the_folder(typed):
+    folder, *_ = typed
+    printed = json.loads(ctm("eval", "--summary", "sampled", "--json", cwd=folder).stdout)
+    assert printed.pop("run") == "sampled"
+    assert printed == json.loads((folder / "sampled" / "results.json").read_text())
+
+
+def test_a_changed_verdict_fails_the_check_and_is_then_mended(typed, tmp_path):
+    import shutil
+
+    from ctm_data.store import Store
+
+    shutil.copytree(typed[0] / "sampled", tmp_path / "run")
+    store = Store(tmp_path / "run")
+    rows = store.read("solutions").to_pylist()
+    rows[0]["correct"] = not rows[0]["correct"]
+    store.write("solutions", 0, rows)
+    check = ctm("grade", tmp_path / "run", "--check")
+    assert check.returncode == 1
+    assert "1 samples are graded otherwise" in check.stderr
+    assert "changed  1 against the saved verdicts" in ctm("grade", tmp_path / "run").stdout
+    assert Store(tmp_path / "run").read("solutions") == Store(typed[0] / "sampled").read(
+        "solutions"
+    )
+
+
+WRONG_CALLS = {
+    "unknown benchmark": (["--benchmark", "gsm9k"], "unknown benchmark 'gsm9k'; there are: pocket"),
+    "unknown engine": (["--engine", "steam"], "there are: transformers, vllm"),
+    "greedy many times": (["--n", "4", "--temperature", "0"], "give --temperature above 0"),
+    "too many exemplars": (["--few-shot", "2"], "2 exemplars wanted, 0 are for pocket"),
+    "a summary of no run": (["--summary", "nowhere"], "is not a run folder"),
+    "a revision of what is generated": (["--revision", "main"], "leave out --revision"),
+    "tensor parallelism without vllm": (["--tensor-parallel", "2"], "goes with --engine vllm"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CALLS)
+def test_a_wrong_call_gets_one_clear_line_and_exit_code_2(case, tmp_path):
+    arguments, message = WRONG_CALLS[case]
+    done = ctm("eval", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_without_vllm_the_extra_is_named(tmp_path):
+    import importlib.util
+
+    if importlib.util.find_spec("vllm"):
+        pytest.skip("vllm is installed here")
+    done = ctm("eval", "--engine", "vllm", "--limit", 2, cwd=tmp_path)
+    assert done.returncode == 2
+    assert 'pip install "ctm[vllm]"' in done.stderr
+
+
+def test_a_dataset_of_programs_is_not_built(tmp_path):
+    done = ctm("build-dataset", "--benchmark", "pocket-code", "--limit", 2, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "`ctm eval` takes it" in done.stderr
+
+
+def test_gsm8k_from_a_file_runs_from_start_to_finish(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(ROW)
+    done = ctm("eval", "--benchmark", "gsm8k", "--data-file", "rows.jsonl", "--json", cwd=tmp_path)
+    results = json.loads(done.stdout)
+    assert results["n-samples"]["gsm8k"] == {"original": 1, "effective": 1}
+    assert results["ctm"]["recipe"]["data_file"].startswith("rows.jsonl sha256:")
+
+
+def test_an_interrupted_evaluation_says_how_to_go_on(tmp_path):
+    arguments = ["eval", "--limit", "3000", "--chunk-size", "4"]
+    process = subprocess.Popen([*CTM, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    folder = tmp_path / "runs" / "eval-pocket" / "solutions"
+    while not folder.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in stderr
