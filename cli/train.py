@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
 def command(
     method: Annotated[
-        str, typer.Argument(help="cdpo, dpo, tdpo, rpo, simpo, orpo, kto or sft.", metavar="METHOD")
+        str, typer.Argument(help="cdpo, dpo, tdpo, rpo, simpo, orpo, kto, sft, orm or prm.", metavar="METHOD")
     ],
     data: Annotated[
         str,

@@ -102,6 +102,10 @@ def training_rows(
     """What `method` trains on, from a run: token ids, and for cdpo weights. Raises CtmError."""
     if method == "cdpo":
         return _pairs(store, weights, chosen_weights)
+    if method == "orm":
+        return _labelled(store)
+    if method == "prm":
+        return _steps(store)
     rows = _pairs(store, "uniform").remove_columns("rejected_weights")
     if method == "sft":
         rows = rows.rename_column("chosen_ids", "completion_ids").remove_columns("rejected_ids")
@@ -135,6 +139,55 @@ def _pairs(store: Store, weights: Weights = "contrast", chosen_weights: bool = F
             f"--output-dir {store.folder}` with its {needs} stage",
             usage=True,
         )
+    return Dataset.from_list(rows)
+
+
+def _labelled(store: Store) -> "Dataset":
+    """Every sampled solution with its label, the same text only once a problem."""
+    from datasets import Dataset
+
+    rows, seen = [], set()
+    for part in store.each("solutions", ["problem_id", "prompt_ids", "token_ids", "text", "correct"]):
+        for row in part.to_pylist():
+            key = (row["problem_id"], " ".join(row["text"].split()))
+            if key not in seen:
+                seen.add(key)
+                ids = {"prompt_ids": row["prompt_ids"], "completion_ids": row["token_ids"]}
+                rows.append({**ids, "correct": row["correct"]})
+    if not rows:
+        raise CtmError(f"{store.folder} has no solutions to learn from", usage=True)
+    return Dataset.from_list(rows)
+
+
+def _steps(store: Store) -> "Dataset":
+    """Rolled-out solutions with the value at the end of every step, and right ones with 1 at their end.
+
+    A step ends with a line break; nothing else has a target. The values are Math-Shepherd's soft labels
+    (arXiv 2312.08935, eq. 3).
+    """
+    from datasets import Dataset
+
+    rows = []
+    for part in store.each("rollouts", ["prompt_ids", "token_ids", "pieces", "value"]):
+        for row in part.to_pylist():
+            last = len(row["token_ids"]) - 1
+            targets = [
+                value if "\n" in piece or i == last else None
+                for i, (piece, value) in enumerate(zip(row["pieces"], row["value"], strict=True))
+            ]
+            ids = {"prompt_ids": row["prompt_ids"], "completion_ids": row["token_ids"]}
+            rows.append({**ids, "targets": targets})
+    if not rows:
+        raise CtmError(
+            f"{store.folder} has no values: run `ctm build-dataset --output-dir {store.folder}` with "
+            "its rollouts stage",
+            usage=True,
+        )
+    for part in store.each("contrast", ["prompt_ids", "chosen_ids"]):
+        for row in part.to_pylist():
+            targets = [None] * (len(row["chosen_ids"]) - 1) + [1.0]
+            ids = {"prompt_ids": row["prompt_ids"], "completion_ids": row["chosen_ids"]}
+            rows.append({**ids, "targets": targets})
     return Dataset.from_list(rows)
 
 

@@ -243,6 +243,7 @@ COMMANDS = [
     "publish",
     "pull",
     "query",
+    "score",
     "show",
     "train",
     "verify",

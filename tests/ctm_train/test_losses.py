@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctm_train.losses import cdpo_loss, tdpo_loss
+from ctm_train.losses import cdpo_loss, tdpo_loss, verifier_loss
 
 
 def rows(*values):
@@ -97,3 +97,25 @@ def test_tdpo_without_the_divergences_is_dpo():
     summed = (side.sum(-1) for side in sides)
     got = tdpo_loss(*summed, zero, zero, gamma=0.7, kl_weight=0.5)
     assert got.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_the_verifiers_loss_by_hand():
+    """A right token at logit 0 costs log 2, a wrong one at logit log 3 (p = 3/4) log 4; mean 1.5 log 2."""
+    logits = torch.tensor([[5.0, 0.0, math.log(3.0), -7.0]])
+    targets = torch.tensor([[-1.0, 1.0, 0.0, -1.0]])
+    assert verifier_loss(logits, targets).item() == pytest.approx(1.5 * math.log(2))
+
+
+def test_the_verifiers_gradients_by_hand():
+    """(sigmoid(logit) - target) / 2 at the two tokens with a target, nothing elsewhere."""
+    logits = torch.tensor([[5.0, 0.0, math.log(3.0), -7.0]], requires_grad=True)
+    verifier_loss(logits, torch.tensor([[-1.0, 1.0, 0.0, -1.0]])).backward()
+    assert logits.grad is not None
+    assert logits.grad[0].tolist() == pytest.approx([0, -0.25, 0.375, 0])
+
+
+def test_a_soft_target_is_met_where_the_probability_equals_it():
+    logits = torch.tensor([[math.log(0.25 / 0.75)]], requires_grad=True)
+    verifier_loss(logits, torch.tensor([[0.25]])).backward()
+    assert logits.grad is not None
+    assert logits.grad.item() == pytest.approx(0, abs=1e-7)

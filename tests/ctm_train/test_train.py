@@ -32,6 +32,7 @@ def rows(count=6):
                 "chosen": problem.solution,
                 "rejected": problem.solution.replace("=", "= 1"),
                 "completion": problem.solution,
+            "correct": True,
             }
             for problem in problems("train", count, 0)
         ]
@@ -47,11 +48,13 @@ def quick(method, **given):
 def test_every_method_changes_the_weights_and_writes_a_model_that_loads(method, tmp_path):
     outcome = train(method, rows(), tmp_path / "model", model=MODEL, settings=quick(method))
     assert outcome.steps == (6 if method == "kto" else 3)
-    before, after = load(MODEL, quick(method))[0], load(str(tmp_path / "model"), quick(method))[0]
+    before, after = load_file(MODEL_DIR / "model.safetensors"), load_file(
+        tmp_path / "model" / "model.safetensors"
+    )
     changed = [
         name
-        for name, weight in after.named_parameters()
-        if not torch.equal(weight, before.get_parameter(name))
+        for name, weight in before.items()
+        if name in after and not torch.equal(weight.float(), after[name])
     ]
     assert changed
     assert "checkpoint" not in " ".join(path.name for path in (tmp_path / "model").iterdir())

@@ -1,0 +1,53 @@
+"""`ctm score`: wires options to `ctm_data.score`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """Examples:
+
+ctm score runs/eval-pocket --verifier models/orm > scores.jsonl
+
+ctm score solutions.jsonl --verifier models/simpo --out scores.jsonl
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command("score", epilog=EXAMPLES)(command)
+
+
+def command(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder, or a JSONL or Parquet file with `question` and `solution`."
+        ),
+    ],
+    verifier: Annotated[Path, typer.Option(help="A folder that `ctm train` wrote.")],
+    pool: Annotated[
+        str | None,
+        typer.Option(help="orm, prm: last, mean or min. [default: last; for prm min]"),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if any]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write here. [default: to stdout]")] = None,
+) -> None:
+    """Score solutions by a verifier, as JSON lines; higher is better."""
+    from ctm_cli.progress import Progress
+    from ctm_data.score import score
+
+    with Progress() as progress:
+        lines = (
+            json.dumps(row, ensure_ascii=False) + "\n"
+            for row in score(data, verifier, pool=pool, device=device, report=progress)
+        )
+        if out is None:
+            sys.stdout.writelines(lines)
+            return
+        partial = out.with_name(f".{out.name}.partial")
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+        partial.replace(out)

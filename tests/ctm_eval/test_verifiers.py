@@ -1,0 +1,154 @@
+"""Scores of verifiers: those of a head by hand, those of language models against trl's own rewards."""
+
+import json
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+from ctm_eval.errors import CtmError
+from ctm_eval.pocket import MODEL_DIR, problems
+from ctm_eval.verifiers import Solution, Verifier
+from ctm_train.methods import METHODS
+from ctm_train.settings import settings_for
+from ctm_train.train import load, train
+
+MODEL = str(MODEL_DIR)
+
+
+def solutions(count=4):
+    return [
+        Solution(f"Question: {problem.question}\nAnswer:", problem.solution)
+        for problem in problems("train", count, 0)
+    ]
+
+
+def trained(folder, method, **given):
+    rows = [
+        {
+            "prompt": solution.prompt,
+            "completion": solution.text,
+            "chosen": solution.text,
+            "rejected": solution.text.replace("=", "= 1"),
+            "correct": number % 2 == 0,
+        }
+        for number, solution in enumerate(solutions())
+    ]
+    settings = settings_for(method, "pocket", batch_size=2, learning_rate=1e-3, **given)
+    train(method, Dataset.from_list(rows), folder, model=MODEL, settings=settings, name="pocket")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def orm(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("verifiers") / "orm", "orm")
+
+
+@pytest.fixture(scope="module")
+def simpo(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("verifiers") / "simpo", "simpo", gamma=2.5)
+
+
+def token_values(folder, solution):
+    """The head's probabilities at the completion's tokens, EOS included."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    prompt = tokenizer(solution.prompt).input_ids
+    text = [*tokenizer(solution.text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    with torch.no_grad():
+        values = model(torch.tensor([prompt + text])).logits[0, :, 0].sigmoid()
+    return values[len(prompt) :]
+
+
+@pytest.mark.parametrize(
+    ("pool", "reduce"), [("last", lambda v: v[-1]), ("mean", torch.mean), ("min", torch.min)]
+)
+def test_an_orm_pools_the_values_of_the_completions_tokens(orm, pool, reduce):
+    for solution in solutions():
+        [score] = Verifier(orm, pool=pool).score([solution])
+        assert score == pytest.approx(reduce(token_values(orm, solution)).item(), abs=1e-5)
+
+
+def test_a_score_does_not_depend_on_the_batch(orm):
+    verifier = Verifier(orm)
+    alone = [verifier.score([solution])[0] for solution in solutions()]
+    assert verifier.score(solutions()) == pytest.approx(alone, abs=1e-5)
+
+
+def test_an_unfinished_solution_has_no_end_of_sequence_token_to_be_scored_at(orm):
+    solution = solutions()[0]
+    cut = Solution(solution.prompt, solution.text, finished=False)
+    [score] = Verifier(orm, pool="last").score([cut])
+    assert score == pytest.approx(token_values(orm, solution)[-2].item(), abs=1e-5)
+
+
+def test_simpos_score_is_trls_own_implied_reward_on_the_same_batch(simpo, tmp_path):
+    """trl logs rewards/chosen, the mean over the batch of beta times the mean log-probability."""
+    model, tokenizer = load(str(simpo), settings_for("simpo", "pocket"))
+    pairs = [
+        {"prompt": s.prompt, "chosen": s.text, "rejected": s.text.replace("=", "= 1")}
+        for s in solutions()
+    ]
+    trainer = METHODS["simpo"](
+        model,
+        tokenizer,
+        Dataset.from_list(pairs),
+        settings_for("simpo", "pocket", gamma=2.5),
+        {"output_dir": str(tmp_path), "bf16": False, "gradient_checkpointing": False,
+         "report_to": "none", "disable_tqdm": True},
+    )  # fmt: skip
+    batch = trainer.data_collator(list(trainer.train_dataset))
+    with torch.no_grad():
+        _, metrics = trainer.get_batch_loss_metrics(trainer.model.eval(), batch, "eval")
+    scores = Verifier(simpo).score(solutions())
+    assert float(metrics["eval_rewards/chosen"]) == pytest.approx(sum(scores) / 4, abs=1e-4)
+
+
+def test_dpos_score_is_nothing_before_training_has_moved_it(tmp_path):
+    """Policy and reference are one: a log-ratio of 0 for anything."""
+    folder = trained(tmp_path / "dpo", "dpo")
+    record = json.loads((folder / "training.json").read_text())
+    record["model"] = str(folder)
+    (folder / "training.json").write_text(json.dumps(record))
+    assert Verifier(folder).score(solutions()) == pytest.approx([0.0] * 4, abs=1e-4)
+
+
+def test_dpos_score_prefers_what_it_was_trained_to_prefer(tmp_path):
+    folder = trained(tmp_path / "dpo", "dpo")
+    right = Verifier(folder).score(solutions())
+    wrong = [Solution(s.prompt, s.text.replace("=", "= 1")) for s in solutions()]
+    assert sum(right) > sum(Verifier(folder).score(wrong))
+
+
+def test_a_prm_is_as_sure_as_its_least_sure_step(orm, tmp_path):
+    """A process reward model looks at the tokens that end a step: line breaks and the last one."""
+    folder = tmp_path / "prm"
+    folder.symlink_to(orm)
+    verifier = Verifier(orm)
+    verifier.method, verifier.pool = "prm", "min"
+    solution = solutions()[0]
+    tokenizer = AutoTokenizer.from_pretrained(orm)
+    ids = [*tokenizer(solution.text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    ends = [i for i, token in enumerate(ids) if "\n" in tokenizer.decode([token])]
+    values = token_values(orm, solution)[[*ends, len(ids) - 1]]
+    assert len(ends) >= 2
+    assert verifier.score([solution])[0] == pytest.approx(values.min().item(), abs=1e-5)
+
+
+def test_a_folder_that_is_no_verifier_says_how_to_make_one(tmp_path):
+    with pytest.raises(CtmError, match="ctm train orm"):
+        Verifier(tmp_path)
+
+
+def test_an_unfinished_training_is_refused(orm, tmp_path):
+    record = json.loads((orm / "training.json").read_text())
+    del record["outcome"]
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    with pytest.raises(CtmError, match="is not finished"):
+        Verifier(tmp_path)
+
+
+def test_an_unknown_pool_is_answered_with_the_known_ones(orm):
+    with pytest.raises(CtmError, match="last, mean, min"):
+        Verifier(orm, pool="median")
