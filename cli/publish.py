@@ -1,11 +1,12 @@
 """`ctm publish`: wires options to `ctm_data.publish`."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ctm_cli.options import AsJson, Run
+from ctm_cli.options import AsJson
 
 EXAMPLES = """Examples:
 
@@ -14,6 +15,8 @@ ctm publish runs/pocket user/name --dry-run
 ctm publish runs/pocket user/name --private
 
 ctm publish runs/pocket user/name --revision v2
+
+ctm publish models/cdpo user/name
 """
 
 
@@ -23,7 +26,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def command(
-    run: Run,
+    run: Annotated[
+        Path,
+        typer.Argument(help="Folder of a run, or of a trained model.", show_default=False),
+    ],
     repo: Annotated[str, typer.Argument(help="user/name on the Hub.", show_default=False)],
     private: Annotated[
         bool, typer.Option("--private", help="For you alone, if the repository is new.")
@@ -36,9 +42,9 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish a finished run as a dataset on the Hugging Face Hub, with its card, in one commit.
+    """Publish a finished run, or a trained model, on the Hugging Face Hub with its card, in one commit.
 
-    What others wrote in a card that is there stays. Log in with `hf auth login`, or set HF_TOKEN.
+    What others wrote in a dataset's card that is there stays. Log in with `hf auth login`, or set HF_TOKEN.
     """
     from ctm_cli.progress import Progress
     from ctm_data.publish import publish
@@ -57,4 +63,5 @@ def command(
         print(f"\n{done.card}")
         return
     print(f"{len(done.files)} files, {sum(done.files.values()):,} bytes: {done.url}")
-    print(f"\nNext:\n  ctm query --name top-critical-tokens --repo {done.repo}")
+    if "manifest.json" in done.files:
+        print(f"\nNext:\n  ctm query --name top-critical-tokens --repo {done.repo}")

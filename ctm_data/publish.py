@@ -1,9 +1,10 @@
-"""`publish`: a finished run becomes a dataset repository of the Hub, in one commit.
+"""`publish`: a finished run becomes a dataset repository of the Hub, a trained model one of its models.
 
-The parts travel first, and nobody sees them; the commit then names all of them at once, on top of the
+The files travel first, and nobody sees them; one commit then names all of them at once, on top of the
 very revision that was looked at. So a reader finds the old dataset or the new one, never a half.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,16 +41,21 @@ def publish(
     dry_run: bool = False,
     report: Report | None = None,
 ) -> Publication:
-    """Publishes the finished run in a folder as the dataset `repo` (user/name), on branch `revision`.
+    """Publishes the finished run in a folder as the dataset `repo` (user/name), on branch `revision`; or
+    the model that `ctm train` left there as the model `repo`.
 
-    A card that is there keeps the text that is not ours. Interrupted, it goes on where it was when it
-    is called again. `dry_run` asks the Hub nothing. Raises CtmError if the run does not pass
-    `verify`, or the repository holds tables of another schema, or the Hub refuses.
+    A dataset's card that is there keeps the text that is not ours. Interrupted, it goes on where it was
+    when it is called again. `dry_run` asks the Hub nothing. Raises CtmError if the run does not pass
+    `verify`, or the repository holds tables of another schema, or the training has not ended, or the
+    Hub refuses.
     """
     from ctm_data.card import CARD, PICTURE, RESULTS, dataset_card
     from ctm_data.hub import api, ask
     from ctm_data.store import MANIFEST, Store
+    from ctm_train.train import RECORD
 
+    if (Path(run) / RECORD).exists():
+        return _publish_model(Path(run), repo, private, revision, dry_run, report)
     store = Store(run)
     _refuse_unfit(store)
     extras = [name for name in (PICTURE, RESULTS) if (store.folder / name).exists()]
@@ -87,46 +93,51 @@ def publish(
     return ask(repo, attempt)
 
 
-def publish_folder(
-    folder: str | Path,
+def _publish_model(
+    folder: Path,
     repo: str,
-    *,
-    repo_type: Literal["model", "dataset"] = "model",
-    private: bool = False,
-    revision: str | None = None,
-) -> str:
-    """Publishes a folder as it is, card and all (a trained model, say), in one commit; returns its id.
-
-    Hidden files stay here. Raises CtmError if the folder is empty or the Hub refuses.
-    """
+    private: bool,
+    revision: str | None,
+    dry_run: bool,
+    report: Report | None,
+) -> Publication:
+    """The folder as it is; hidden files stay here."""
+    from ctm_data.card import CARD
     from ctm_data.hub import api, ask
+    from ctm_train.train import RECORD
 
-    folder, client = Path(folder), api()
+    if "outcome" not in json.loads((folder / RECORD).read_text(encoding="utf-8")):
+        raise CtmError(
+            f"{folder}: the training has not ended, nothing was published; run `ctm train` again"
+        )
     names = sorted(
         str(path.relative_to(folder))
         for path in folder.rglob("*")
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-    if not names:
-        raise CtmError(f"there is nothing to publish in {folder}", usage=True)
+    files = {name: (folder / name).stat().st_size for name in names}
+    card = (folder / CARD).read_text(encoding="utf-8")
+    if dry_run:
+        return Publication(repo, files, card)
+    client = api()
     ask(repo, client.whoami)
-    _make_repo(repo, repo_type, private=private, revision=revision)
+    _make_repo(repo, "model", private=private, revision=revision)
 
-    def attempt() -> str:
+    def attempt() -> Publication:
         from huggingface_hub import CommitOperationAdd
 
-        head = client.repo_info(repo, repo_type=repo_type, revision=revision)
+        head = client.model_info(repo, revision=revision)
         additions = [CommitOperationAdd(name, folder / name) for name in names]
-        _send(repo, repo_type, revision, additions, None)
-        return client.create_commit(
+        _send(repo, "model", revision, additions, report)
+        commit = client.create_commit(
             repo,
             additions,
-            commit_message="Publish with ctm",
-            repo_type=repo_type,
+            commit_message=f"Publish {folder.resolve().name} with ctm",
             revision=revision,
             parent_commit=head.sha,
-        ).oid
+        )
+        return Publication(repo, files, card, commit.oid, f"{client.endpoint}/{repo}")
 
     return ask(repo, attempt)
 

@@ -413,16 +413,28 @@ def test_no_token_is_ever_said_or_written(hub, ctm, run, tmp_path):
     assert not [path for path, content in written.items() if secret.encode() in content]
 
 
-def test_any_folder_can_be_published_with_its_card(hub, ctm, tmp_path):
+@pytest.fixture
+def model(tmp_path):
+    """What `ctm train` leaves, as far as publishing looks at it."""
     folder = tmp_path / "model"
     (folder / ".cache").mkdir(parents=True)
     (folder / "README.md").write_text("---\nlicense: mit\n---\n\nA model.\n")
+    (folder / "training.json").write_text('{"outcome": {}}')
     (folder / "model.safetensors").write_bytes(bytes(1000))
     (folder / ".cache" / "secret").write_text("stays")
-    code = f"from ctm_data.publish import publish_folder; publish_folder({str(folder)!r}, 'alice/model')"
-    done = ctm(python=code)
+    return folder
+
+
+def test_a_trained_model_is_published_with_its_card(hub, ctm, model):
+    done = ctm("publish", model, "alice/model")
     assert done.returncode == 0, done.stderr
     one = hub.repos["models/alice/model"]
-    assert {"README.md", "model.safetensors", ".gitattributes"} == set(
+    assert {"README.md", "model.safetensors", "training.json", ".gitattributes"} == set(
         one.commits[one.branches["main"]]
     )
+
+
+def test_a_model_still_in_training_is_not_published(hub, ctm, model):
+    (model / "training.json").write_text("{}")
+    assert "the training has not ended" in one_line(ctm("publish", model, "alice/model"))
+    assert not hub.repos
