@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli.options import AsJson, Config, Model, Seed
+from ctm_cli.options import AsJson, Config, Seed
 
 if TYPE_CHECKING:
     from ctm_data.summary import Summary
@@ -20,6 +20,8 @@ ctm build-dataset
 ctm build-dataset --benchmark gsm8k --data-file test.jsonl --model Qwen/Qwen2.5-0.5B --limit 50
 
 ctm build-dataset --shard 0/2 --output-dir runs/a0
+
+ctm build-dataset --stages verifier --model pocket --model models/sft --n-samples 10
 
 ctm build-dataset --merge runs/a0 --merge runs/a1 --output-dir runs/a
 """
@@ -35,8 +37,18 @@ def command(
     output_dir: Annotated[
         Path | None, typer.Option(help="The run folder. [default: runs/BENCHMARK]")
     ] = None,
-    model: Model = "pocket",
-    benchmark: Annotated[str, typer.Option(help="pocket, gsm8k or math500.")] = "pocket",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A Hub id, a local folder, or pocket (the default); several for a verifier's data."
+        ),
+    ] = None,
+    benchmark: Annotated[
+        str,
+        typer.Option(
+            help="pocket, gsm8k, math500, math; for a verifier pocket-code, mbpp, code too."
+        ),
+    ] = "pocket",
     split: Annotated[str, typer.Option(help="Which split of the benchmark.")] = "test",
     data_file: Annotated[
         Path | None, typer.Option(help="The rows, from JSONL or Parquet, instead of the Hub.")
@@ -58,7 +70,7 @@ def command(
         int, typer.Option(help="Wrong solutions rolled out for each problem, at most.")
     ] = 1,
     stages: Annotated[
-        str, typer.Option(help="What follows the sampling: rollouts, contrast, or both.")
+        str, typer.Option(help="What follows the sampling: rollouts, contrast, both; or verifier.")
     ] = "rollouts,contrast",
     positive_model: Annotated[
         str | None, typer.Option(help="p+ of contrast. [default: trained on the right solutions]")
@@ -70,6 +82,12 @@ def command(
     ce_plausibility: Annotated[
         float, typer.Option(help="Score 0 for tokens below this share of the likeliest under p+.")
     ] = 0.0,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="verifier: as many right as wrong of a problem.")
+    ] = False,
+    allow_unisolated: Annotated[
+        bool, typer.Option("--allow-unisolated", help="Run programs where they cannot be isolated.")
+    ] = False,
     engine: Annotated[str, typer.Option(help="transformers.")] = "transformers",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if any]")] = None,
     seed: Seed = 0,
@@ -99,7 +117,7 @@ def command(
         with Progress() as progress:
             store = build.build_dataset(
                 folder,
-                model=model,
+                model=model or "pocket",
                 benchmark=benchmark,
                 split=split,
                 data_file=data_file,
@@ -118,6 +136,8 @@ def command(
                 negative_model=negative_model,
                 ce_beta=ce_beta,
                 ce_plausibility=ce_plausibility,
+                balance=balance,
+                isolate=not allow_unisolated,
                 engine=engine,
                 device=device,
                 seed=seed,

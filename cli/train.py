@@ -16,6 +16,8 @@ ctm train cdpo runs/pocket --output-dir models/cdpo
 
 ctm train cdpo runs/pocket --weights value --learning-rate 1e-4 --output-dir models/value
 
+ctm train orm runs/verifier --output-dir models/orm
+
 ctm train sft rows.jsonl --model Qwen/Qwen2.5-0.5B --output-dir models/sft --merge
 
 ctm train cdpo runs/llama --preset llama-3-8b-gsm8k --output-dir models/llama
@@ -31,7 +33,10 @@ def add_to(app: typer.Typer) -> None:
 
 def command(
     method: Annotated[
-        str, typer.Argument(help="cdpo, dpo, tdpo, rpo, simpo, orpo, kto, sft, orm or prm.", metavar="METHOD")
+        str,
+        typer.Argument(
+            help="cdpo, dpo, tdpo, rpo, simpo, orpo, kto, sft, orm or prm.", metavar="METHOD"
+        ),
     ],
     data: Annotated[
         str,
@@ -55,6 +60,9 @@ def command(
     ] = "contrast",
     chosen_weights: Annotated[
         bool, typer.Option("--chosen-weights", help="cdpo: chosen tokens weigh s_t instead of 1.")
+    ] = False,
+    hard_labels: Annotated[
+        bool, typer.Option("--hard-labels", help="prm: a step is right if any rollout from it is.")
     ] = False,
     learning_rate: Annotated[float | None, typer.Option(help="At the peak.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the data.")] = None,
@@ -108,7 +116,7 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on pairs, or on solutions, by cDPO or one of its rivals.
+    """Train a model on pairs, or on solutions, by cDPO or one of its rivals; or a verifier.
 
     Settings that are not given are those of the method's recipe and the preset.
     """
@@ -130,6 +138,7 @@ def command(
             model=model or (preset_model(preset) if preset else "pocket"),
             weights=weights,  # type: ignore[arg-type]
             chosen_weights=chosen_weights,
+            hard_labels=hard_labels,
             preset=preset,
             merge=merge,
             save_steps=save_steps,
@@ -162,4 +171,6 @@ def command(
         print(json.dumps({**asdict(outcome), "folder": str(folder)}))
         return
     print(f"{outcome.steps} steps in {outcome.seconds:.0f} s, last loss {outcome.loss:.4g}")
-    print(f"\nNext:\n  ctm build-dataset --model {folder} --output-dir runs/{folder.name}")
+    verifier = f"ctm eval --n 16 --verifier {folder}"
+    other = f"ctm build-dataset --model {folder} --output-dir runs/{folder.name}"
+    print(f"\nNext:\n  {verifier if method in ('orm', 'prm') else other}")

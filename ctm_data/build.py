@@ -13,16 +13,19 @@ from ctm_data.store import Store, is_run_folder
 from ctm_eval.benchmarks import STOP, Problem, load_problems, prompt
 from ctm_eval.engines import Engine, Sampling, load_engine
 from ctm_eval.errors import CtmError
+from ctm_eval.pocket import MODELS
 from ctm_eval.rows import fingerprint
+from ctm_eval.scoring import Scorer
 
 STAGES = ("rollouts", "contrast")
+ALL_STAGES = (*STAGES, "verifier")
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
 
 
 def build_dataset(
     output_dir: str | Path = "runs/pocket",
     *,
-    model: str = "pocket",
+    model: str | Sequence[str] = "pocket",
     benchmark: str = "pocket",
     split: str = "test",
     data_file: str | Path | None = None,
@@ -41,22 +44,27 @@ def build_dataset(
     negative_model: str | None = None,
     ce_beta: float = 1.0,
     ce_plausibility: float = 0.0,
+    balance: bool = False,
     engine: str = "transformers",
     device: str | None = None,
     seed: int = 0,
     chunk_size: int = 16,
     shard: tuple[int, int] | None = None,
+    isolate: bool = True,
     report: Report | None = None,
 ) -> Store:
     """Samples `n_samples` solutions a problem and grades them; then, of `stages`, rolls out wrong ones
-    at every token (`rollouts`) and scores pairs by contrastive estimation (`contrast`).
+    at every token (`rollouts`), scores pairs by contrastive estimation (`contrast`), or labels what a
+    verifier learns from (`verifier`).
 
     At most `trajectories` wrong solutions a problem are looked at: those of its most frequent wrong
     answers (`selection.negatives`). Pairs set them against right ones. Without `positive_model` and
     `negative_model` these are trained on the run's own solutions and kept in its folder; a shard
-    leaves that to `merge_shards`. The work is done in chunks of `chunk_size` problems; `shard`
-    (I, N) takes every N-th chunk from the I-th. Run again with the same arguments, it goes on where
-    it was stopped. Raises CtmError.
+    leaves that to `merge_shards`. For a verifier there may be several models, each of which samples
+    `n_samples` solutions, and programming tasks, whose solutions run in the sandbox (`isolate` says how);
+    `balance` keeps as many right as wrong solutions of a problem. The work is done in chunks of
+    `chunk_size` problems; `shard` (I, N) takes every N-th chunk from the I-th. Run again with the same
+    arguments, it goes on where it was stopped. Raises CtmError.
     """
     _check(n_samples, n_rollouts, trajectories, chunk_size, max_new_tokens, limit, shard)
     if rule not in RULES:
@@ -70,23 +78,34 @@ def build_dataset(
             "--rule critical",
             usage=True,
         )
-    if unknown := sorted(set(stages) - set(STAGES)):
+    if unknown := sorted(set(stages) - set(ALL_STAGES)):
         raise CtmError(
-            f"unknown stages: {', '.join(unknown)}; there are: {', '.join(STAGES)}", usage=True
+            f"unknown stages: {', '.join(unknown)}; there are: {', '.join(ALL_STAGES)}", usage=True
+        )
+    models = [model] if isinstance(model, str) else list(model)
+    if len(set(models)) < len(models):
+        raise CtmError("a model is given twice", usage=True)
+    if len(models) > 1 and set(stages) != {"verifier"}:
+        raise CtmError(
+            "several models go with --stages verifier alone: a solution is rolled out by the model that "
+            "wrote it",
+            usage=True,
         )
     if bool(positive_model) != bool(negative_model):
         raise CtmError("give both --positive-model and --negative-model, or neither", usage=True)
-    sampling = Sampling(temperature, top_p, STOP if model != "pocket" else ())
+    builtin = all(name in MODELS for name in models)
+    sampling = Sampling(temperature, top_p, () if builtin else STOP)
     problems = load_problems(benchmark, split=split, data_file=data_file, limit=limit, seed=seed)
-    if problems[0].tests:
+    if problems[0].tests and set(stages) != {"verifier"}:
         raise CtmError(
-            f"{benchmark} asks for programs, and rollouts are labelled by answers: `ctm eval` takes it",
+            f"{benchmark} asks for programs, and rollouts are labelled by answers: it goes with `ctm "
+            "eval`, and here with --stages verifier",
             usage=True,
         )
     if max_new_tokens is None:
-        max_new_tokens = POCKET_TOKENS if model == "pocket" else OTHER_TOKENS
+        max_new_tokens = POCKET_TOKENS if builtin else OTHER_TOKENS
     recipe = {
-        "model": model,
+        "model": models[0] if len(models) == 1 else models,
         "benchmark": benchmark,
         "split": split,
         "data_file": fingerprint(data_file),
@@ -104,6 +123,7 @@ def build_dataset(
         "negative_model": negative_model,
         "ce_beta": ce_beta,
         "ce_plausibility": ce_plausibility,
+        "balance": balance,
         "engine": engine,
         "seed": seed,
         "chunk_size": chunk_size,
@@ -118,18 +138,29 @@ def build_dataset(
         seed=seed,
     )
     chunks = _chunks(problems, chunk_size, shard or (0, 1))
-    loaded = stage.Lazy(
-        lambda: _fitting(load_engine(engine, model, device=device), problems, max_new_tokens)
-    )
-    if not is_run_folder(output_dir):
-        loaded()  # a model that cannot be loaded must not leave a folder behind
-    with Store.open(output_dir, recipe, shard) as store:
-        stage.sample(store, chunks, loaded, settings, n_samples, report or _silent)
-        if "rollouts" in stages:
-            stage.label(store, chunks, loaded, settings, trajectories, report or _silent)
-        if "contrast" in stages and (positive_model or not shard):
-            stage.contrast(store, recipe, report or _silent, device)
-        finish(store)
+
+    def load(name: str) -> stage.Lazy:
+        return stage.Lazy(
+            lambda: _fitting(load_engine(engine, name, device=device), problems, max_new_tokens)
+        )
+
+    engines, report = [load(name) for name in models], report or _silent
+    with Scorer(isolate=isolate) as scorer:
+        if not is_run_folder(output_dir):  # what cannot work must not leave a folder behind
+            scorer.check(problems)
+            for loaded in engines:
+                loaded()
+                if len(engines) > 1:
+                    loaded.forget()
+        with Store.open(output_dir, recipe, shard) as store:
+            stage.sample(store, chunks, engines, settings, n_samples, report, scorer.score)
+            if "rollouts" in stages:
+                stage.label(store, chunks, engines[0], settings, trajectories, report)
+            if "contrast" in stages and (positive_model or not shard):
+                stage.contrast(store, recipe, report, device)
+            if "verifier" in stages:
+                stage.label_solutions(store, chunks, recipe, report)
+            finish(store)
     return store
 
 

@@ -72,6 +72,7 @@ def _of_file(path: str | Path) -> Iterator[tuple[dict[str, Any], Any]]:
         given = row.get("prompt") or (ask(row["question"]) if row.get("question") else None)
         if text is None or not isinstance(given, str):
             raise CtmError(
-                f"{where} has no `question` (or `prompt`) and `solution`: {', '.join(row)}", usage=True
+                f"{where} has no `question` (or `prompt`) and `solution`: {', '.join(row)}",
+                usage=True,
             )
         yield row, Solution(given, text)

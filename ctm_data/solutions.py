@@ -8,6 +8,8 @@ from ctm_eval.engines import Engine, Progress, Request, Sampling
 from ctm_eval.grading import Verdict, grade
 from ctm_eval.seeds import seed_of
 
+Score = Callable[[Sequence[tuple[Problem, str, bool]]], list[Verdict]]
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -37,16 +39,17 @@ def sample_solutions(
     n_samples: int,
     max_new_tokens: int,
     seed: int,
+    first: int = 0,
     progress: Progress | None = None,
     prompts: Mapping[str, Sequence[int]] | None = None,
-    score: Callable[[Sequence[tuple[Problem, str, bool]]], list[Verdict]] | None = None,
+    score: Score | None = None,
 ) -> list[Solution]:
-    """`n_samples` solutions of every problem, keyed by (problem_id, sample_index).
+    """`n_samples` solutions of every problem, keyed by (problem_id, sample_index), the index from `first`.
 
     `prompts` are token ids by problem id, by default those of the zero-shot prompt; `score` gives the
     verdicts on (problem, text, whether it ended by itself), by default by grading the answers.
     """
-    keys = [(problem, index) for problem in problems for index in range(n_samples)]
+    keys = [(problem, index) for problem in problems for index in range(first, first + n_samples)]
     if prompts is None:
         prompts = {problem.problem_id: engine.encode(prompt(problem)) for problem in problems}
     requests = [

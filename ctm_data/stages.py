@@ -1,6 +1,6 @@
 """The stages of a run: each looks at what a chunk already has, and writes what it lacks."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,8 +14,9 @@ from ctm_data.contrast import (
     train_models,
 )
 from ctm_data.estimators import RolloutSettings
+from ctm_data.labelled import labelled
 from ctm_data.rollouts import roll_out
-from ctm_data.solutions import Solution, sample_solutions
+from ctm_data.solutions import Score, Solution, sample_solutions
 from ctm_data.store import Store
 from ctm_eval.benchmarks import Problem
 from ctm_eval.engines import Engine
@@ -24,24 +25,31 @@ from ctm_eval.engines import Engine
 def sample(
     store: Store,
     chunks: dict[int, list[Problem]],
-    engine: "Lazy",
+    engines: Sequence["Lazy"],
     settings: RolloutSettings,
     n_samples: int,
     report: Report,
+    score: Score | None = None,
 ) -> None:
-    wanted = range(n_samples)
-    total = sum(map(len, chunks.values())) * n_samples
+    """Writes the problems and their solutions: `n_samples` by the first engine, then by the next."""
+    total = sum(map(len, chunks.values())) * n_samples * len(engines)
     finished, tokens = 0, 0
+
+    def progress(requests: int, drawn: int) -> None:
+        nonlocal finished, tokens
+        finished, tokens = finished + requests, tokens + drawn
+        report("sampling", finished, total, tokens)
+
     for chunk, problems in chunks.items():
         if store.done("problems", chunk) != {(p.problem_id,) for p in problems}:
             store.write("problems", chunk, map(asdict, problems))
-        if store.done("solutions", chunk) != {(p.problem_id, i) for p in problems for i in wanted}:
-
-            def progress(requests: int, drawn: int) -> None:
-                nonlocal finished, tokens
-                finished, tokens = finished + requests, tokens + drawn
-                report("sampling", finished, total, tokens)
-
+    for number, engine in enumerate(engines):
+        own = range(number * n_samples, (number + 1) * n_samples)
+        for chunk, problems in chunks.items():
+            done = store.done("solutions", chunk)
+            if done >= {(p.problem_id, i) for p in problems for i in own}:
+                progress(len(problems) * n_samples, 0)
+                continue
             solutions = sample_solutions(
                 engine(),
                 problems,
@@ -49,12 +57,15 @@ def sample(
                 n_samples=n_samples,
                 max_new_tokens=settings.max_new_tokens,
                 seed=settings.seed,
+                first=own.start,
                 progress=progress,
+                score=score,
             )
-            store.write("solutions", chunk, map(asdict, solutions))
-        else:
-            finished += len(problems) * n_samples
-            report("sampling", finished, total, tokens)
+            before = store.rows("solutions", chunk) if done else []
+            earlier = [row for row in before if row["sample_index"] < own.start]
+            store.write("solutions", chunk, [*earlier, *map(asdict, solutions)])
+        if len(engines) > 1:
+            engine.forget()
 
 
 def label(
@@ -127,6 +138,25 @@ def contrast(
         store.write("contrast", chunk, score_pairs(scorer, pairs, how, progress))
 
 
+def label_solutions(
+    store: Store, chunks: Iterable[int], recipe: Mapping[str, Any], report: Report
+) -> None:
+    """Writes the `verifier` table: the solutions of a run with their labels."""
+    numbers = list(chunks)
+    for done, chunk in enumerate(numbers, 1):
+        own = solutions_of(store, chunk)
+        rows = [
+            row
+            for problem in problems_of(store, chunk)
+            for row in labelled(
+                problem, own[problem.problem_id], balance=recipe["balance"], seed=recipe["seed"]
+            )
+        ]
+        if rows and store.done("verifier", chunk) != {(row["solution_id"],) for row in rows}:
+            store.write("verifier", chunk, rows)
+        report("labelling", done, len(numbers), 0)
+
+
 def problems_of(store: Store, chunk: int) -> Iterator[Problem]:
     """The problems of a chunk."""
     for row in store.rows("problems", chunk):
@@ -152,3 +182,7 @@ class Lazy:
         if self._engine is None:
             self._engine = self._load()
         return self._engine
+
+    def forget(self) -> None:
+        """Gives the engine up, so that the next one has its memory."""
+        self._engine = None

@@ -103,6 +103,41 @@ SCHEMAS: dict[str, pa.Schema] = {
             "seed": pa.int64(),
         }
     ),
+    "verifier": pa.schema(
+        {
+            "solution_id": pa.string(),
+            "problem_id": pa.string(),
+            "kind": pa.string(),
+            "generator": pa.string(),
+            "question": pa.string(),
+            "prompt": pa.string(),
+            "solution": pa.string(),
+            "correct": pa.bool_(),
+        }
+    ),
+    "scores": pa.schema(
+        {
+            "solution_id": pa.string(),
+            "problem_id": pa.string(),
+            "verifier": pa.string(),
+            "method": pa.string(),
+            "pool": pa.string(),
+            "score": pa.float64(),
+        }
+    ),
+    "programs": pa.schema(
+        {
+            "solution_id": pa.string(),
+            "problem_id": pa.string(),
+            "coder": pa.string(),
+            "token_ids": _ids,
+            "program": pa.string(),
+            "printed": pa.string(),
+            "outcome": pa.string(),
+            "agrees": pa.bool_(),
+            "seed": pa.int64(),
+        }
+    ),
 }
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -110,6 +145,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "solutions": ("problem_id", "sample_index"),
     "rollouts": ("solution_id",),
     "contrast": ("pair_id",),
+    "verifier": ("solution_id",),
+    "scores": ("solution_id", "verifier", "pool"),
+    "programs": ("solution_id", "coder"),
 }
 
 # By table, and by its column of token ids, the lists that are exactly as long (or null as a whole).

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ctm_data.contrast import model_path
+from ctm_data.labelled import right_and_wrong
 from ctm_data.store import Store, is_run_folder
+from ctm_data.tokenizer import decode, load_tokenizer
 from ctm_eval.errors import CtmError
 from ctm_eval.rows import read_rows
 
@@ -26,6 +28,7 @@ def train(
     model: str = "pocket",
     weights: Weights = "contrast",
     chosen_weights: bool = False,
+    hard_labels: bool = False,
     preset: str | None = None,
     merge: bool = False,
     save_steps: float = 0.1,
@@ -35,7 +38,7 @@ def train(
 ) -> "Outcome":
     """Trains `model` by `method` on `data`: a run folder, a JSONL or Parquet file, or a Hub dataset.
 
-    Of a run folder, pairs come from its `contrast` table (`sft` takes their chosen side). `weights`
+    What comes of a run folder, `training_rows` says; `hard_labels` are prm's. `weights`
     says what the rejected tokens weigh for cdpo, see `weigh`; `chosen_weights` weighs the chosen side
     too, by s_t. Rows of one's own have text or token ids and, for cdpo, weights: see `ctm_train.data`.
     `settings` are those of `ctm_train.settings.Settings`; the preset `pocket` goes with that model.
@@ -51,9 +54,12 @@ def train(
     chosen = settings_for(method, preset, **settings)
     described: dict[str, Any] = {"data": str(data)}
     if is_run_folder(data):
-        rows = training_rows(Store(data), method, weights, chosen_weights)
+        store = Store(data)
+        rows = training_rows(store, method, weights, chosen_weights, hard_labels, chosen.seed)
         if method == "cdpo":
             described |= {"weights": weights, "chosen_weights": chosen_weights}
+        if method == "prm":
+            described |= {"hard_labels": hard_labels}
     else:
         rows = _of_file(data)
     return train_rows(
@@ -97,19 +103,50 @@ def weigh(
 
 
 def training_rows(
-    store: Store, method: str, weights: Weights = "contrast", chosen_weights: bool = False
+    store: Store,
+    method: str,
+    weights: Weights = "contrast",
+    chosen_weights: bool = False,
+    hard_labels: bool = False,
+    seed: int = 0,
 ) -> "Dataset":
-    """What `method` trains on, from a run: token ids, and for cdpo weights. Raises CtmError."""
-    if method == "cdpo":
-        return _pairs(store, weights, chosen_weights)
+    """What `method` trains on, from a run. Raises CtmError.
+
+    Preference methods take the `contrast` table, as token ids (cdpo with weights), or, where there is
+    none, pairs of right and wrong rows of the `verifier` table, as text; `sft` takes their chosen side.
+    `orm` takes the `verifier` table, `prm` the values of `rollouts` (see `step_targets`).
+    """
     if method == "orm":
         return _labelled(store)
     if method == "prm":
-        return _steps(store)
+        return _steps(store, hard_labels)
+    if method == "cdpo":
+        return _pairs(store, weights, chosen_weights)
+    if not store.parts("contrast") and store.parts("verifier"):
+        rows = _verifier_pairs(store, seed)
+        if method == "sft":
+            rows = rows.rename_column("chosen", "completion").remove_columns("rejected")
+        return rows
     rows = _pairs(store, "uniform").remove_columns("rejected_weights")
     if method == "sft":
         rows = rows.rename_column("chosen_ids", "completion_ids").remove_columns("rejected_ids")
     return rows
+
+
+def step_targets(
+    pieces: Sequence[str], value: Sequence[float | None], hard: bool = False
+) -> list[float | None]:
+    """A process reward model's targets, one a token: at the end of every step its value, else None.
+
+    A step ends with a line break, and the last one where the solution does. The value, the share of
+    rollouts from there that end well, is Math-Shepherd's soft label; the `hard` one is 1 if any does
+    (arXiv 2312.08935, equations 3 and 4).
+    """
+    last = len(pieces) - 1
+    return [
+        (float(v > 0) if hard and v is not None else v) if "\n" in piece or i == last else None
+        for i, (piece, v) in enumerate(zip(pieces, value, strict=True))
+    ]
 
 
 def _pairs(store: Store, weights: Weights = "contrast", chosen_weights: bool = False) -> "Dataset":
@@ -143,52 +180,75 @@ def _pairs(store: Store, weights: Weights = "contrast", chosen_weights: bool = F
 
 
 def _labelled(store: Store) -> "Dataset":
-    """Every sampled solution with its label, the same text only once a problem."""
     from datasets import Dataset
 
-    rows, seen = [], set()
-    for part in store.each("solutions", ["problem_id", "prompt_ids", "token_ids", "text", "correct"]):
-        for row in part.to_pylist():
-            key = (row["problem_id"], " ".join(row["text"].split()))
-            if key not in seen:
-                seen.add(key)
-                ids = {"prompt_ids": row["prompt_ids"], "completion_ids": row["token_ids"]}
-                rows.append({**ids, "correct": row["correct"]})
-    if not rows:
-        raise CtmError(f"{store.folder} has no solutions to learn from", usage=True)
-    return Dataset.from_list(rows)
-
-
-def _steps(store: Store) -> "Dataset":
-    """Rolled-out solutions with the value at the end of every step, and right ones with 1 at their end.
-
-    A step ends with a line break; nothing else has a target. The values are Math-Shepherd's soft labels
-    (arXiv 2312.08935, eq. 3).
-    """
-    from datasets import Dataset
-
-    rows = []
-    for part in store.each("rollouts", ["prompt_ids", "token_ids", "pieces", "value"]):
-        for row in part.to_pylist():
-            last = len(row["token_ids"]) - 1
-            targets = [
-                value if "\n" in piece or i == last else None
-                for i, (piece, value) in enumerate(zip(row["pieces"], row["value"], strict=True))
-            ]
-            ids = {"prompt_ids": row["prompt_ids"], "completion_ids": row["token_ids"]}
-            rows.append({**ids, "targets": targets})
-    if not rows:
+    columns = {"prompt": "prompt", "solution": "completion", "correct": "correct"}
+    parts = list(store.each("verifier", list(columns)))
+    if not parts:
         raise CtmError(
-            f"{store.folder} has no values: run `ctm build-dataset --output-dir {store.folder}` with "
-            "its rollouts stage",
+            f"{store.folder} has no labelled solutions: run its `ctm build-dataset` with --stages "
+            "verifier",
             usage=True,
         )
-    for part in store.each("contrast", ["prompt_ids", "chosen_ids"]):
+    return Dataset.from_list(
+        [
+            {new: row[old] for old, new in columns.items()}
+            for part in parts
+            for row in part.to_pylist()
+        ]
+    )
+
+
+def _verifier_pairs(store: Store, seed: int) -> "Dataset":
+    from datasets import Dataset
+
+    columns = ["problem_id", "prompt", "solution", "correct"]
+    rows = [row for part in store.each("verifier", columns) for row in part.to_pylist()]
+    pairs = [
+        {"prompt": right["prompt"], "chosen": right["solution"], "rejected": wrong["solution"]}
+        for right, wrong in right_and_wrong(rows, seed)
+    ]
+    if not pairs:
+        raise CtmError(
+            f"{store.folder} has no problem with a right and a wrong solution to pair", usage=True
+        )
+    return Dataset.from_list(pairs)
+
+
+def _steps(store: Store, hard: bool) -> "Dataset":
+    """Rolled-out solutions with the values of their steps, and a right solution of the same problem for
+    each: 1 at its end and, if labels are hard, at every step, since it went on well from there."""
+    from datasets import Dataset
+
+    rows, wanted = [], set()
+    for part in store.each(
+        "rollouts", ["problem_id", "prompt_ids", "token_ids", "pieces", "value"]
+    ):
         for row in part.to_pylist():
-            targets = [None] * (len(row["chosen_ids"]) - 1) + [1.0]
-            ids = {"prompt_ids": row["prompt_ids"], "completion_ids": row["chosen_ids"]}
-            rows.append({**ids, "targets": targets})
+            targets = step_targets(row["pieces"], row["value"], hard)
+            rows.append(_example(row["prompt_ids"], row["token_ids"], targets))
+            wanted.add(row["problem_id"])
+    if not rows:
+        raise CtmError(
+            f"{store.folder} has no values: run its `ctm build-dataset` with --stages rollouts",
+            usage=True,
+        )
+    tokenizer = load_tokenizer(str(store.manifest["recipe"]["model"]))
+    for part in store.each("solutions", ["problem_id", "prompt_ids", "token_ids", "correct"]):
+        for row in part.to_pylist():
+            if row["correct"] and row["problem_id"] in wanted:
+                wanted.remove(row["problem_id"])
+                ids = row["token_ids"]
+                value = [1.0 if hard or i == len(ids) - 1 else None for i in range(len(ids))]
+                targets = step_targets([decode(tokenizer, [i]) for i in ids], value)
+                rows.append(_example(row["prompt_ids"], ids, targets))
     return Dataset.from_list(rows)
+
+
+def _example(
+    prompt_ids: list[int], token_ids: list[int], targets: list[float | None]
+) -> dict[str, Any]:
+    return {"prompt_ids": prompt_ids, "completion_ids": token_ids, "targets": targets}
 
 
 def _of_file(data: str | Path) -> "Dataset":

@@ -34,13 +34,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark by name: its place on the Hub and how a row of it becomes a `Problem`.
+    """A benchmark by name: its place on the Hub, if it has one, and how a row becomes a `Problem`.
 
     `read` gives None for a row of another split, which a file may hold.
     """
 
     name: str
-    repo: str
+    repo: str | None
     config: str | None
     read: Callable[[dict[str, Any], str, int], Problem | None]
 
@@ -100,11 +100,29 @@ def _with_tests(text: str, tests: Sequence[str]) -> str:
     return "\n".join([text.strip(), "The program should pass these tests:", *tests])
 
 
+def _code(row: dict[str, Any], split: str, index: int) -> Problem:
+    tests = row["tests"] if "tests" in row else row["test_list"]
+    if isinstance(tests, str) or not tests:
+        tests = [tests] if tests else []
+    if not tests:
+        raise CtmError("a programming task without tests")
+    question = next(row[name] for name in ("prompt", "question", "problem", "text") if name in row)
+    return Problem(
+        problem_id=f"code-{split}-{index:05d}",
+        benchmark="code",
+        split=split,
+        question=question,
+        answer=str(next((row[name] for name in ("code", "solution") if row.get(name)), "")),
+        tests=tuple(map(str, tests)),
+    )
+
+
 BENCHMARKS = {
     "gsm8k": Benchmark("gsm8k", "openai/gsm8k", "main", _gsm8k),
     "math500": Benchmark("math500", "HuggingFaceH4/MATH-500", None, _math("math500")),
     "math": Benchmark("math", "DigitalLearningGmbH/MATH-lighteval", None, _math("math")),
     "mbpp": Benchmark("mbpp", "google-research-datasets/mbpp", "full", _mbpp),
+    "code": Benchmark("code", None, None, _code),
 }
 NAMES = ("pocket", "pocket-code", *BENCHMARKS)
 GENERATED = ("pocket", "pocket-code")
@@ -122,9 +140,9 @@ def load_problems(
     """The first `limit` problems of a benchmark's split, read from the Hub or from `data_file`.
 
     `data_file` is JSONL or Parquet with the fields that the Hub's rows have, `revision` the commit on
-    the Hub. `pocket` and `pocket-code` are generated: from `seed`, 32 problems unless `limit` says
-    otherwise. Raises CtmError for an unknown benchmark, a file that is not there, or a row that cannot
-    be read, named by its number.
+    the Hub. `code` is any file of tasks with a `prompt` and `tests`. `pocket` and `pocket-code` are
+    generated: from `seed`, 32 problems unless `limit` says otherwise. Raises CtmError for an unknown
+    benchmark, a file that is not there, or a row that cannot be read, named by its number.
     """
     if benchmark in GENERATED:
         if data_file is not None or revision is not None:
@@ -137,6 +155,8 @@ def load_problems(
             f"unknown benchmark {benchmark!r}; there are: {', '.join(NAMES)}", usage=True
         )
     kind = BENCHMARKS[benchmark]
+    if kind.repo is None and data_file is None:
+        raise CtmError(f"{benchmark} is read from a file: give --data-file", usage=True)
     rows = read_rows(data_file) if data_file else _rows_of_hub(kind, split, revision)
     problems: list[Problem] = []
     for index, (where, row) in enumerate(rows):
@@ -150,7 +170,7 @@ def load_problems(
         except (KeyError, TypeError, AttributeError) as error:
             raise CtmError(
                 f"{where} is not a row of {benchmark}: the field {error} is missing or of the "
-                f"wrong type (see {kind.repo} on the Hub for its fields)",
+                f"wrong type (see {kind.repo or 'docs/eval.md'} for its fields)",
                 usage=True,
             ) from error
     if not problems:
@@ -169,11 +189,11 @@ def revision_of(benchmark: str, revision: str | None = None) -> str | None:
 
     None for a benchmark that is not on the Hub. Raises CtmError if the Hub cannot be asked.
     """
-    if benchmark not in BENCHMARKS:
+    kind = BENCHMARKS.get(benchmark)
+    if kind is None or kind.repo is None:
         return None
     from datasets import load_dataset_builder
 
-    kind = BENCHMARKS[benchmark]
     with _explained(kind):
         return load_dataset_builder(kind.repo, kind.config, revision=revision).hash
 
@@ -221,6 +241,7 @@ def _rows_of_hub(
 ) -> Iterable[tuple[str, dict[str, Any]]]:
     from datasets import load_dataset
 
+    assert kind.repo is not None
     with _explained(kind):
         dataset = load_dataset(kind.repo, kind.config, split=split, revision=revision)
     return ((f"{kind.repo}, row {number}", row) for number, row in enumerate(dataset, 1))

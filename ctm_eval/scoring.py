@@ -73,13 +73,13 @@ class Scorer:
         """
         if not all(problem.tests for problem in problems):
             _check_the_grader()
-        references = [(problem, _reference(problem), True) for problem in problems]
-        verdicts = self.score(references)
-        bad = [(p, v) for p, v in zip(problems, verdicts, strict=True) if not v.correct]
-        if len(bad) > max(1, TOLERATED * len(problems)) or len(bad) == len(problems):
+        known = [problem for problem in problems if problem.answer]
+        verdicts = self.score([(problem, _reference(problem), True) for problem in known])
+        bad = [(p, v) for p, v in zip(known, verdicts, strict=True) if not v.correct]
+        if bad and (len(bad) > max(1, TOLERATED * len(known)) or len(bad) == len(known)):
             problem, verdict = bad[0]
             raise CtmError(
-                f"{len(bad)} of {len(problems)} references are not scored as correct, the first that of "
+                f"{len(bad)} of {len(known)} references are not scored as correct, the first that of "
                 f"{problem.problem_id} ({verdict.reason}): with such a scorer no figure would mean "
                 "anything. Nothing was run"
             )

@@ -52,9 +52,7 @@ class Verifier:
             self._reference = _reference(self._record["model"], self.device)
         self._vocabulary = self._model.config.get_text_config().vocab_size
 
-    def score(
-        self, solutions: Sequence[Solution], progress: Progress | None = None
-    ) -> list[float]:
+    def score(self, solutions: Sequence[Solution], progress: Progress | None = None) -> list[float]:
         """A score for every solution, in their order.
 
         With a head it is a probability of being right, in [0, 1]. Without one it is the reward that the
@@ -80,7 +78,9 @@ class Verifier:
 
         ids, seen, completion = _padded(rows, self.device)
         if self.method in HEADS:
-            values = self._model(input_ids=ids, attention_mask=seen).logits[..., 0].float().sigmoid()
+            values = (
+                self._model(input_ids=ids, attention_mask=seen).logits[..., 0].float().sigmoid()
+            )
             return [
                 self._pooled(value[mask], row[1])
                 for value, mask, row in zip(values, completion, rows, strict=True)
@@ -187,7 +187,7 @@ def _reference(model: str, device: str) -> Any:
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     path = str(MODEL_DIR) if model == "pocket" else model
     try:
-        return AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device).eval()
+        return AutoModelForCausalLM.from_pretrained(path, dtype=dtype).eval().to(device)
     except (OSError, ValueError) as error:
         raise CtmError(
             f"cannot load {model!r}, the reference of this verifier: "

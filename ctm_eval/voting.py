@@ -1,7 +1,8 @@
 """Which of k solutions to give: the best by a verifier, or the answer with most votes or most score.
 
 All figures are means over the subsets of k of a problem's n samples, so one set of samples serves every
-k. `metrics.pass_at_k` is the oracle's, `metrics.maj_at_k` the plain majority's.
+k. `metrics.pass_at_k` is the oracle's, `metrics.maj_at_k` the plain majority's. Where a filter says which
+samples to keep, a subset is reduced to those; one without any stays whole.
 """
 
 from collections.abc import Sequence
@@ -9,70 +10,58 @@ from math import comb
 
 import numpy as np
 
-SUBSETS = 200  # drawn for weighted votes, where no formula is known
+ORDERS = 100  # random orders of the samples, whose first k are a subset each
 
 
-def best_of_k(correct: Sequence[float], scores: Sequence[float]) -> list[float]:
+def best_of_k(
+    correct: Sequence[float], scores: Sequence[float], kept: Sequence[bool] | None = None
+) -> list[float]:
     """For every k from 1 to n, the chance that the highest score of k samples is of a correct one.
 
-    Exact: the sample of rank r (from 0) is the best of C(n - 1 - r, k - 1) of the C(n, k) subsets.
-    Equal scores are ordered at random. `correct` are 0 or 1, or a share.
+    Exact: the sample of rank r (from 0) is the best of C(n - 1 - r, k - 1) of the C(n, k) subsets; kept
+    samples rank before others. Equal scores are ordered at random. `correct` are 0 or 1, or a share.
     """
-    values, keys = np.asarray(correct, dtype=float), np.asarray(scores, dtype=float)
-    order = np.argsort(-keys, kind="stable")
-    ranked, sorted_keys = values[order].copy(), keys[order]
-    for key in np.unique(sorted_keys):
-        tied = sorted_keys == key
-        ranked[tied] = ranked[tied].mean()
-    n = len(ranked)
+    n = len(scores)
+    first = np.ones(n) if kept is None else np.asarray(kept, dtype=float)
+    keys = np.column_stack([first, np.asarray(scores, dtype=float)])
+    _, place = np.unique(keys, axis=0, return_inverse=True)
+    means = np.bincount(place, np.asarray(correct, dtype=float)) / np.bincount(place)
+    ranked = means[np.sort(place)[::-1]].tolist()
     return [
         sum(value * comb(n - 1 - r, k - 1) for r, value in enumerate(ranked)) / comb(n, k)
         for k in range(1, n + 1)
     ]
 
 
-def weighted_vote(
-    answers: Sequence[int | None], correct: Sequence[float], weights: Sequence[float]
-) -> float:
-    """The chance that the answer with the greatest sum of weights is correct.
-
-    `answers` are the samples' groups of equal answers, None for a sample without one, which does not
-    vote. A tie is broken at random; without any answer it is wrong. With equal weights this is the
-    majority vote.
-    """
-    sums: dict[int, float] = {}
-    shares: dict[int, list[float]] = {}
-    for answer, right, weight in zip(answers, correct, weights, strict=True):
-        if answer is not None:
-            sums[answer] = sums.get(answer, 0.0) + weight
-            shares.setdefault(answer, []).append(right)
-    if not sums:
-        return 0.0
-    most = max(sums.values())
-    winners = [answer for answer, total in sums.items() if np.isclose(total, most, rtol=1e-12)]
-    return float(np.mean([np.mean(shares[answer]) for answer in winners]))
-
-
 def weighted_at_k(
     answers: Sequence[int | None],
     correct: Sequence[float],
     weights: Sequence[float],
-    k: int,
+    kept: Sequence[bool] | None = None,
     seed: int = 0,
-) -> float:
-    """The mean of `weighted_vote` over subsets of k samples: all of them, or `SUBSETS` drawn by `seed`."""
-    n = len(answers)
-    if k == n:
-        return weighted_vote(answers, correct, weights)
-    rng = np.random.default_rng([seed, n, k])
-    votes = []
-    for _ in range(SUBSETS if k > 1 else n):
-        chosen = rng.choice(n, k, replace=False) if k > 1 else [len(votes)]
-        votes.append(
-            weighted_vote(
-                [answers[i] for i in chosen],
-                [correct[i] for i in chosen],
-                [weights[i] for i in chosen],
-            )
-        )
-    return float(np.mean(votes))
+) -> list[float]:
+    """For every k from 1 to n, the chance that the answer with the greatest sum of weights is correct.
+
+    `answers` are the samples' groups of equal answers from 0, None for a sample without one, which does
+    not vote. A tie is broken at random; without any answer the vote is wrong. Weights of one make it the
+    majority vote. The mean is over `ORDERS` random orders drawn by `seed`: for k = n it is exact.
+    """
+    n, groups = len(answers), 1 + max((a for a in answers if a is not None), default=0)
+    votes, shares = np.zeros((n, groups)), np.zeros(groups)
+    for answer in {a for a in answers if a is not None}:
+        own = [i for i, a in enumerate(answers) if a == answer]
+        votes[own, answer] = 1
+        shares[answer] = np.mean([correct[i] for i in own])
+    held = np.ones(n) if kept is None else np.asarray(kept, dtype=float)
+    rng = np.random.default_rng([seed, n])
+    orders = rng.permuted(np.tile(np.arange(n), (ORDERS, 1)), axis=1)
+    counts = {True: votes * held[:, None], False: votes}
+    sums = {k: np.cumsum((v * np.asarray(weights)[:, None])[orders], 1) for k, v in counts.items()}
+    there = {k: np.cumsum(v[orders], 1) > 0 for k, v in counts.items()}
+    any_held = np.cumsum(held[orders], 1)[..., None] > 0
+    total = np.where(any_held, sums[True], sums[False])
+    total = np.where(np.where(any_held, there[True], there[False]), total, -np.inf)
+    most = total.max(-1, keepdims=True)
+    wins = np.isclose(total, most, rtol=1e-12, atol=0) & np.isfinite(total)
+    won = (wins * shares).sum(-1) / np.maximum(1, wins.sum(-1))
+    return [float(chance) for chance in won.mean(0)]

@@ -16,8 +16,16 @@ ABOUT = {
     "simpo": ("SimPO", "Preference optimization without a reference ([arXiv 2405.14734](https://arxiv.org/abs/2405.14734))."),
     "orpo": ("ORPO", "Odds ratio preference optimization ([arXiv 2403.07691](https://arxiv.org/abs/2403.07691))."),
     "kto": ("KTO", "Kahneman-Tversky optimization ([arXiv 2402.01306](https://arxiv.org/abs/2402.01306))."),
-    "orm": ("an outcome reward model's loss", "A verifier: a scalar head, the solution's label at every token ([arXiv 2410.05318](https://arxiv.org/abs/2410.05318))."),
-    "prm": ("a process reward model's loss", "A verifier: a scalar head, the label of a step at its end ([arXiv 2312.08935](https://arxiv.org/abs/2312.08935))."),
+    "orm": (
+        "an outcome reward model's loss",
+        "A verifier: a scalar head that learned a solution's label at every token "
+        "([arXiv 2410.05318](https://arxiv.org/abs/2410.05318)).",
+    ),
+    "prm": (
+        "a process reward model's loss",
+        "A verifier: a scalar head that learned the value of a step at its end "
+        "([arXiv 2312.08935](https://arxiv.org/abs/2312.08935)).",
+    ),
     "sft": ("SFT", "Supervised fine-tuning, loss on the completions only."),
 }  # fmt: skip
 

@@ -138,7 +138,8 @@ def load(
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """The model, with a fresh LoRA adapter if the settings ask for one, and its tokenizer.
 
-    With `head` it has a scalar head at every token in place of its vocabulary, fresh as well. A folder that holds an adapter is loaded with the adapter folded in. Raises TrainError.
+    With `head` it has a scalar head at every token in place of its vocabulary, fresh as well. A folder
+    that holds an adapter is loaded with the adapter folded in. Raises TrainError.
     """
     import torch
     from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model

@@ -45,7 +45,11 @@ class VerifierTrainer(Trainer):
     """transformers' trainer with the loss of a verifier."""
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
     ) -> Any:
         targets = inputs["targets"]
         outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])

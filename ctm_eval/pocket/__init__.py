@@ -7,6 +7,7 @@ from ctm_eval.pocket.corpus import training_rows
 from ctm_eval.pocket.generator import Problem, arithmetic_is_right, problems, prompt
 
 __all__ = [
+    "MODELS",
     "MODEL_DIR",
     "Problem",
     "Task",
@@ -18,3 +19,4 @@ __all__ = [
 ]
 
 MODEL_DIR = Path(__file__).parent / "weights"
+MODELS = {"pocket": MODEL_DIR}  # built-in models by name

@@ -32,7 +32,7 @@ def rows(count=6):
                 "chosen": problem.solution,
                 "rejected": problem.solution.replace("=", "= 1"),
                 "completion": problem.solution,
-            "correct": True,
+                "correct": True,
             }
             for problem in problems("train", count, 0)
         ]
@@ -48,8 +48,9 @@ def quick(method, **given):
 def test_every_method_changes_the_weights_and_writes_a_model_that_loads(method, tmp_path):
     outcome = train(method, rows(), tmp_path / "model", model=MODEL, settings=quick(method))
     assert outcome.steps == (6 if method == "kto" else 3)
-    before, after = load_file(MODEL_DIR / "model.safetensors"), load_file(
-        tmp_path / "model" / "model.safetensors"
+    before, after = (
+        load_file(MODEL_DIR / "model.safetensors"),
+        load_file(tmp_path / "model" / "model.safetensors"),
     )
     changed = [
         name
