@@ -177,11 +177,15 @@ def _print(summary: "Summary", folder: Path) -> None:
                         (summary.no_answer, "without an answer")):  # fmt: skip
         if count:
             table.add_row(f"{count:,}", f"solutions {what}")
-    table.add_row(f"{summary.trajectories:,}", "wrong solutions rolled out")
-    lost = "in problems lost from the start"
-    hopeless = f", {summary.hopeless:,} of them {lost}" if summary.hopeless else ""
-    table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}")
-    table.add_row(f"{summary.pairs:,}", "pairs scored by contrastive estimation")
+    for name, (right, wrong) in summary.generators.items():
+        table.add_row(f"{right:,} + {wrong:,}", f"distinct right and wrong solutions of {name}")
+    verifier = bool(summary.generators and not summary.trajectories)
+    if not verifier:
+        table.add_row(f"{summary.trajectories:,}", "wrong solutions rolled out")
+        lost = "in problems lost from the start"
+        hopeless = f", {summary.hopeless:,} of them {lost}" if summary.hopeless else ""
+        table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}")
+        table.add_row(f"{summary.pairs:,}", "pairs scored by contrastive estimation")
     total, rollouts = summary.generated_tokens, summary.rollout_tokens
     table.add_row(f"{total:,}", f"tokens generated, {rollouts:,} of them to find the values")
     if summary.rollout_tokens and summary.exhaustive_tokens > summary.rollout_tokens:
@@ -190,6 +194,9 @@ def _print(summary: "Summary", folder: Path) -> None:
         table.add_row(f"≈ {saved:,}", f"tokens saved against exhaustive rollouts ({ratio:.0f} ×)")
     console = Console()
     console.print(table)
+    if verifier:
+        console.print(f"\nNext:\n  ctm train orm {folder}", highlight=False)
+        return
     if not summary.trajectories:
         why = "every solution is correct" if summary.correct else "no wrong solution has an answer"
         console.print(f"\nNothing was rolled out: {why}.")

@@ -16,6 +16,7 @@ from ctm_eval.errors import CtmError
 
 if TYPE_CHECKING:
     from ctm_data.store import Store
+    from ctm_data.summary import Summary
 
 BEGIN = "<!-- ctm: what stands from here to the end mark is written by ctm, and replaced -->"
 END = "<!-- ctm: end -->"
@@ -127,7 +128,7 @@ def _merged(existing: str, metadata: dict[str, Any], body: str) -> tuple[dict[st
 def _dataset(store: "Store", repo: str) -> str:
     from ctm_data.summary import summarize
 
-    recipe = store.manifest["recipe"]
+    recipe, summary = store.manifest["recipe"], summarize(store)
     tables = [table for table in SCHEMAS if store.parts(table)]
     rows = {
         table: sum(part.num_rows for part in store.each(table, [SCHEMAS[table].names[0]]))
@@ -135,13 +136,14 @@ def _dataset(store: "Store", repo: str) -> str:
     }
     return _rendered(
         "dataset.md.j2",
+        title=_title(recipe, summary),
         recipe=recipe,
         versions=store.manifest["versions"],
         schema_version=store.manifest["schema_version"],
         shard=store.manifest.get("shard"),
         origin=_origin(recipe),
         size=size_category(sum(rows.values())),
-        summary=summarize(store),
+        summary=summary,
         tables=tables,
         rows=rows,
         schemas={table: _columns(table) for table in tables},
@@ -150,6 +152,14 @@ def _dataset(store: "Store", repo: str) -> str:
         figures=_figures(store),
         repo=repo,
     )
+
+
+def _title(recipe: dict[str, Any], summary: "Summary") -> str:
+    if "model" not in recipe:
+        return f"Critical tokens, from {recipe['source']}"
+    models = recipe["model"] if isinstance(recipe["model"], list) else [recipe["model"]]
+    what = "Critical tokens" if summary.trajectories or not summary.generators else "Solutions"
+    return f"{what} of {', '.join(models)} on {recipe['benchmark']}"
 
 
 def _evaluation(store: "Store") -> str:

@@ -13,6 +13,7 @@ class Summary:
     `hopeless` counts trajectories whose value was 0 before their first token: that token is then the
     critical one, and says more of the problem than of the token. `exhaustive_tokens` is what N rollouts
     after every token would generate, taking each rollout to be as long as what is left of its trajectory.
+    `generators` are the right and wrong rows of the `verifier` table by who wrote them.
     """
 
     problems: int
@@ -28,6 +29,7 @@ class Summary:
     rollout_tokens: int
     replacement_tokens: int
     exhaustive_tokens: int
+    generators: dict[str, tuple[int, int]]
 
     @property
     def generated_tokens(self) -> int:
@@ -62,4 +64,10 @@ def summarize(store: Store) -> Summary:
         counts["exhaustive_tokens"] += sum(n * length * (length + 1) // 2 for length in lengths)
     counts["pairs"] = sum(part.num_rows for part in store.each("contrast", ["pair_id"]))
     counts["problems"] = sum(part.num_rows for part in store.each("problems", ["problem_id"]))
-    return Summary(**{field.name: counts[field.name] for field in fields(Summary)})
+    labels: Counter[tuple[str, bool]] = Counter()
+    for part in store.each("verifier", ["generator", "correct"]):
+        labels.update(zip(*(column.to_pylist() for column in part.columns), strict=True))
+    names = sorted({name for name, _ in labels})
+    generators = {name: (labels[name, True], labels[name, False]) for name in names}
+    numbers = {f.name: counts[f.name] for f in fields(Summary) if f.name != "generators"}
+    return Summary(**numbers, generators=generators)

@@ -252,8 +252,9 @@ def _texts(store: "Store", whole: dict[str, list[str]], tokenizer: str | None) -
     if name is None:
         check.skipped = "no tokenizer is known: give --tokenizer"
         return check
+    models = name if isinstance(name, list) else [name]
     try:
-        loaded = load_tokenizer(str(name))
+        loaded = {model: load_tokenizer(str(model)) for model in models}
     except CtmError as error:
         if tokenizer is not None:
             raise
@@ -264,11 +265,13 @@ def _texts(store: "Store", whole: dict[str, list[str]], tokenizer: str | None) -
     for table, pairs in sides.items():
         for text, ids in pairs:
             key = "solution_id" if table == "solutions" else "pair_id"
-            for row in _rows(whole[table], [key, text, ids]):
+            wrote = ["model"] if len(models) > 1 and table == "solutions" else []
+            for row in _rows(whole[table], [key, text, ids, *wrote]):
                 if row[ids] is None:
                     continue
                 check.looked_at += 1
-                decoded, said = decode(loaded, row[ids]), row[text]
+                by = loaded.get(row.get("model", models[0]), loaded[models[0]])
+                decoded, said = decode(by, row[ids]), row[text]
                 if table == "contrast":  # a pair's text may have lost the blanks around it
                     decoded, said = decoded.strip(), said.strip()
                 if decoded != said:
