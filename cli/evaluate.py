@@ -23,6 +23,8 @@ ctm eval --benchmark gsm8k --model Qwen/Qwen2.5-0.5B-Instruct --chat --n-samples
 
 ctm eval --benchmark mbpp --data-file mbpp.jsonl --model ./coder --engine vllm
 
+ctm eval --n 16 --verifier models/orm --output-dir runs/eval-16
+
 ctm eval --summary runs/eval-pocket --compare runs/eval-other
 """
 
@@ -86,6 +88,17 @@ def command(
     allow_unisolated: Annotated[
         bool, typer.Option("--allow-unisolated", help="Run programs where they cannot be isolated.")
     ] = False,
+    verifier: Annotated[
+        Path | None,
+        typer.Option(help="Score the samples by this verifier, a folder that `ctm train` wrote."),
+    ] = None,
+    pool: Annotated[
+        str | None, typer.Option(help="orm, prm: last, mean or min. [default: last; for prm min]")
+    ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(help="Show only first, majority, best-of-n, weighted or oracle."),
+    ] = None,
     summary: Annotated[
         Path | None, typer.Option(help="Only print the figures of this run folder again.")
     ] = None,
@@ -100,7 +113,10 @@ def command(
     """
     from ctm_cli.progress import Progress
     from ctm_data import evaluate
+    from ctm_data import results as made
+    from ctm_data.score import score_run
     from ctm_data.store import Store
+    from ctm_eval.results import shown
 
     if summary is not None:
         store = Store(summary)
@@ -133,17 +149,24 @@ def command(
     for name in store.set_aside:
         where = store.folder / "set-aside"
         print(f"set aside, and made anew: {name} (see {where})", file=sys.stderr)
-    results = evaluate.summarize(store)
-    paired = None if compare is None else evaluate.compare(compare, store.folder)
+    if verifier is not None:
+        with Progress() as progress:
+            store = score_run(store.folder, verifier, pool=pool, device=device, report=progress)
+    results = made.summarize(store)
+    if select is not None:
+        shown(results, select)  # a wish that cannot be met is said before anything is printed
+    paired = None if compare is None else made.compare(compare, store.folder)
     if as_json:
-        print(json.dumps(evaluate.as_json(store, results, paired)))
+        print(json.dumps(made.as_json(store, results, paired)))
         return
-    print_results(store.folder, store.manifest["recipe"], results)
+    print_results(store.folder, store.manifest["recipe"], results, select)
     if compare is not None and paired is not None:
         _print_comparison(compare, paired)
 
 
-def print_results(folder: Path, recipe: dict, results: "Results") -> None:
+def print_results(
+    folder: Path, recipe: dict, results: "Results", select: str | None = None
+) -> None:
     """Prints a run's figures as a table, with the row for a model card."""
     from rich.console import Console
     from rich.table import Table
@@ -154,7 +177,7 @@ def print_results(folder: Path, recipe: dict, results: "Results") -> None:
     table = Table(box=None, pad_edge=False)
     for name, justify in (("", "left"), ("value", "right"), ("95% interval", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for name, estimate in shown(results).items():
+    for name, estimate in shown(results, select).items():
         table.add_row(name, f"{estimate.value:.1%}", f"{estimate.low:.1%} – {estimate.high:.1%}")
     samples = f" × {results.samples} samples" if results.samples > 1 else ""
     console.print(

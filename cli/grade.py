@@ -113,7 +113,7 @@ def command(
 def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> None:
     from ctm_cli.evaluate import print_results
     from ctm_cli.progress import Progress
-    from ctm_data import evaluate
+    from ctm_data import results as made
     from ctm_data.rescore import rescore
     from ctm_data.store import Store
     from ctm_eval.errors import CtmError
@@ -124,7 +124,7 @@ def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> No
     if as_json:
         import json
 
-        print(json.dumps({**evaluate.as_json(store, results), "changed": changed}))
+        print(json.dumps({**made.as_json(store, results), "changed": changed}))
     else:
         print_results(folder, store.manifest["recipe"], results)
         print(f"changed  {len(changed):,} against the saved verdicts")

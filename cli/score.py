@@ -9,7 +9,7 @@ import typer
 
 EXAMPLES = """Examples:
 
-ctm score runs/eval-pocket --verifier models/orm > scores.jsonl
+ctm score runs/eval-pocket --verifier models/orm
 
 ctm score solutions.jsonl --verifier models/simpo --out scores.jsonl
 """
@@ -33,16 +33,28 @@ def command(
         typer.Option(help="orm, prm: last, mean or min. [default: last; for prm min]"),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if any]")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write here. [default: to stdout]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Of a file: write here. [default: to stdout]")
+    ] = None,
 ) -> None:
-    """Score solutions by a verifier, as JSON lines; higher is better."""
-    from ctm_cli.progress import Progress
-    from ctm_data.score import score
+    """Score solutions by a verifier; higher is better.
 
+    The scores of a run go into its table `scores`; the rows of a file come back as JSON lines.
+    """
+    from ctm_cli.progress import Progress
+    from ctm_data.score import score_file, score_run
+    from ctm_data.store import is_run_folder
+
+    if is_run_folder(data):
+        with Progress() as progress:
+            store = score_run(data, verifier, pool=pool, device=device, report=progress)
+        count = sum(part.num_rows for part in store.each("scores", ["score"]))
+        print(f"{count:,} scores in {data / 'scores'}")
+        return
     with Progress() as progress:
         lines = (
             json.dumps(row, ensure_ascii=False) + "\n"
-            for row in score(data, verifier, pool=pool, device=device, report=progress)
+            for row in score_file(data, verifier, pool=pool, device=device, report=progress)
         )
         if out is None:
             sys.stdout.writelines(lines)

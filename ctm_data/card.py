@@ -46,7 +46,11 @@ ORIGINS = {
 
 
 def finish(store: "Store") -> None:
-    """Ends a run: its picture, its card (what others wrote in it is kept), its manifest."""
+    """Ends a run: its picture or its results, its card (what others wrote in it is kept), its manifest."""
+    from ctm_data.results import results_json
+
+    if store.manifest["recipe"].get("command") == "eval":
+        store.write_text(RESULTS, results_json(store))
     picture = draw(store)
     if picture is not None:
         store.write_text(PICTURE, picture)
@@ -163,7 +167,7 @@ def _title(recipe: dict[str, Any], summary: "Summary") -> str:
 
 
 def _evaluation(store: "Store") -> str:
-    from ctm_data.evaluate import summarize
+    from ctm_data.results import summarize
     from ctm_eval.results import markdown, shown
 
     recipe, results = store.manifest["recipe"], summarize(store)

@@ -4,23 +4,17 @@ An evaluation is a run folder like any other: `problems` and `solutions` in Parq
 with `results.json` beside them.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ctm_data import card
-from ctm_data.card import RESULTS
-from ctm_data.solutions import Solution, sample_solutions
+from ctm_data.solutions import sample_solutions
 from ctm_data.store import Store, is_run_folder
-from ctm_eval import results as figures
 from ctm_eval.benchmarks import BENCHMARKS, GENERATED, STOP, Problem, load_problems, revision_of
 from ctm_eval.engines import Engine, Sampling, load_engine
 from ctm_eval.errors import CtmError
-from ctm_eval.metrics import Comparison
-from ctm_eval.prompts import SHOTS, Prompting, exemplars, fingerprint
-from ctm_eval.results import Results
+from ctm_eval.prompts import SHOTS, Prompting, exemplars
 from ctm_eval.rows import fingerprint as fingerprint_of_file
 from ctm_eval.scoring import Scorer
 
@@ -145,88 +139,8 @@ def evaluate(
                 )
                 store.write("problems", chunk, map(asdict, chunks[chunk]))
                 store.write("solutions", chunk, map(asdict, solutions))
-            finish(store)
+            card.finish(store)
     return store
-
-
-def finish(store: Store) -> Results:
-    """Writes `results.json`, the card and the manifest from the tables of a whole run."""
-    results = summarize(store)
-    recipe = store.manifest["recipe"]
-    store.write_text(
-        RESULTS,
-        json.dumps(
-            figures.lm_eval(results, recipe, _provenance(store)), indent=2, ensure_ascii=False
-        )
-        + "\n",
-    )
-    card.finish(store)
-    return results
-
-
-def summarize(run: Store | str | Path) -> Results:
-    """The figures of a run folder with sampled solutions, made anew from its tables.
-
-    An unfinished run gives the figures of what is there. Raises CtmError if that is nothing.
-    """
-    store = run if isinstance(run, Store) else Store(run)
-    return figures.measure(_samples(store), programs=_are_programs(store))
-
-
-def as_json(store: Store, results: Results, paired: Comparison | None = None) -> dict[str, Any]:
-    """What `ctm eval --json` prints: the content of `results.json`, the folder, the comparison."""
-    figure = figures.lm_eval(results, store.manifest["recipe"], _provenance(store))
-    compared = {"comparison": asdict(paired)} if paired else {}
-    return {"run": str(store.folder), **figure, **compared}
-
-
-def compare(first: str | Path, second: str | Path) -> Comparison:
-    """The paired test of two runs, second against first, on the problems that both have.
-
-    Raises CtmError if they are of different benchmarks or share no problem.
-    """
-    stores = [Store(first), Store(second)]
-    names = [store.manifest["recipe"]["benchmark"] for store in stores]
-    if names[0] != names[1]:
-        raise CtmError(f"{first} is of {names[0]}, {second} of {names[1]}", usage=True)
-    told = [dict(zip(*_columns(store, "problem_id", "question"), strict=True)) for store in stores]
-    if other := sorted(p for p in told[0].keys() & told[1].keys() if told[0][p] != told[1][p]):
-        raise CtmError(
-            f"{other[0]} is not the same question in {first} and in {second}: the runs read different "
-            "data",
-            usage=True,
-        )
-    return figures.compare(*(_samples(store) for store in stores))
-
-
-def _columns(store: Store, *names: str) -> list[list[Any]]:
-    table = store.read("problems", list(names))
-    return [table[name].to_pylist() for name in names]
-
-
-def _samples(store: Store) -> list[Solution]:
-    return [Solution(**row) for part in store.each("solutions") for row in part.to_pylist()]
-
-
-def _are_programs(store: Store) -> bool:
-    return any(
-        tests for part in store.each("problems", ["tests"]) for tests in part["tests"].to_pylist()
-    )
-
-
-def _provenance(store: Store) -> dict[str, Any]:
-    """What the figures rest on and a recipe does not say."""
-    seen: dict[str, list[int]] = {}
-    for part in store.each("solutions", ["problem_id", "prompt_ids"]):
-        for row in part.to_pylist():
-            seen.setdefault(row["problem_id"], row["prompt_ids"])
-    recipe = store.manifest["recipe"]
-    kind = BENCHMARKS.get(recipe["benchmark"])
-    return {
-        "dataset": kind.repo if kind and not recipe["data_file"] else None,
-        "prompts_sha256": fingerprint(list(seen.values())),
-        "versions": store.manifest["versions"],
-    }
 
 
 def _done(store: Store, chunk: int, problems: Sequence[Problem], n_samples: int) -> bool:

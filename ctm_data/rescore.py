@@ -4,7 +4,8 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ctm_data.evaluate import Report, finish
+from ctm_data.card import finish
+from ctm_data.evaluate import Report
 from ctm_data.solutions import Solution
 from ctm_data.store import Store
 from ctm_eval.benchmarks import Problem

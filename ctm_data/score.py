@@ -2,68 +2,103 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ctm_data.store import Store, is_run_folder
-from ctm_eval.benchmarks import Problem, prompt
+from ctm_data import card
+from ctm_data.stages import problems_of, solutions_of
+from ctm_data.store import Store
+from ctm_eval.benchmarks import prompt
 from ctm_eval.errors import CtmError
 from ctm_eval.rows import read_rows
 
+if TYPE_CHECKING:
+    from ctm_eval.verifiers import Solution
+
 Report = Callable[[str, float, int, int], None]  # stage, solutions done, in all, tokens read
-BLOCK = 4096  # solutions that are scored between two writes
+BLOCK = 4096  # solutions of a file that are scored at a time
 TEXTS = ("solution", "completion", "text", "response")  # a file's column of solutions, by any name
 
 
-def score(
-    data: str | Path,
+def score_run(
+    run: str | Path,
+    verifier: str | Path,
+    *,
+    pool: str | None = None,
+    device: str | None = None,
+    report: Report | None = None,
+) -> Store:
+    """Writes the scores of a finished run's solutions into its `scores` table, beside those of others.
+
+    A part that has them is left as it is, so an interrupted call goes on where it was. Raises CtmError.
+    """
+    from ctm_eval.verifiers import Solution, Verifier
+
+    store = Store(run)
+    chunks = store.chunks("solutions")
+    if not chunks or "parts" not in store.manifest:
+        raise CtmError(f"{run} is not a finished run with solutions to score", usage=True)
+    loaded = Verifier(verifier, pool=pool, device=device)  # type: ignore[arg-type]
+    total = sum(part.num_rows for part in store.each("solutions", ["solution_id"]))
+    progress = _Progress(report, total)
+    with Store.open(run, store.manifest["recipe"], store.manifest.get("shard")) as store:
+        for chunk in chunks:
+            own = [solution for by in solutions_of(store, chunk).values() for solution in by]
+            prompts = {problem.problem_id: prompt(problem) for problem in problems_of(store, chunk)}
+            wanted = {(s.solution_id, str(verifier), loaded.pool) for s in own}
+            done = store.done("scores", chunk)
+            if wanted <= done:
+                progress(len(own), 0)
+                continue
+            scores = loaded.score(
+                [Solution(prompts[s.problem_id], s.text, s.finish_reason == "stop") for s in own],
+                progress,
+            )
+            before = store.rows("scores", chunk) if done else []
+            others = [
+                r for r in before if (r["verifier"], r["pool"]) != (str(verifier), loaded.pool)
+            ]
+            new = [
+                {
+                    "solution_id": solution.solution_id,
+                    "problem_id": solution.problem_id,
+                    "verifier": str(verifier),
+                    "method": loaded.method,
+                    "pool": loaded.pool,
+                    "score": value,
+                }
+                for solution, value in zip(own, scores, strict=True)
+            ]
+            store.write("scores", chunk, [*others, *new])
+        card.finish(store)
+    return store
+
+
+def score_file(
+    path: str | Path,
     verifier: str | Path,
     *,
     pool: str | None = None,
     device: str | None = None,
     report: Report | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """A row for every solution of `data`, in its order: what names it, and its `score`.
+    """The rows of a JSONL or Parquet file, each with its `score` and whole otherwise.
 
-    `data` is a run folder, whose rows are named by `solution_id`, or a JSONL or Parquet file with a
-    `question` or a `prompt`, and a `solution`; its rows come back whole. Higher scores are better:
-    see `ctm_eval.verifiers`. Raises CtmError.
+    A row has a `question`, or a `prompt` that the solution continues, and a `solution`. Higher scores
+    are better: see `ctm_eval.verifiers`. Raises CtmError.
     """
     from ctm_eval.verifiers import Verifier
 
+    rows = list(_solutions(path))
     loaded = Verifier(verifier, pool=pool, device=device)  # type: ignore[arg-type]
-    rows = list(_of_run(Store(data)) if is_run_folder(data) else _of_file(data))
-    done = tokens = 0
-
-    def progress(solutions: int, read: int) -> None:
-        nonlocal done, tokens
-        done, tokens = done + solutions, tokens + read
-        if report:
-            report("scoring", done, len(rows), tokens)
-
+    progress = _Progress(report, len(rows))
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
         scores = loaded.score([solution for _, solution in block], progress)
-        for (named, _), value in zip(block, scores, strict=True):
-            yield {**named, "score": value}
+        for (row, _), value in zip(block, scores, strict=True):
+            yield {**row, "score": value}
 
 
-def _of_run(store: Store) -> Iterator[tuple[dict[str, Any], Any]]:
-    from ctm_eval.verifiers import Solution
-
-    prompts = {
-        row["problem_id"]: prompt(Problem(**{**row, "tests": tuple(row["tests"] or ())}))
-        for part in store.each("problems")
-        for row in part.to_pylist()
-    }
-    wanted = ["solution_id", "problem_id", "text", "finish_reason"]
-    for part in store.each("solutions", wanted):
-        for row in part.to_pylist():
-            finished = row["finish_reason"] == "stop"
-            solution = Solution(prompts[row["problem_id"]], row["text"], finished)
-            yield {"solution_id": row["solution_id"]}, solution
-
-
-def _of_file(path: str | Path) -> Iterator[tuple[dict[str, Any], Any]]:
+def _solutions(path: str | Path) -> Iterator[tuple[dict[str, Any], "Solution"]]:
     from ctm_eval.pocket import prompt as ask
     from ctm_eval.verifiers import Solution
 
@@ -76,3 +111,15 @@ def _of_file(path: str | Path) -> Iterator[tuple[dict[str, Any], Any]]:
                 usage=True,
             )
         yield row, Solution(given, text)
+
+
+class _Progress:
+    """Sums up what a verifier reports, for `Report`."""
+
+    def __init__(self, report: Report | None, total: int) -> None:
+        self._report, self._total, self._done, self._tokens = report, total, 0, 0
+
+    def __call__(self, solutions: int, read: int) -> None:
+        self._done, self._tokens = self._done + solutions, self._tokens + read
+        if self._report:
+            self._report("scoring", self._done, self._total, self._tokens)

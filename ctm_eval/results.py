@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ctm_eval.errors import CtmError
 from ctm_eval.metrics import Comparison, Estimate, clustered, maj_at_k, paired, pass_at_k
 from ctm_eval.selection import by_answer
+from ctm_eval.voting import best_of_k, weighted_at_k
 
 SEPARATE = ("no_answer", "truncated", "timeout", "refused", "unparsed")  # counted beside the wrong
 
@@ -15,6 +16,8 @@ SEPARATE = ("no_answer", "truncated", "timeout", "refused", "unparsed")  # count
 class Sample(Protocol):
     """What the figures look at."""
 
+    @property
+    def solution_id(self) -> str: ...
     @property
     def problem_id(self) -> str: ...
     @property
@@ -32,7 +35,8 @@ class Results:
     """The figures over `problems` problems with `samples` samples each.
 
     `accuracy` is avg@n, the mean share of correct samples; `pass_at` and `maj_at` are by k, for every
-    k up to n (`maj_at` is empty for programs: they have no answers to vote with). `reasons` counts
+    k up to n (`maj_at` is empty for programs: they have no answers to vote with). `chosen` are those of
+    verifiers and of CoTnPoT, by name (`best`, `weighted`, `cotnpot maj`, …) and by k. `reasons` counts
     the verdicts of all samples.
     """
 
@@ -42,11 +46,22 @@ class Results:
     pass_at: Mapping[int, Estimate]
     maj_at: Mapping[int, Estimate]
     reasons: Mapping[str, int]
+    chosen: Mapping[str, Mapping[int, Estimate]] = field(default_factory=dict)
 
 
-def measure(samples: Sequence[Sample], *, programs: bool = False) -> Results:
-    """The figures of scored samples, as many of every problem.
+Scores = Mapping[str, tuple[float, float]]  # by solution: its score, and what it weighs in a vote
 
+
+def measure(
+    samples: Sequence[Sample],
+    *,
+    programs: bool = False,
+    scores: Mapping[str, Scores] | None = None,
+    kept: Mapping[str, bool] | None = None,
+) -> Results:
+    """The figures of graded samples, as many of every problem.
+
+    `scores` are those of verifiers by their names, `kept` says by solution whether CoTnPoT keeps it.
     Raises CtmError if there are none, or more of one problem than of another.
     """
     of: dict[str, list[Sample]] = {}
@@ -67,17 +82,79 @@ def measure(samples: Sequence[Sample], *, programs: bool = False) -> Results:
         pass_at={k: clustered([pass_at_k(n, c, k) for c in right], n // k) for k in ks},
         maj_at={k: clustered([vote[k - 1] for vote in votes], n // k) for k in ks if votes},
         reasons=dict(Counter(sample.verdict for sample in samples).most_common()),
+        chosen={
+            name: {k: clustered([at[k - 1] for at in by_problem], n // k) for k in ks}
+            for name, by_problem in _chosen(list(of.values()), programs, scores or {}, kept).items()
+        },
     )
 
 
-def shown(results: Results) -> dict[str, Estimate]:
-    """The figures worth a line: accuracy, then pass@k and maj@k for powers of two and n."""
+def _chosen(
+    problems: Sequence[Sequence[Sample]],
+    programs: bool,
+    scores: Mapping[str, Scores],
+    kept: Mapping[str, bool] | None,
+) -> dict[str, list[list[float]]]:
+    """By the name of a choice, for every problem the chance that it is right at k = 1 to n."""
+    figures: dict[str, list[list[float]]] = {}
+    for own in problems:
+        group_of = {s.solution_id: i for i, group in enumerate(by_answer(own)) for s in group}
+        answers = [group_of.get(s.solution_id) for s in own]
+        correct = [float(s.correct) for s in own]
+        filters: dict[str, list[bool] | None] = {"": None}
+        if kept is not None:
+            filters["cotnpot "] = [kept[s.solution_id] for s in own]
+        for prefix, keep in filters.items():
+            found: dict[str, list[float]] = {}
+            if prefix and not programs:
+                found["maj"] = weighted_at_k(answers, correct, [1.0] * len(own), keep)
+            for verifier, by_solution in scores.items():
+                of = f" ({verifier})" if len(scores) > 1 else ""
+                values, weights = zip(*(by_solution[s.solution_id] for s in own), strict=True)
+                found[f"best{of}"] = best_of_k(correct, values, keep)
+                if not programs:
+                    found[f"weighted{of}"] = weighted_at_k(answers, correct, weights, keep)
+            for name, at in found.items():
+                figures.setdefault(prefix + name, []).append(at)
+    return figures
+
+
+SELECT = {
+    "first": "avg",
+    "majority": "maj",
+    "best-of-n": "best",
+    "weighted": "weighted",
+    "oracle": "pass",
+}
+
+
+def shown(results: Results, select: str | None = None) -> dict[str, Estimate]:
+    """The figures worth a line: accuracy, then for powers of two and n pass@k, maj@k and the like.
+
+    `select`, one of `SELECT`, leaves those of one way to choose among k samples. Raises CtmError if the
+    run has none of it.
+    """
     ks = [k for k in results.pass_at if k == results.samples or k & (k - 1) == 0]
     table = {"accuracy" if results.samples == 1 else f"avg@{results.samples}": results.accuracy}
     if results.samples > 1:
         table |= {f"pass@{k}": results.pass_at[k] for k in ks}
         table |= {f"maj@{k}": results.maj_at[k] for k in ks if k in results.maj_at and k > 2}
-    return table
+        for name, at in results.chosen.items():
+            table |= {f"{name}@{k}": at[k] for k in ks if k > 1}
+    if select is None:
+        return table
+    if select not in SELECT:
+        raise CtmError(f"unknown --select {select!r}; there are: {', '.join(SELECT)}", usage=True)
+    if select == "first":
+        return dict(list(table.items())[:1])
+    kind = SELECT[select]
+    left = {name: e for name, e in table.items() if kind in name.partition("@")[0].split()}
+    if not left:
+        needs = {"maj": "answers to vote with and --n above 2", "pass": "--n above 1"}
+        raise CtmError(
+            f"--select {select} needs {needs.get(kind, '--n and --verifier')}", usage=True
+        )
+    return left
 
 
 def compare(first: Sequence[Sample], second: Sequence[Sample]) -> Comparison:
@@ -163,6 +240,7 @@ def _named(results: Results) -> dict[str, Estimate]:
         main: results.accuracy,
         **{f"pass@{k}": e for k, e in results.pass_at.items()},
         **{f"maj@{k}": e for k, e in results.maj_at.items()},
+        **{f"{name}@{k}": e for name, at in results.chosen.items() for k, e in at.items()},
     }
 
 

@@ -5,6 +5,7 @@ what any generator wrote, in tokens of its own.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,12 @@ class Verifier:
             batch.append(i)
         if batch:
             yield batch
+
+
+def weight(method: str, score: float) -> float:
+    """What a solution weighs in a vote: a positive number. A head's score is one; an implied reward,
+    which is a logarithm, is raised to the power of e, at most that of 700."""
+    return score if method in HEADS else math.exp(min(score, 700.0))
 
 
 def _padded(rows: Sequence[tuple[list[int], list[int]]], device: str) -> tuple[Any, Any, Any]:

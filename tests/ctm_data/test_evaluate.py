@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ctm_data.evaluate import as_json, compare, evaluate, summarize
+from ctm_data.evaluate import evaluate
 from ctm_data.rescore import rescore
+from ctm_data.results import as_json, compare, summarize
 from ctm_data.store import Store
 from ctm_eval.engines import Request, Sampling
 from ctm_eval.errors import CtmError

@@ -1,0 +1,117 @@
+"""The figures of an evaluation, made from the tables of its run folder.
+
+An evaluation is a run folder like any other: what is sampled, scored by verifiers and run as programs is in
+its tables; `results.json` holds what follows from them.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ctm_data.solutions import Solution
+from ctm_data.store import Store
+from ctm_eval import results as figures
+from ctm_eval.benchmarks import BENCHMARKS
+from ctm_eval.errors import CtmError
+from ctm_eval.metrics import Comparison
+from ctm_eval.prompts import fingerprint
+from ctm_eval.results import Results
+
+
+def summarize(run: Store | str | Path) -> Results:
+    """The figures of a run folder with sampled solutions, made anew from its tables.
+
+    An unfinished run gives the figures of what is there. Raises CtmError if that is nothing.
+    """
+    store = run if isinstance(run, Store) else Store(run)
+    samples = _samples(store)
+    return figures.measure(
+        samples,
+        programs=_are_programs(store),
+        scores=_scores(store, len(samples)),
+        kept=_kept(store, len(samples)),
+    )
+
+
+def results_json(store: Store) -> str:
+    """The content of `results.json`."""
+    figure = figures.lm_eval(summarize(store), store.manifest["recipe"], _provenance(store))
+    return json.dumps(figure, indent=2, ensure_ascii=False) + "\n"
+
+
+def as_json(store: Store, results: Results, paired: Comparison | None = None) -> dict[str, Any]:
+    """What `ctm eval --json` prints: the content of `results.json`, the folder, the comparison."""
+    figure = figures.lm_eval(results, store.manifest["recipe"], _provenance(store))
+    compared = {"comparison": asdict(paired)} if paired else {}
+    return {"run": str(store.folder), **figure, **compared}
+
+
+def compare(first: str | Path, second: str | Path) -> Comparison:
+    """The paired test of two runs, second against first, on the problems that both have.
+
+    Raises CtmError if they are of different benchmarks or share no problem.
+    """
+    stores = [Store(first), Store(second)]
+    names = [store.manifest["recipe"]["benchmark"] for store in stores]
+    if names[0] != names[1]:
+        raise CtmError(f"{first} is of {names[0]}, {second} of {names[1]}", usage=True)
+    told = [dict(zip(*_columns(store, "problem_id", "question"), strict=True)) for store in stores]
+    if other := sorted(p for p in told[0].keys() & told[1].keys() if told[0][p] != told[1][p]):
+        raise CtmError(
+            f"{other[0]} is not the same question in {first} and in {second}: the runs read different "
+            "data",
+            usage=True,
+        )
+    return figures.compare(*(_samples(store) for store in stores))
+
+
+def _columns(store: Store, *names: str) -> list[list[Any]]:
+    table = store.read("problems", list(names))
+    return [table[name].to_pylist() for name in names]
+
+
+def _samples(store: Store) -> list[Solution]:
+    return [Solution(**row) for part in store.each("solutions") for row in part.to_pylist()]
+
+
+def _are_programs(store: Store) -> bool:
+    return any(
+        tests for part in store.each("problems", ["tests"]) for tests in part["tests"].to_pylist()
+    )
+
+
+def _provenance(store: Store) -> dict[str, Any]:
+    """What the figures rest on and a recipe does not say."""
+    seen: dict[str, list[int]] = {}
+    for part in store.each("solutions", ["problem_id", "prompt_ids"]):
+        for row in part.to_pylist():
+            seen.setdefault(row["problem_id"], row["prompt_ids"])
+    recipe = store.manifest["recipe"]
+    kind = BENCHMARKS.get(recipe["benchmark"])
+    return {
+        "dataset": kind.repo if kind and not recipe["data_file"] else None,
+        "prompts_sha256": fingerprint(list(seen.values())),
+        "versions": store.manifest["versions"],
+    }
+
+
+def _scores(store: Store, samples: int) -> dict[str, figures.Scores]:
+    """By verifier, score and weight of every solution; verifiers that have not seen all are left out."""
+    from ctm_eval.verifiers import weight
+
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    for part in store.each("scores"):
+        for row in part.to_pylist():
+            name = row["verifier"] if row["pool"] is None else f"{row['verifier']}, {row['pool']}"
+            score = row["score"]
+            weighed = (score, weight(row["method"], score))
+            found.setdefault(name, {})[row["solution_id"]] = weighed
+    return {name: scores for name, scores in found.items() if len(scores) == samples}
+
+
+def _kept(store: Store, samples: int) -> dict[str, bool] | None:
+    """Whether CoTnPoT keeps a solution; None where it has not looked at all."""
+    parts = store.each("programs", ["solution_id", "agrees"])
+    kept = {row["solution_id"]: row["agrees"] for part in parts for row in part.to_pylist()}
+    return kept if len(kept) == samples and kept else None
