@@ -47,11 +47,11 @@ class Verifier:
             raise CtmError(f"unknown pool {self.pool!r}; there are: {known}", usage=True)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._gamma: float = self._record["settings"]["gamma"]
-        self._model, self._tokenizer = _load(Path(folder), self.method in HEADS, self.device)
-        self._reference = None
+        self.model, self._tokenizer = _load(Path(folder), self.method in HEADS, self.device)
+        self.reference = None
         if self.method in ("dpo", "cdpo", "rpo", "tdpo", "kto"):
-            self._reference = _reference(self._record["model"], self.device)
-        self._vocabulary = self._model.config.get_text_config().vocab_size
+            self.reference = _reference(self._record["model"], self.device)
+        self._vocabulary = self.model.config.get_text_config().vocab_size
 
     def score(self, solutions: Sequence[Solution], progress: Progress | None = None) -> list[float]:
         """A score for every solution, in their order.
@@ -63,9 +63,9 @@ class Verifier:
         """
         import torch
 
-        ids = [self._encode(solution) for solution in solutions]
+        ids = self.encode(solutions)
         scores = [0.0] * len(solutions)
-        for batch in self._batches(ids):
+        for batch in self.batches(ids):
             own = [ids[i] for i in batch]
             with torch.inference_mode():
                 for i, score in zip(batch, self._score(own), strict=True):
@@ -77,18 +77,16 @@ class Verifier:
     def _score(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[float]:
         import torch
 
-        ids, seen, completion = _padded(rows, self.device)
+        ids, seen, completion = padded(rows, self.device)
         if self.method in HEADS:
-            values = (
-                self._model(input_ids=ids, attention_mask=seen).logits[..., 0].float().sigmoid()
-            )
+            values = self.model(input_ids=ids, attention_mask=seen).logits[..., 0].float().sigmoid()
             return [
                 self._pooled(value[mask], row[1])
                 for value, mask, row in zip(values, completion, rows, strict=True)
             ]
-        logps = _log_probs(self._model, ids, seen, completion)
-        if self._reference is not None:
-            ratio = logps.sum(1) - _log_probs(self._reference, ids, seen, completion).sum(1)
+        logps = _log_probs(self.model, ids, seen, completion)
+        if self.reference is not None:
+            ratio = logps.sum(1) - _log_probs(self.reference, ids, seen, completion).sum(1)
             scores = self._gamma * ratio
         else:
             scores = self._gamma * logps.sum(1) / completion.sum(1)
@@ -102,14 +100,22 @@ class Verifier:
             return float(values[-1])
         return float(values.mean() if self.pool == "mean" else values.min())
 
-    def _encode(self, solution: Solution) -> tuple[list[int], list[int]]:
-        prompt = list(self._tokenizer(solution.prompt).input_ids)
-        text = list(self._tokenizer(solution.text, add_special_tokens=False).input_ids)
-        eos = self._tokenizer.eos_token_id
-        return prompt, [*text, eos] if solution.finished or not text else text
+    def encode(self, solutions: Sequence[Solution]) -> list[tuple[list[int], list[int]]]:
+        """The token ids of prompt and completion of every solution; a finished one ends with EOS."""
+        if not solutions:
+            return []
+        prompts = list(dict.fromkeys(solution.prompt for solution in solutions))
+        encoded = dict(zip(prompts, self._tokenizer(prompts).input_ids, strict=True))
+        texts = [solution.text for solution in solutions]
+        ids = self._tokenizer(texts, add_special_tokens=False).input_ids
+        end = [self._tokenizer.eos_token_id]
+        return [
+            (encoded[solution.prompt], own + end if solution.finished or not own else own)
+            for solution, own in zip(solutions, ids, strict=True)
+        ]
 
-    def _batches(self, rows: Sequence[tuple[list[int], list[int]]]) -> Iterator[list[int]]:
-        """Indices of rows of like length whose padded batch fits the bounds."""
+    def batches(self, rows: Sequence[tuple[list[int], list[int]]]) -> Iterator[list[int]]:
+        """Indices of encoded rows of like length, in batches that fit the bounds when padded."""
         most = BATCH_TOKENS
         if self.method not in HEADS:
             most = max(1, min(most, LOGIT_BYTES // (4 * self._vocabulary)))
@@ -130,7 +136,7 @@ def weight(method: str, score: float) -> float:
     return score if method in HEADS else math.exp(min(score, 700.0))
 
 
-def _padded(rows: Sequence[tuple[list[int], list[int]]], device: str) -> tuple[Any, Any, Any]:
+def padded(rows: Sequence[tuple[list[int], list[int]]], device: str) -> tuple[Any, Any, Any]:
     """Ids, attention mask and completion mask, (B, T) each, padded on the right."""
     import torch
 
@@ -146,10 +152,16 @@ def _padded(rows: Sequence[tuple[list[int], list[int]]], device: str) -> tuple[A
 
 
 def _log_probs(model: Any, ids: Any, seen: Any, completion: Any) -> Any:
-    """log pi of each completion token and 0 elsewhere, (B, T - 1) float32."""
-    logits = model(input_ids=ids, attention_mask=seen, use_cache=False).logits[:, :-1].float()
-    picked = logits.gather(-1, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
-    return picked * completion[:, 1:]
+    """log pi of each completion token and 0 elsewhere, (B, K) float32: the last K positions of the
+    batch, from its first completion token on, are all whose logits are computed."""
+    keep = ids.shape[1] - int(completion.any(0).int().argmax())
+    logits = (
+        model(input_ids=ids, attention_mask=seen, use_cache=False, logits_to_keep=keep + 1)
+        .logits[:, :-1]
+        .float()
+    )
+    picked = logits.gather(-1, ids[:, -keep:, None])[..., 0] - logits.logsumexp(-1)
+    return picked * completion[:, -keep:]
 
 
 def _record(folder: Path) -> dict[str, Any]:
