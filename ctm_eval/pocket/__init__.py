@@ -1,4 +1,4 @@
-"""`pocket`: the built-in benchmark and the built-in model, so that everything runs offline."""
+"""`pocket`: the built-in benchmark and the built-in models, so that everything runs offline."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from ctm_eval.pocket.corpus import training_rows
 from ctm_eval.pocket.generator import Problem, arithmetic_is_right, problems, prompt
 
 __all__ = [
+    "MODELS",
     "MODEL_DIR",
     "Problem",
     "Task",
@@ -18,3 +19,4 @@ __all__ = [
 ]
 
 MODEL_DIR = Path(__file__).parent / "weights"
+MODELS = {"pocket": MODEL_DIR, "pocket-coder": MODEL_DIR.parent / "coder"}  # the built-in ones
