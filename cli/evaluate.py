@@ -23,7 +23,7 @@ ctm eval --benchmark gsm8k --model Qwen/Qwen2.5-0.5B-Instruct --chat --n-samples
 
 ctm eval --benchmark mbpp --data-file mbpp.jsonl --model ./coder --engine vllm
 
-ctm eval --n 16 --verifier models/orm --output-dir runs/eval-16
+ctm eval --n 16 --verifier models/orm --cotnpot --output-dir runs/eval-16
 
 ctm eval --summary runs/eval-pocket --compare runs/eval-other
 """
@@ -92,6 +92,13 @@ def command(
         Path | None,
         typer.Option(help="Score the samples by this verifier, a folder that `ctm train` wrote."),
     ] = None,
+    cotnpot: Annotated[
+        bool,
+        typer.Option("--cotnpot", help="Keep the samples that a program of --coder agrees with."),
+    ] = False,
+    coder: Annotated[
+        str, typer.Option(help="The model that turns solutions into programs.")
+    ] = "pocket-coder",
     pool: Annotated[
         str | None, typer.Option(help="orm, prm: last, mean or min. [default: last; for prm min]")
     ] = None,
@@ -114,6 +121,7 @@ def command(
     from ctm_cli.progress import Progress
     from ctm_data import evaluate
     from ctm_data import results as made
+    from ctm_data.cotnpot import check_run
     from ctm_data.score import score_run
     from ctm_data.store import Store
     from ctm_eval.results import shown
@@ -149,6 +157,16 @@ def command(
     for name in store.set_aside:
         where = store.folder / "set-aside"
         print(f"set aside, and made anew: {name} (see {where})", file=sys.stderr)
+    if cotnpot:
+        with Progress() as progress:
+            store = check_run(
+                store.folder,
+                coder,
+                engine=engine,
+                device=device,
+                isolate=not allow_unisolated,
+                report=progress,
+            )
     if verifier is not None:
         with Progress() as progress:
             store = score_run(store.folder, verifier, pool=pool, device=device, report=progress)

@@ -98,8 +98,7 @@ MEANING: dict[str, dict[str, str]] = {
         "token_ids": "token ids of what the coder wrote",
         "program": "the program found in it",
         "printed": "what it printed last",
-        "outcome": "what came of it",
+        "result": "what came of it: agrees, or why not",
         "agrees": "whether it printed the solution's answer",
-        "seed": "of the sampling",
     },
 }

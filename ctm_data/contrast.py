@@ -263,9 +263,9 @@ def ce_scores(
 
 def model_path(model: str) -> str:
     """What transformers can load: the built-in model's folder for `pocket`."""
-    from ctm_eval.pocket import MODEL_DIR
+    from ctm_eval.pocket import MODELS
 
-    return str(MODEL_DIR) if model == "pocket" else model
+    return str(MODELS.get(model, model))
 
 
 def _model(name: str, dtype: "torch.dtype") -> Any:

@@ -14,6 +14,7 @@ from ctm_data.store import Store, is_run_folder
 from ctm_eval.benchmarks import BENCHMARKS, GENERATED, STOP, Problem, load_problems, revision_of
 from ctm_eval.engines import Engine, Sampling, load_engine
 from ctm_eval.errors import CtmError
+from ctm_eval.pocket import MODELS
 from ctm_eval.prompts import SHOTS, Prompting, exemplars
 from ctm_eval.rows import fingerprint as fingerprint_of_file
 from ctm_eval.scoring import Scorer
@@ -70,12 +71,12 @@ def evaluate(
     if top_p is None:
         top_p = 1.0 if n_samples == 1 else 0.95
     if few_shot is None:
-        few_shot = 0 if chat or model == "pocket" else SHOTS.get(benchmark, 0)
+        few_shot = 0 if chat or model in MODELS else SHOTS.get(benchmark, 0)
     if max_new_tokens is None:
-        max_new_tokens = POCKET_TOKENS if model == "pocket" else OTHER_TOKENS
+        max_new_tokens = POCKET_TOKENS if model in MODELS else OTHER_TOKENS
     if limit is None and benchmark in GENERATED:
         limit = POCKET_PROBLEMS
-    sampling = Sampling(temperature, top_p, STOP if model != "pocket" and not chat else ())
+    sampling = Sampling(temperature, top_p, STOP if model not in MODELS and not chat else ())
     prompting = Prompting(exemplars(benchmark, few_shot, few_shot_file), chat)
     if data_file is None and revision is None and benchmark in BENCHMARKS:
         revision = _revision(output_dir, benchmark)

@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctm_data import card
+from ctm_data.solutions import Solution as Sampled
 from ctm_data.stages import problems_of, solutions_of
 from ctm_data.store import Store
-from ctm_eval.benchmarks import prompt
+from ctm_eval.benchmarks import Problem, prompt
 from ctm_eval.errors import CtmError
 from ctm_eval.rows import read_rows
 
 if TYPE_CHECKING:
     from ctm_eval.verifiers import Solution
 
-Report = Callable[[str, float, int, int], None]  # stage, solutions done, in all, tokens read
+Report = Callable[[str, float, int, int], None]  # stage, solutions done, in all, tokens
 BLOCK = 4096  # solutions of a file that are scored at a time
 TEXTS = ("solution", "completion", "text", "response")  # a file's column of solutions, by any name
 
@@ -34,41 +35,33 @@ def score_run(
     from ctm_eval.verifiers import Solution, Verifier
 
     store = Store(run)
-    chunks = store.chunks("solutions")
-    if not chunks or "parts" not in store.manifest:
-        raise CtmError(f"{run} is not a finished run with solutions to score", usage=True)
+    chunks = solutions_in(store)
     loaded = Verifier(verifier, pool=pool, device=device)  # type: ignore[arg-type]
-    total = sum(part.num_rows for part in store.each("solutions", ["solution_id"]))
-    progress = _Progress(report, total)
+    counted = Counted("scoring", store, report)
     with Store.open(run, store.manifest["recipe"], store.manifest.get("shard")) as store:
-        for chunk in chunks:
-            own = [solution for by in solutions_of(store, chunk).values() for solution in by]
-            prompts = {problem.problem_id: prompt(problem) for problem in problems_of(store, chunk)}
-            wanted = {(s.solution_id, str(verifier), loaded.pool) for s in own}
-            done = store.done("scores", chunk)
-            if wanted <= done:
-                progress(len(own), 0)
+        for chunk, own in chunks:
+            wanted = {(s.solution_id, str(verifier), loaded.pool) for _, s in own}
+            if wanted <= store.done("scores", chunk):
+                counted(len(own), 0)
                 continue
             scores = loaded.score(
-                [Solution(prompts[s.problem_id], s.text, s.finish_reason == "stop") for s in own],
-                progress,
+                [Solution(prompt(p), s.text, s.finish_reason == "stop") for p, s in own], counted
             )
-            before = store.rows("scores", chunk) if done else []
-            others = [
-                r for r in before if (r["verifier"], r["pool"]) != (str(verifier), loaded.pool)
-            ]
-            new = [
-                {
-                    "solution_id": solution.solution_id,
-                    "problem_id": solution.problem_id,
-                    "verifier": str(verifier),
-                    "method": loaded.method,
-                    "pool": loaded.pool,
-                    "score": value,
-                }
-                for solution, value in zip(own, scores, strict=True)
-            ]
-            store.write("scores", chunk, [*others, *new])
+            store.add(
+                "scores",
+                chunk,
+                [
+                    {
+                        "solution_id": solution.solution_id,
+                        "problem_id": solution.problem_id,
+                        "verifier": str(verifier),
+                        "method": loaded.method,
+                        "pool": loaded.pool,
+                        "score": value,
+                    }
+                    for (_, solution), value in zip(own, scores, strict=True)
+                ],
+            )
         card.finish(store)
     return store
 
@@ -90,10 +83,10 @@ def score_file(
 
     rows = list(_solutions(path))
     loaded = Verifier(verifier, pool=pool, device=device)  # type: ignore[arg-type]
-    progress = _Progress(report, len(rows))
+    counted = Counted("scoring", len(rows), report)
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
-        scores = loaded.score([solution for _, solution in block], progress)
+        scores = loaded.score([solution for _, solution in block], counted)
         for (row, _), value in zip(block, scores, strict=True):
             yield {**row, "score": value}
 
@@ -113,13 +106,32 @@ def _solutions(path: str | Path) -> Iterator[tuple[dict[str, Any], "Solution"]]:
         yield row, Solution(given, text)
 
 
-class _Progress:
-    """Sums up what a verifier reports, for `Report`."""
+def solutions_in(store: Store) -> Iterator[tuple[int, list[tuple[Problem, Sampled]]]]:
+    """The chunks of a finished run, each with its solutions and their problems. Raises CtmError."""
+    chunks = store.chunks("solutions")
+    if not chunks or "parts" not in store.manifest:
+        raise CtmError(f"{store.folder} is not a finished run with solutions", usage=True)
+    return ((chunk, list(_with_problems(store, chunk))) for chunk in chunks)
 
-    def __init__(self, report: Report | None, total: int) -> None:
-        self._report, self._total, self._done, self._tokens = report, total, 0, 0
 
-    def __call__(self, solutions: int, read: int) -> None:
-        self._done, self._tokens = self._done + solutions, self._tokens + read
+def _with_problems(store: Store, chunk: int) -> Iterator[tuple[Problem, Sampled]]:
+    own = solutions_of(store, chunk)
+    for problem in problems_of(store, chunk):
+        for solution in own[problem.problem_id]:
+            yield problem, solution
+
+
+class Counted:
+    """Sums up (solutions, tokens) for `Report`: of a run's solutions, or of so many."""
+
+    def __init__(self, stage: str, total: Store | int, report: Report | None) -> None:
+        if isinstance(total, Store):
+            total = sum(part.num_rows for part in total.each("solutions", ["solution_id"]))
+        self._stage, self._report = stage, report
+        self._total: int = total
+        self._done = self._tokens = 0
+
+    def __call__(self, solutions: int, tokens: int) -> None:
+        self._done, self._tokens = self._done + solutions, self._tokens + tokens
         if self._report:
-            self._report("scoring", self._done, self._total, self._tokens)
+            self._report(self._stage, self._done, self._total, self._tokens)

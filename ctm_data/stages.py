@@ -61,9 +61,7 @@ def sample(
                 progress=progress,
                 score=score,
             )
-            before = store.rows("solutions", chunk) if done else []
-            earlier = [row for row in before if row["sample_index"] < own.start]
-            store.write("solutions", chunk, [*earlier, *map(asdict, solutions)])
+            store.add("solutions", chunk, map(asdict, solutions))
         if len(engines) > 1:
             engine.forget()
 

@@ -145,6 +145,13 @@ class Store:
                 partial.unlink(missing_ok=True)
                 raise
 
+    def add(self, table: str, chunk: int, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Writes the part of a chunk anew with these rows at its end; rows of the same keys are gone."""
+        new = {tuple(row[key] for key in KEYS[table]): row for row in rows}
+        before = self.rows(table, chunk) if self.path(table, chunk).exists() else []
+        kept = [row for row in before if tuple(row[key] for key in KEYS[table]) not in new]
+        self.write(table, chunk, [*kept, *new.values()])
+
     def write_text(self, name: str, text: str) -> None:
         """Writes a file beside the tables, whole or not at all."""
         with _explained(self.folder):

@@ -133,9 +133,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             "token_ids": _ids,
             "program": pa.string(),
             "printed": pa.string(),
-            "outcome": pa.string(),
+            "result": pa.string(),
             "agrees": pa.bool_(),
-            "seed": pa.int64(),
         }
     ),
 }

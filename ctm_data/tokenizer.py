@@ -13,10 +13,10 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of a Hub id, a local folder or `pocket`. Raises CtmError if there is none."""
     from transformers import AutoTokenizer
 
-    from ctm_eval.pocket import MODEL_DIR
+    from ctm_eval.pocket import MODELS
 
     try:
-        return AutoTokenizer.from_pretrained(str(MODEL_DIR) if name == "pocket" else name)
+        return AutoTokenizer.from_pretrained(str(MODELS.get(name, name)))
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CtmError(f"cannot load the tokenizer {name!r} ({reason})", usage=True) from error

@@ -90,13 +90,14 @@ def _mbpp(row: dict[str, Any], split: str, index: int) -> Problem | None:
         problem_id=f"mbpp-{split}-{task:05d}",
         benchmark="mbpp",
         split=split,
-        question=_with_tests(row["text"] if "text" in row else row["prompt"], tests),
+        question=with_tests(row["text"] if "text" in row else row["prompt"], tests),
         answer=row["code"],
         tests=tuple(f"{setup}\n{test}" if setup else test for test in tests),
     )
 
 
-def _with_tests(text: str, tests: Sequence[str]) -> str:
+def with_tests(text: str, tests: Sequence[str]) -> str:
+    """A programming task as it is asked: what to write, and the tests that it has to pass."""
     return "\n".join([text.strip(), "The program should pass these tests:", *tests])
 
 
@@ -221,7 +222,7 @@ def _pocket_code(split: str, limit: int, seed: int) -> list[Problem]:
             problem_id=task.problem_id,
             benchmark="pocket-code",
             split=split,
-            question=_with_tests(task.question, task.tests),
+            question=with_tests(task.question, task.tests),
             answer=task.program,
             subject=task.family,
             level=str(task.level),

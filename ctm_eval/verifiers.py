@@ -201,10 +201,10 @@ def _reference(model: str, device: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from ctm_eval.pocket import MODEL_DIR
+    from ctm_eval.pocket import MODELS
 
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    path = str(MODEL_DIR) if model == "pocket" else model
+    path = str(MODELS.get(model, model))
     try:
         return AutoModelForCausalLM.from_pretrained(path, dtype=dtype).eval().to(device)
     except (OSError, ValueError) as error:

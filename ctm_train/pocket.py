@@ -1,11 +1,13 @@
-"""Builds the `pocket` model from nothing: tokenizer, corpus, training, weights.
+"""Builds the built-in models: `pocket` from nothing, `pocket-coder` from pocket.
 
     python -m ctm_train.pocket --output-dir pocket
+    python -m ctm_train.pocket --task coder --start pocket --output-dir pocket-coder
 
 reads `{prompt, completion}` rows (by default those that `python -m ctm_eval.pocket` prints: the
 benchmark and the trainer meet in a pipe, not in an import), learns a byte-level BPE of 1,024
 entries in which every digit stands alone, and trains a small Llama on them, once through, loss on
-the completions only. The same seed, device and thread count give the same weights. It writes a
+the completions only. The coder goes on from pocket's weights, with its tokenizer, on a corpus of its
+own. The same seed, device and thread count give the same weights. It writes a
 checkpoint every few minutes and goes on from the last one when it is started again.
 """
 
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,10 @@ CHECKPOINT = "checkpoint.pt"
 class Recipe:
     """Everything that decides the weights, next to the device and its thread count."""
 
+    task: str = "pocket"  # whose corpus
+    start: str = (
+        ""  # the folder of a model to go on from, with its tokenizer; from nothing if empty
+    )
     rows: int = 180_000
     seed: int = 0
     vocab_size: int = 1024
@@ -46,10 +52,16 @@ class Recipe:
     cooldown: float = 0.5  # share of the steps over which the rate falls to nothing
 
 
+RECIPES = {
+    "pocket": Recipe(),
+    "coder": Recipe(task="coder", rows=35_000, batch_tokens=4096, muon_lr=0.01, adamw_lr=0.002),
+}
+
+
 def corpus(recipe: Recipe) -> Iterator[dict[str, str]]:
     """The rows that `python -m ctm_eval.pocket` prints for this recipe."""
     command = [sys.executable, "-m", "ctm_eval.pocket", "--training-rows", str(recipe.rows)]
-    command += ["--seed", str(recipe.seed)]
+    command += ["--seed", str(recipe.seed), "--task", recipe.task]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -151,10 +163,9 @@ def build(
 
     output_dir.mkdir(parents=True, exist_ok=True)
     rows = list(corpus(recipe))
-    texts = (row["prompt"] + row["completion"] for row in rows[:40_000])
-    tokenizer = train_tokenizer(texts, recipe.vocab_size)
+    tokenizer, model = _beginning(rows, recipe)
+    model.to(device)  # type: ignore[arg-type]
     encoded = _encode(rows, tokenizer)
-    model = new_model(tokenizer, recipe).to(device)  # type: ignore[arg-type]
     steps = sum(1 for _ in batches(encoded, recipe, tokenizer.pad_token_id))
     optimizers = _optimizers(model, recipe)
     made_by = {**asdict(recipe), "device": device}
@@ -191,10 +202,26 @@ def build(
         if time.monotonic() - last_saved > checkpoint_seconds:
             _save(output_dir / CHECKPOINT, made_by, model, optimizers, step + 1, tokens)
             last_saved = time.monotonic()
-    model.to(torch.bfloat16).save_pretrained(output_dir)
+    model.bfloat16().save_pretrained(output_dir)
     tokenizer.save_pretrained(output_dir)
     (output_dir / CHECKPOINT).unlink(missing_ok=True)
     return output_dir
+
+
+def _beginning(
+    rows: list[dict[str, str]], recipe: Recipe
+) -> tuple["PreTrainedTokenizerFast", "LlamaForCausalLM"]:
+    """The tokenizer and the model before the first step."""
+    if not recipe.start:
+        texts = (row["prompt"] + row["completion"] for row in rows[:40_000])
+        tokenizer = train_tokenizer(texts, recipe.vocab_size)
+        return tokenizer, new_model(tokenizer, recipe)
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+    return (
+        PreTrainedTokenizerFast.from_pretrained(recipe.start),
+        LlamaForCausalLM.from_pretrained(recipe.start).float(),
+    )
 
 
 def _encode(
@@ -275,22 +302,28 @@ def _load(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """`python -m ctm_train.pocket`: one option for every field of `Recipe`."""
+    """`python -m ctm_train.pocket`: one option for every field of `Recipe`, by default `RECIPES`'."""
     parser = argparse.ArgumentParser(
         prog="python -m ctm_train.pocket", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--output-dir", type=Path, required=True)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads; part of the recipe")
+    parser.add_argument("--task", choices=RECIPES, default="pocket", help="which model")
     for name, default in asdict(Recipe()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+        if name != "task":
+            parser.add_argument(f"--{name.replace('_', '-')}", type=type(default))
     options = vars(parser.parse_args(arguments))
     import torch
 
     torch.set_num_threads(options.pop("threads"))
     torch.use_deterministic_algorithms(True)
     output_dir, device = options.pop("output_dir"), options.pop("device")
-    print(build(output_dir, Recipe(**options), device))
+    given = {name: value for name, value in options.items() if value is not None}
+    recipe = replace(RECIPES[options["task"]], **given)
+    if recipe.task == "coder" and not recipe.start:
+        parser.error("--task coder goes on from a model: give its folder with --start")
+    print(build(output_dir, recipe, device))
 
 
 if __name__ == "__main__":

@@ -46,9 +46,9 @@ class WithTokenizer:
 
 def model_path(model: str) -> str:
     """A Hub id or the path of a local folder. Raises CtmError if that is not there."""
-    from ctm_eval.pocket import MODEL_DIR
+    from ctm_eval.pocket import MODELS
 
-    path = str(MODEL_DIR) if model == "pocket" else model
+    path = str(MODELS.get(model, model))
     is_hub_id = path.count("/") <= 1 and not path.startswith((".", "/", "~"))
     if not is_hub_id and not Path(path).is_dir():
         raise CtmError(f"there is no model folder {path}", usage=True)

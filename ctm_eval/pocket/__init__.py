@@ -1,4 +1,4 @@
-"""`pocket`: the built-in benchmark and the built-in model, so that everything runs offline."""
+"""`pocket`: the built-in benchmark and the built-in models, so that everything runs offline."""
 
 from pathlib import Path
 
@@ -19,4 +19,4 @@ __all__ = [
 ]
 
 MODEL_DIR = Path(__file__).parent / "weights"
-MODELS = {"pocket": MODEL_DIR}  # built-in models by name
+MODELS = {"pocket": MODEL_DIR, "pocket-coder": MODEL_DIR.parent / "coder"}  # the built-in ones

@@ -13,6 +13,7 @@ from ctm_eval.pocket.generator import (
     SPLITS,
     Draft,
     Step,
+    Told,
     draw_draft,
     redraw_numbers,
     results_of,
@@ -46,31 +47,48 @@ def tasks(split: str, count: int, seed: int = 0) -> Iterator[Task]:
     while len(seen) < count:
         rng = Random(f"pocket-code/{split}/{seed}/{index}")
         index += 1
-        draft = draw_draft(rng, None)
-        told = tell(draft, rng, {name: f"`{name}`" for name in draft.values})
-        if _tenth(draft.parts, told.wordings) not in SPLITS[split] or told.question in seen:
+        draft, told = draw_story(rng)
+        if not in_split(draft, told, split) or told.question in seen:
             continue
         seen.add(told.question)
-        calls = [draft.values, *(redraw_numbers(draft, rng) for _ in range(TESTS - 1))]
-        tests = tuple(
-            f"assert solve({_list(call)}) == {_result(call, draft.steps)}" for call in calls
-        )
         yield Task(
             problem_id=f"pocket-code-{split}-{seed}-{index - 1:06d}",
             split=split,
             family=draft.parts,
             level=len(draft.steps),
-            question=f"Write a Python function solve({', '.join(draft.values)}) for this: "
-            f"{told.question}",
-            program=_function(draft),
-            tests=tests,
+            question=ask(draft, told),
+            program=function(draft, draft.steps),
+            tests=tests(draft, rng),
         )
 
 
-def _function(draft: Draft) -> str:
-    lines = [f"    {str(step).replace('/', '//')}" for step in draft.steps]
+def draw_story(rng: Random) -> tuple[Draft, Told]:
+    """A story of any split with letters for its numbers."""
+    draft = draw_draft(rng, None)
+    return draft, tell(draft, rng, {name: f"`{name}`" for name in draft.values})
+
+
+def in_split(draft: Draft, told: Told, split: str) -> bool:
+    """Whether a story in its wording is of a split."""
+    return _tenth(draft.parts, told.wordings) in SPLITS[split]
+
+
+def ask(draft: Draft, told: Told) -> str:
+    """What a task asks for."""
+    return f"Write a Python function solve({', '.join(draft.values)}) for this: {told.question}"
+
+
+def tests(draft: Draft, rng: Random) -> tuple[str, ...]:
+    """Calls of the function, the first with the draft's own numbers."""
+    calls = [draft.values, *(redraw_numbers(draft, rng) for _ in range(TESTS - 1))]
+    return tuple(f"assert solve({_list(call)}) == {_result(call, draft.steps)}" for call in calls)
+
+
+def function(draft: Draft, steps: tuple[Step, ...]) -> str:
+    """The function that takes `steps`."""
+    lines = [f"    {str(step).replace('/', '//')}" for step in steps]
     head = f"def solve({', '.join(draft.values)}):"
-    return "\n".join([head, *lines, f"    return {draft.steps[-1].result}"])
+    return "\n".join([head, *lines, f"    return {steps[-1].result}"])
 
 
 def _list(values: dict[str, int]) -> str:

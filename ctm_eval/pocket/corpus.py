@@ -45,15 +45,25 @@ def training_rows(count: int, seed: int = 0) -> Iterator[dict[str, str]]:
         }
 
 
-def with_slips(draft: Draft, told: Told, rng: Random) -> tuple[tuple[Step, ...], tuple[int, ...]]:
-    """The steps as a careless solver takes them, and by how much each result is wrong."""
+def with_slips(
+    draft: Draft,
+    told: Told,
+    rng: Random,
+    *,
+    stray: float = STRAY_SLIP,
+    arithmetic: float = ARITHMETIC_SLIP,
+) -> tuple[tuple[Step, ...], tuple[int, ...]]:
+    """The steps as a careless solver takes them, and by how much each result is wrong.
+
+    `stray` and `arithmetic` are how often a step is another one, and its result a wrong one.
+    """
     known = dict(draft.values) | ({"noise": told.noise} if told.noise is not None else {})
     steps = draft.steps
     for i, step in enumerate(draft.steps):
         misreading = _misreading(draft, i, told.wordings[step.said])
         if misreading and rng.random() < misreading[1]:
             candidates = [misreading[0]]
-        elif rng.random() < STRAY_SLIP:
+        elif rng.random() < stray:
             candidates = _alternatives(steps, i, known)
             rng.shuffle(candidates)
         else:
@@ -65,7 +75,7 @@ def with_slips(draft: Draft, told: Told, rng: Random) -> tuple[tuple[Step, ...],
                 break
     if len(steps) > 2 and rng.random() < EARLY_STOP:
         steps = steps[:-1]
-    off = [rng.choice((-10, -2, -1, 1, 2, 10)) * (rng.random() < ARITHMETIC_SLIP) for _ in steps]
+    off = [rng.choice((-10, -2, -1, 1, 2, 10)) * (rng.random() < arithmetic) for _ in steps]
     return (steps, tuple(off)) if _works(steps, known, off) else (steps, ())
 
 

@@ -1,0 +1,327 @@
+"""CoTnPoT: solutions checked by programs, programs put into words (arXiv 2410.05318).
+
+A coder model turns a worked solution into a program. The program is run in the sandbox, and a solution
+whose answer is not what it prints is dropped before a verifier or a vote chooses. The paper drops
+them all; a problem none of whose solutions agrees keeps them all here, for something must be answered.
+For programs it is the other way: the model that wrote one describes it, and a verifier reads both.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal, get_args
+
+from ctm_eval.benchmarks import Problem
+from ctm_eval.engines import Engine, Progress, Request, Sampling
+from ctm_eval.grading import exact_numbers, matches, text, values
+from ctm_eval.grading.numeric import real_value
+from ctm_eval.grading.tree import Unreadable
+from ctm_eval.sandbox import Outcome, Program, Sandbox
+from ctm_eval.scoring import program_of
+from ctm_eval.seeds import seed_of
+
+Result = Literal[
+    "agrees",  # it prints the solution's answer
+    "disagrees",  # it prints another one
+    "unanswered",  # the solution has no answer; the coder is not asked
+    "too_long",  # no room for a program behind the solution
+    "no_program",
+    "unparsed",  # not Python
+    "failed",
+    "timeout",
+    "refused",  # it wanted more than the sandbox gives, or printed more than that takes
+    "silent",  # it prints nothing
+    "several",  # it prints different answers
+]
+RESULTS: tuple[Result, ...] = get_args(Result)
+GREEDY = Sampling(0.0)
+FENCE = "```"
+MAX_LINES = 32  # different lines of output that are compared with each other
+LONG_FLOAT = re.compile(r"-?\d+\.\d{9,}(e[+-]\d+)?|-?\d+(\.\d+)?e[+-]\d+")  # as Python prints it
+CLOSE = 1e-9  # relative, between such a number and an exact answer
+
+CotSolution = tuple[Problem, str, str | None]  # the problem, the solution's text, its answer
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of checking a solution by a program.
+
+    `token_ids` is what the coder wrote (the ids, the end token included), `program` the Python in it,
+    `printed` the last line of its output. `prompt_length` counts tokens.
+    """
+
+    result: Result
+    program: str | None = None
+    printed: str | None = None
+    token_ids: tuple[int, ...] = ()
+    prompt_length: int = 0
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the program prints the solution's answer."""
+        return self.result == "agrees"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What dropping solutions does. Shares of 0 to 1; None where there is nothing to take a share of.
+
+    `agreeing` is the share of solutions whose program agrees, `kept` that which is kept, with the
+    problems that keep all. `accuracy` is the share of right ones before, `precision` after;
+    `recall` the share of right solutions that are kept; `recall_lost` the share of the problems with
+    a right solution that have none left.
+    """
+
+    problems: int
+    solutions: int
+    fallbacks: int  # problems none of whose solutions agrees
+    agreeing: float | None
+    kept: float | None
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+    recall_lost: float | None
+
+
+def check(
+    coder: Engine,
+    solutions: Sequence[CotSolution],
+    sandbox: Sandbox,
+    *,
+    max_new_tokens: int = 256,
+    sampling: Sampling = GREEDY,
+    chat: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Check]:
+    """Asks `coder` for a program of every solution, runs it, and compares, in the order of `solutions`.
+
+    Equal solutions of a problem are asked about once, equal programs run once. `chat` asks through the
+    model's chat template. `progress` is called as `Engine.sample` calls it. Raises CtmError if there is
+    no template, or if this machine cannot isolate programs.
+    """
+    prompts: dict[tuple[int, ...], int] = {}
+    asked: list[tuple[int, ...] | None] = []
+    for problem, solution, answer in solutions:
+        ids = tuple(_encode(coder, problem, solution, chat)) if answer else None
+        asked.append(ids)
+        if ids is not None:
+            prompts[ids] = _room(coder, len(ids), max_new_tokens)
+    written = _written(coder, prompts, sampling, seed, progress, opened=not chat)
+    programs = list(dict.fromkeys(program for _, program in written.values() if program))
+    outcomes = dict(zip(programs, sandbox.run([Program(code) for code in programs]), strict=True))
+    checks = []
+    for (_, _, answer), ids in zip(solutions, asked, strict=True):
+        if answer is None or ids is None:
+            checks.append(Check("unanswered"))
+        elif ids not in written:
+            checks.append(Check("too_long", prompt_length=len(ids)))
+        else:
+            token_ids, program = written[ids]
+            result, printed = _judge(answer, outcomes[program]) if program else ("no_program", None)
+            checks.append(Check(result, program, printed, token_ids, len(ids)))
+    return checks
+
+
+def keep(checks: Sequence[Check]) -> list[bool]:
+    """Which solutions of one problem are kept: those that agree, or all where none does."""
+    agrees = [check.agrees for check in checks]
+    return agrees if any(agrees) else [True] * len(checks)
+
+
+def filter_figures(rows: Iterable[tuple[str, bool, bool]]) -> Filter:
+    """What the filter does to (problem id, is the solution right, does its program agree) rows."""
+    by_problem: dict[str, list[tuple[bool, bool]]] = {}
+    for problem_id, correct, agrees in rows:
+        by_problem.setdefault(problem_id, []).append((correct, agrees))
+    solutions = right = agreeing = kept = kept_right = fallbacks = solvable = lost = 0
+    for samples in by_problem.values():
+        some = any(agrees for _, agrees in samples)
+        left = [correct for correct, agrees in samples if agrees or not some]
+        solutions += len(samples)
+        right += sum(correct for correct, _ in samples)
+        agreeing += sum(agrees for _, agrees in samples)
+        kept += len(left)
+        kept_right += sum(left)
+        fallbacks += not some
+        solvable += any(correct for correct, _ in samples)
+        lost += any(correct for correct, _ in samples) and not any(left)
+    return Filter(
+        problems=len(by_problem),
+        solutions=solutions,
+        fallbacks=fallbacks,
+        agreeing=_share(agreeing, solutions),
+        kept=_share(kept, solutions),
+        accuracy=_share(right, solutions),
+        precision=_share(kept_right, kept),
+        recall=_share(kept_right, right),
+        recall_lost=_share(lost, solvable),
+    )
+
+
+def counts(checks: Iterable[Check]) -> dict[Result, int]:
+    """How often each result came, all of `RESULTS` named."""
+    found = [check.result for check in checks]
+    return {result: found.count(result) for result in RESULTS}
+
+
+def describe(
+    engine: Engine,
+    items: Sequence[tuple[Problem, str]],
+    *,
+    max_new_tokens: int = 192,
+    sampling: Sampling = GREEDY,
+    chat: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[str]:
+    """What each program does, told by `engine` (the model that wrote it); '' where there is no room.
+
+    `items` are (problem, program); equal ones are asked about once. Raises CtmError as `check` does.
+    """
+    asked = [tuple(_encode_description(engine, *item, chat)) for item in items]
+    prompts = {ids: _room(engine, len(ids), max_new_tokens) for ids in asked}
+    stop = ("\n\n", FENCE)
+    drawn = _drawn(engine, prompts, sampling, seed, progress, () if chat else stop)
+    texts = {ids: engine.decode(token_ids) for ids, token_ids in drawn.items()}
+    if not chat:
+        texts = {ids: re.split(r"\n\n|```", told, maxsplit=1)[0] for ids, told in texts.items()}
+    return [texts.get(ids, "").strip() for ids in asked]
+
+
+def with_description(program: str, description: str) -> str:
+    """What a verifier reads of a program: the program, then its description."""
+    return f"{fenced(program)}\n\n{DESCRIBE} {description}" if description else fenced(program)
+
+
+# --- prompts ---------------------------------------------------------------------------------
+
+TRANSLATE = "These steps as a Python program that prints the answer:"
+DESCRIBE = "Step by step, the program does this:"
+
+
+def program_prompt(question: str, solution: str) -> str:
+    """The text that a coder continues with the program of a solution, its block being open."""
+    return f"Question: {question}\nAnswer: {solution.strip()}\n\n{TRANSLATE}\n{FENCE}python\n"
+
+
+def description_prompt(question: str, program: str) -> str:
+    """The text that a model continues with a description of its program."""
+    return f"Question: {question}\nAnswer:\n{fenced(program)}\n\n{DESCRIBE}"
+
+
+def fenced(program: str) -> str:
+    """A program as a block of Markdown."""
+    return f"{FENCE}python\n{program}\n{FENCE}"
+
+
+def _encode(coder: Engine, problem: Problem, solution: str, chat: bool) -> list[int]:
+    if not chat:
+        return coder.encode(program_prompt(problem.question, solution))
+    form = f"{TRANSLATE} Answer with the program in one {FENCE}python block."
+    content = f"Question: {problem.question}\n\nAnswer: {solution.strip()}\n\n{form}"
+    return coder.encode_chat([{"role": "user", "content": content}])
+
+
+def _encode_description(engine: Engine, problem: Problem, program: str, chat: bool) -> list[int]:
+    if not chat:
+        return engine.encode(description_prompt(problem.question, program))
+    content = (
+        f"Question: {problem.question}\n\n{fenced(program)}\n\nSay in short what the program does."
+    )
+    return engine.encode_chat([{"role": "user", "content": content}])
+
+
+# --- asking and judging ----------------------------------------------------------------------
+
+
+def _room(engine: Engine, prompt_length: int, max_new_tokens: int) -> int:
+    """How many tokens may follow a prompt; 0 or less where the model's positions are used up."""
+    if engine.max_length is None:
+        return max_new_tokens
+    return min(max_new_tokens, engine.max_length - prompt_length)
+
+
+def _drawn(
+    engine: Engine,
+    prompts: dict[tuple[int, ...], int],
+    sampling: Sampling,
+    seed: int,
+    progress: Progress | None,
+    stop: tuple[str, ...],
+) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """A completion for every prompt that has room for one; its seed is the prompt's own."""
+    sampling = Sampling(sampling.temperature, sampling.top_p, (*sampling.stop, *stop))
+    requests = [
+        Request(ids, seed_of("cotnpot", seed, *ids), room)
+        for ids, room in prompts.items()
+        if room > 0
+    ]
+    completions = engine.sample(requests, sampling, progress)
+    return {
+        tuple(request.prompt_ids): completion.token_ids
+        for request, completion in zip(requests, completions, strict=True)
+    }
+
+
+def _written(
+    coder: Engine,
+    prompts: dict[tuple[int, ...], int],
+    sampling: Sampling,
+    seed: int,
+    progress: Progress | None,
+    *,
+    opened: bool,
+) -> dict[tuple[int, ...], tuple[tuple[int, ...], str | None]]:
+    """What the coder wrote after every prompt, and the program in it; `opened` says that the prompt
+    opened the block."""
+    drawn = _drawn(coder, prompts, sampling, seed, progress, (FENCE,) if opened else ())
+    head = f"{FENCE}python\n" if opened else ""
+    return {ids: (new, program_of(head + coder.decode(new))) for ids, new in drawn.items()}
+
+
+def _judge(answer: str, outcome: Outcome) -> tuple[Result, str | None]:
+    """The result of a program that ran, and the answer that it printed."""
+    if outcome.status != "passed":
+        return outcome.status, None
+    lines = list(dict.fromkeys(filter(None, map(str.strip, outcome.stdout.splitlines()))))
+    if not lines:
+        return "silent", None
+    last = outcome.stdout.rstrip().splitlines()[-1].strip()
+    if len(lines) > MAX_LINES or not all(_same(_said(last), _said(line)) for line in lines):
+        return "several", last
+    return ("agrees" if _same(answer, _said(last)) else "disagrees"), last
+
+
+def _said(line: str) -> str:
+    """What a line says, without a label: '18' of 'Total: 18'."""
+    return line.rsplit(":", 1)[-1].strip() or line
+
+
+def _same(answer: str, printed: str) -> bool:
+    """Whether a program printed an answer: by the grader, or as the float that is nearest to it.
+
+    A decimal answer of two places or more may be that float rounded: 66.67 for 66.66666666666667.
+    """
+    if matches(answer, printed):
+        return True
+    if not LONG_FLOAT.fullmatch(printed):
+        return False
+    cleaned = text.clean(answer[: text.MAX_CHARS])
+    try:
+        exact = real_value(values.read(cleaned))
+    except Unreadable:
+        return False
+    number = float(printed)
+    if exact is None or not isfinite(exact) or not isfinite(number):
+        return False
+    read = exact_numbers.read(cleaned)
+    places = read.places if read and read.places else 0
+    half = 0.5 * 10.0**-places if places >= 2 else 0.0
+    return abs(number - exact) <= max(half, CLOSE * max(1.0, abs(number)))
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
