@@ -10,6 +10,7 @@ import typer
 from ctm_cli.options import AsJson, Config, Model, Seed
 
 if TYPE_CHECKING:
+    from ctm_eval.cotnpot import Filter
     from ctm_eval.metrics import Comparison
     from ctm_eval.results import Results
 
@@ -97,8 +98,11 @@ def command(
         typer.Option("--cotnpot", help="Keep the samples that a program of --coder agrees with."),
     ] = False,
     coder: Annotated[
-        str, typer.Option(help="The model that turns solutions into programs.")
-    ] = "pocket-coder",
+        str | None,
+        typer.Option(
+            help="The model that turns solutions into programs. [default: pocket-coder for pocket]"
+        ),
+    ] = None,
     pool: Annotated[
         str | None, typer.Option(help="orm, prm: last, mean or min. [default: last; for prm min]")
     ] = None,
@@ -158,10 +162,12 @@ def command(
         where = store.folder / "set-aside"
         print(f"set aside, and made anew: {name} (see {where})", file=sys.stderr)
     if cotnpot:
+        if coder is None and store.manifest["recipe"]["model"] != "pocket":
+            raise typer.BadParameter("--cotnpot needs a model that writes programs: give --coder")
         with Progress() as progress:
             store = check_run(
                 store.folder,
-                coder,
+                coder or "pocket-coder",
                 engine=engine,
                 device=device,
                 isolate=not allow_unisolated,
@@ -204,10 +210,22 @@ def print_results(
         highlight=False,
     )
     console.print(table)
+    for coder, kept in results.filters.items():
+        console.print(f"\n{_told(coder, kept)}", highlight=False, markup=False)
     verdicts = ", ".join(f"{count:,} {reason}" for reason, count in results.reasons.items())
     console.print(f"\n{verdicts}\n", highlight=False)
     console.print(markdown(results, recipe), highlight=False, soft_wrap=True, markup=False)
     console.print(f"\n{folder}", highlight=False, soft_wrap=True)
+
+
+def _told(coder: str, kept: "Filter") -> str:
+    """What CoTnPoT's filter does, in words."""
+    shares = (kept.kept, kept.accuracy, kept.precision, kept.recall, kept.recall_lost)
+    keeps, before, among, right, lost = ("–" if s is None else f"{s:.1%}" for s in shares)
+    return (
+        f"CoTnPoT by {coder} keeps {keeps} of the samples: {before} of all were right, {among} of the "
+        f"kept are; {right} of the right ones are kept, {lost} of the problems lose all of theirs"
+    )
 
 
 def _print_comparison(other: Path, paired: "Comparison") -> None:

@@ -25,12 +25,12 @@ def summarize(run: Store | str | Path) -> Results:
     An unfinished run gives the figures of what is there. Raises CtmError if that is nothing.
     """
     store = run if isinstance(run, Store) else Store(run)
-    samples = _samples(store)
+    own = samples(store)
     return figures.measure(
-        samples,
+        own,
         programs=_are_programs(store),
-        scores=_scores(store, len(samples)),
-        kept=_kept(store, len(samples)),
+        scores=_scores(store, len(own)),
+        kept=kept(store, len(own)),
     )
 
 
@@ -63,7 +63,7 @@ def compare(first: str | Path, second: str | Path) -> Comparison:
             "data",
             usage=True,
         )
-    return figures.compare(*(_samples(store) for store in stores))
+    return figures.compare(*(samples(store) for store in stores))
 
 
 def _columns(store: Store, *names: str) -> list[list[Any]]:
@@ -71,7 +71,8 @@ def _columns(store: Store, *names: str) -> list[list[Any]]:
     return [table[name].to_pylist() for name in names]
 
 
-def _samples(store: Store) -> list[Solution]:
+def samples(store: Store) -> list[Solution]:
+    """All samples of a run."""
     return [Solution(**row) for part in store.each("solutions") for row in part.to_pylist()]
 
 
@@ -96,7 +97,7 @@ def _provenance(store: Store) -> dict[str, Any]:
     }
 
 
-def _scores(store: Store, samples: int) -> dict[str, figures.Scores]:
+def _scores(store: Store, count: int) -> dict[str, figures.Scores]:
     """By verifier, score and weight of every solution; verifiers that have not seen all are left out."""
     from ctm_eval.verifiers import weight
 
@@ -107,11 +108,13 @@ def _scores(store: Store, samples: int) -> dict[str, figures.Scores]:
             score = row["score"]
             weighed = (score, weight(row["method"], score))
             found.setdefault(name, {})[row["solution_id"]] = weighed
-    return {name: scores for name, scores in found.items() if len(scores) == samples}
+    return {name: scores for name, scores in found.items() if len(scores) == count}
 
 
-def _kept(store: Store, samples: int) -> dict[str, bool] | None:
-    """Whether CoTnPoT keeps a solution; None where it has not looked at all."""
-    parts = store.each("programs", ["solution_id", "agrees"])
-    kept = {row["solution_id"]: row["agrees"] for part in parts for row in part.to_pylist()}
-    return kept if len(kept) == samples and kept else None
+def kept(store: Store, count: int) -> dict[str, dict[str, bool]]:
+    """By coder, whether its program agrees with a solution; coders that have not seen all are left out."""
+    found: dict[str, dict[str, bool]] = {}
+    for part in store.each("programs", ["solution_id", "coder", "agrees"]):
+        for row in part.to_pylist():
+            found.setdefault(row["coder"], {})[row["solution_id"]] = row["agrees"]
+    return {coder: agrees for coder, agrees in found.items() if len(agrees) == count}

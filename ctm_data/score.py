@@ -126,7 +126,7 @@ class Counted:
 
     def __init__(self, stage: str, total: Store | int, report: Report | None) -> None:
         if isinstance(total, Store):
-            total = sum(part.num_rows for part in total.each("solutions", ["solution_id"]))
+            total = int(sum(part.num_rows for part in total.each("solutions", ["problem_id"])))
         self._stage, self._report = stage, report
         self._total: int = total
         self._done = self._tokens = 0

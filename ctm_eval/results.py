@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from ctm_eval.cotnpot import Filter, filter_figures
 from ctm_eval.errors import CtmError
 from ctm_eval.metrics import Comparison, Estimate, clustered, maj_at_k, paired, pass_at_k
 from ctm_eval.selection import by_answer
@@ -36,8 +37,8 @@ class Results:
 
     `accuracy` is avg@n, the mean share of correct samples; `pass_at` and `maj_at` are by k, for every
     k up to n (`maj_at` is empty for programs: they have no answers to vote with). `chosen` are those of
-    verifiers and of CoTnPoT, by name (`best`, `weighted`, `cotnpot maj`, …) and by k. `reasons` counts
-    the verdicts of all samples.
+    verifiers and of CoTnPoT, by name (`best`, `weighted`, `cotnpot maj`, …) and by k; `filters`
+    say by coder what CoTnPoT keeps. `reasons` counts the verdicts of all samples.
     """
 
     problems: int
@@ -47,6 +48,7 @@ class Results:
     maj_at: Mapping[int, Estimate]
     reasons: Mapping[str, int]
     chosen: Mapping[str, Mapping[int, Estimate]] = field(default_factory=dict)
+    filters: Mapping[str, Filter] = field(default_factory=dict)
 
 
 Scores = Mapping[str, tuple[float, float]]  # by solution: its score, and what it weighs in a vote
@@ -57,11 +59,12 @@ def measure(
     *,
     programs: bool = False,
     scores: Mapping[str, Scores] | None = None,
-    kept: Mapping[str, bool] | None = None,
+    kept: Mapping[str, Mapping[str, bool]] | None = None,
 ) -> Results:
     """The figures of graded samples, as many of every problem.
 
-    `scores` are those of verifiers by their names, `kept` says by solution whether CoTnPoT keeps it.
+    `scores` are those of verifiers by their names; `kept` says by coder and solution whether the coder's
+    program agrees.
     Raises CtmError if there are none, or more of one problem than of another.
     """
     of: dict[str, list[Sample]] = {}
@@ -73,27 +76,35 @@ def measure(
         raise CtmError(f"there are {what}: no figures can be made of that")
     n = counts.pop()
     right = [sum(sample.correct for sample in own) for own in of.values()]
-    votes = [] if programs else [maj_at_k(*_votes(own)) for own in of.values()]
+    majorities = [] if programs else [maj_at_k(*votes(own)) for own in of.values()]
     ks = range(1, n + 1)
     return Results(
         problems=len(of),
         samples=n,
         accuracy=clustered([correct / n for correct in right], n),
         pass_at={k: clustered([pass_at_k(n, c, k) for c in right], n // k) for k in ks},
-        maj_at={k: clustered([vote[k - 1] for vote in votes], n // k) for k in ks if votes},
+        maj_at={k: clustered([at[k - 1] for at in majorities], n // k) for k in ks if majorities},
         reasons=dict(Counter(sample.verdict for sample in samples).most_common()),
+        filters={
+            coder: filter_figures(
+                (s.problem_id, s.correct, agrees[s.solution_id]) for own in of.values() for s in own
+            )
+            for coder, agrees in (kept or {}).items()
+        },
         chosen={
             name: {k: clustered([at[k - 1] for at in by_problem], n // k) for k in ks}
-            for name, by_problem in _chosen(list(of.values()), programs, scores or {}, kept).items()
+            for name, by_problem in choices(
+                list(of.values()), programs, scores or {}, kept or {}
+            ).items()
         },
     )
 
 
-def _chosen(
+def choices(
     problems: Sequence[Sequence[Sample]],
     programs: bool,
     scores: Mapping[str, Scores],
-    kept: Mapping[str, bool] | None,
+    kept: Mapping[str, Mapping[str, bool]],
 ) -> dict[str, list[list[float]]]:
     """By the name of a choice, for every problem the chance that it is right at k = 1 to n."""
     figures: dict[str, list[list[float]]] = {}
@@ -102,8 +113,9 @@ def _chosen(
         answers = [group_of.get(s.solution_id) for s in own]
         correct = [float(s.correct) for s in own]
         filters: dict[str, list[bool] | None] = {"": None}
-        if kept is not None:
-            filters["cotnpot "] = [kept[s.solution_id] for s in own]
+        for coder, agrees in kept.items():
+            of = f" ({coder})" if len(kept) > 1 else ""
+            filters[f"cotnpot{of} "] = [agrees[s.solution_id] for s in own]
         for prefix, keep in filters.items():
             found: dict[str, list[float]] = {}
             if prefix and not programs:
@@ -217,6 +229,7 @@ def lm_eval(
             **extra,
             "recipe": dict(recipe),
             "verdicts": dict(results.reasons),
+            "cotnpot": {coder: asdict(filtered) for coder, filtered in results.filters.items()},
             "intervals_95": {name: [e.low, e.high] for name, e in figures.items()},
         },
     }
@@ -244,7 +257,8 @@ def _named(results: Results) -> dict[str, Estimate]:
     }
 
 
-def _votes(own: Sequence[Sample]) -> tuple[list[tuple[int, float]], int]:
+def votes(own: Sequence[Sample]) -> tuple[list[tuple[int, float]], int]:
+    """What `maj_at_k` wants of a problem's samples."""
     groups = by_answer(own)
     votes = [(len(group), sum(s.correct for s in group) / len(group)) for group in groups]
     return votes, len(own) - sum(len(group) for group in groups)

@@ -6,6 +6,7 @@ what any generator wrote, in tokens of its own.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,10 @@ class Verifier:
 
         self._record = _record(Path(folder))
         self.method: str = self._record["method"]
-        self.pool = pool or ("min" if self.method == "prm" else "last")
-        if self.pool not in get_args(Pool):
+        if pool and self.method not in HEADS:
+            raise CtmError(f"--pool goes with orm and prm; {folder} is {self.method}", usage=True)
+        self.pool = pool or {"orm": "last", "prm": "min"}.get(self.method)
+        if self.pool not in (None, *get_args(Pool)):
             known = ", ".join(get_args(Pool))
             raise CtmError(f"unknown pool {self.pool!r}; there are: {known}", usage=True)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -59,20 +62,23 @@ class Verifier:
         With a head it is a probability of being right, in [0, 1]. Without one it is the reward that the
         training implied: gamma times the mean log-probability of the tokens (simpo, orpo, sft; arXiv
         2405.14734, eq. 4), or gamma times the log-ratio to the reference (dpo and its kin; arXiv
-        2305.18290, eq. 5). `progress` is called with (solutions, tokens) since its last call.
+        2305.18290, eq. 5). Equal solutions are read once. `progress` is called with (solutions, tokens)
+        since its last call.
         """
         import torch
 
-        ids = self.encode(solutions)
-        scores = [0.0] * len(solutions)
+        counts = Counter(solutions)
+        distinct = list(counts)
+        ids = self.encode(distinct)
+        scores: dict[Solution, float] = {}
         for batch in self.batches(ids):
             own = [ids[i] for i in batch]
             with torch.inference_mode():
-                for i, score in zip(batch, self._score(own), strict=True):
-                    scores[i] = score
+                scores |= zip((distinct[i] for i in batch), self._score(own), strict=True)
             if progress:
-                progress(len(batch), sum(len(prompt) + len(text) for prompt, text in own))
-        return scores
+                read = sum(len(prompt) + len(text) for prompt, text in own)
+                progress(sum(counts[distinct[i]] for i in batch), read)
+        return [scores[solution] for solution in solutions]
 
     def _score(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[float]:
         import torch

@@ -1,0 +1,437 @@
+"""The comparison of *Collaborative Verification* (arXiv 2410.05318) re-run in small, on `pocket`.
+
+    python experiments/verifier_table.py [--quick] [--output-dir build/verifier-table] [--jobs 2]
+
+Wrong solutions of training problems are rolled out, which labels steps for the PRM and trains p+, a second
+generator. `pocket` and p+ sample the data of the other verifiers. Every verifier is trained with five seeds
+at the learning rate of one grid that does best on development problems with seed 0, and scores the same 64
+samples of the held-out problems; CoTnPoT's programs are written by `pocket-coder`. For programs,
+`pocket-coder` samples solutions of `pocket-code` and the verifiers are trained on its own.
+
+A figure at N is the mean over all subsets of N of the 64 samples (over 100 random orders, for weighted
+votes). Intervals (95%) are from a bootstrap over problems and seeds; the difference from the majority vote,
+or for programs from one sample, is bootstrapped in pairs. Tokens are those generated for a problem,
+the coder's among them: two rows of as many tokens can be compared. Seconds are the verifier's own for all
+samples, on one thread. Every cell is a file, so a stopped run goes on where it was.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes of the experiment."""
+
+    rolled_out: int = 1500  # problems with rollouts
+    problems: int = 2000  # problems of the verifiers' data
+    tasks: int = 2000  # programming tasks of theirs
+    samples: int = 8  # of each generator
+    development: int = 150
+    held_out: int = 500
+    n: int = 64
+    seeds: int = 5
+    rates: tuple[float, ...] = (3e-4, 1e-3)
+    pair_rates: tuple[float, ...] = (1e-4, 4e-4)
+
+
+QUICK = Plan(
+    rolled_out=12,
+    problems=12,
+    tasks=6,
+    samples=4,
+    development=8,
+    held_out=8,
+    n=4,
+    seeds=2,
+    rates=(1e-3,),
+    pair_rates=(2e-4,),
+)
+HEADS, TUNED = ("orm", "prm"), ("dpo", "simpo")
+BENCHMARKS = {"pocket": (*HEADS, *TUNED), "pocket-code": ("orm", *TUNED)}
+NAMES = {"orm": "ORM", "prm": "PRM", "dpo": "DPO", "simpo": "SimPO"}
+SAMPLER = {"pocket": "pocket", "pocket-code": "pocket-coder"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One verifier, trained, and its scores of the samples of a split."""
+
+    benchmark: str
+    method: str
+    rate: float
+    seed: int
+    split: str
+
+    @property
+    def name(self) -> str:
+        """A file name."""
+        return f"{self.benchmark}-{self.method}-{self.rate:g}-{self.seed}-{self.split}"
+
+
+def main() -> None:
+    """Runs what is missing and writes table and picture."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--output-dir", type=Path, default=Path("build/verifier-table"))
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that it runs")
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    arguments = parser.parse_args()
+    plan, folder = (QUICK if arguments.quick else Plan()), arguments.output_dir
+    began = time.monotonic()
+    (folder / "cells").mkdir(parents=True, exist_ok=True)
+    kept = folder / "plan.json"
+    if kept.exists() and kept.read_text() != json.dumps(asdict(plan)):
+        sys.exit(f"{folder} belongs to another plan; give another --output-dir")
+    kept.write_text(json.dumps(asdict(plan)))
+    text = []
+    _data(plan, folder)
+    with ProcessPoolExecutor(
+        arguments.jobs, multiprocessing.get_context("spawn"), initializer=_one_thread
+    ) as pool:
+        for benchmark, methods in BENCHMARKS.items():
+            results = run_all(plan, folder, pool, benchmark, methods)
+            curves = measure(plan, folder, benchmark, results)
+            text.append(table(plan, benchmark, curves, results, spent(folder, benchmark)))
+            picture(plan, benchmark, curves, folder / f"{benchmark}.png")
+    text.append(filter_line(folder))
+    text.append(f"{time.monotonic() - began:.0f} seconds in this run.\n")
+    (folder / "table.md").write_text("\n".join(text))
+    print((folder / "table.md").read_text())
+
+
+def _data(plan: Plan, folder: Path) -> None:
+    """The runs: rollouts, verifiers' data, and the samples of both splits with their programs."""
+    from ctm_data.build import build_dataset
+    from ctm_data.cotnpot import check_run
+    from ctm_data.evaluate import evaluate
+
+    said = [0.0]
+
+    def report(stage: str, done: float, total: int, tokens: int, note: str = "") -> None:
+        if time.monotonic() - said[0] > 15:
+            said[0] = time.monotonic()
+            print(f"{stage}: {done:.0f} of {total}", file=sys.stderr)
+
+    rollouts = folder / "rollouts"
+    build_dataset(
+        rollouts, split="train", limit=plan.rolled_out, n_samples=2 * plan.samples, report=report
+    )
+    common = {"split": "train", "n_samples": plan.samples, "stages": ["verifier"], "report": report}
+    positive = str(rollouts / "models" / "positive")
+    build_dataset(
+        folder / "pocket",
+        model=["pocket", positive],
+        limit=plan.problems,
+        max_new_tokens=192,
+        seed=1,  # not the problems that were rolled out: p+ has seen those
+        **common,
+    )
+    build_dataset(
+        folder / "pocket-code",
+        model="pocket-coder",
+        benchmark="pocket-code",
+        limit=plan.tasks,
+        **common,
+    )
+    for benchmark in BENCHMARKS:
+        for split, limit in (("dev", plan.development), ("test", plan.held_out)):
+            evaluate(
+                folder / f"{benchmark}-{split}",
+                model=SAMPLER[benchmark],
+                benchmark=benchmark,
+                split=split,
+                limit=limit,
+                n_samples=plan.n,
+                report=report,
+            )
+            if benchmark == "pocket":
+                check_run(folder / f"{benchmark}-{split}", "pocket-coder", report=report)
+
+
+def run_all(
+    plan: Plan, folder: Path, pool: ProcessPoolExecutor, benchmark: str, methods: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """By method, the held-out cells of all seeds at the rate that does best on development problems."""
+    grid = {
+        method: [
+            Cell(benchmark, method, rate, 0, "dev")
+            for rate in (plan.rates if method in HEADS else plan.pair_rates)
+        ]
+        for method in methods
+    }
+    _run(folder, pool, [cell for cells in grid.values() for cell in cells])
+    best = {}
+    for method, cells in grid.items():
+        value = {
+            cell: np.mean(
+                [at[-1] for at in _choices(folder, cell, [_load(folder, cell)])["best"][0]]
+            )
+            for cell in cells
+        }
+        best[method] = max(cells, key=value.__getitem__).rate
+    seeds = range(plan.seeds)
+    tested = {m: [Cell(benchmark, m, best[m], seed, "test") for seed in seeds] for m in methods}
+    _run(folder, pool, [cell for cells in tested.values() for cell in cells])
+    return {m: [_load(folder, cell) for cell in cells] for m, cells in tested.items()}
+
+
+def _run(folder: Path, pool: ProcessPoolExecutor, cells: Sequence[Cell]) -> None:
+    """Makes the cells that are not there."""
+    missing = [cell for cell in cells if not _path(folder, cell).exists()]
+    began = time.monotonic()
+    futures = [pool.submit(_cell, folder, cell) for cell in missing]
+    for number, future in enumerate(as_completed(futures), 1):
+        left = (time.monotonic() - began) / number * (len(missing) - number)
+        print(f"{future.result()}  ({number}/{len(missing)}, {left:.0f} s left)", file=sys.stderr)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _cell(folder: Path, cell: Cell) -> str:
+    """Trains and scores: in a process of the pool."""
+    from ctm_data.contrast import model_path
+    from ctm_data.score import solutions_in
+    from ctm_data.store import Store
+    from ctm_data.training import training_rows
+    from ctm_eval.benchmarks import prompt
+    from ctm_eval.verifiers import Solution, Verifier
+    from ctm_train.settings import settings_for
+    from ctm_train.train import train
+
+    trained = folder / "models" / cell.name
+    shutil.rmtree(trained, ignore_errors=True)
+    data = folder / ("rollouts" if cell.method == "prm" else cell.benchmark)
+    start = SAMPLER[cell.benchmark]
+    outcome = train(
+        cell.method,
+        training_rows(Store(data), cell.method, seed=cell.seed),
+        trained,
+        model=model_path(start),
+        name=start,
+        settings=settings_for(cell.method, "pocket", learning_rate=cell.rate, seed=cell.seed),
+        save_steps=0,
+    )
+    solutions = [
+        (
+            solution.solution_id,
+            Solution(prompt(problem), solution.text, solution.finish_reason == "stop"),
+        )
+        for _, own in solutions_in(Store(folder / f"{cell.benchmark}-{cell.split}"))
+        for problem, solution in own
+    ]
+    verifier = Verifier(trained)
+    began = time.monotonic()
+    scores = verifier.score([solution for _, solution in solutions])
+    result = {
+        "cell": asdict(cell),
+        "scores": {name: score for (name, _), score in zip(solutions, scores, strict=True)},
+        "seconds": time.monotonic() - began,
+        "training_seconds": outcome.seconds,
+    }
+    shutil.rmtree(trained)
+    partial = _path(folder, cell).with_suffix(".partial")
+    partial.write_text(json.dumps(result))
+    os.replace(partial, _path(folder, cell))
+    return f"{cell.name}: trained in {outcome.seconds:.0f} s, scored in {result['seconds']:.0f} s"
+
+
+def _path(folder: Path, cell: Cell) -> Path:
+    return folder / "cells" / f"{cell.name}.json"
+
+
+def _load(folder: Path, cell: Cell) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(_path(folder, cell).read_text())
+    return loaded
+
+
+Curves = dict[str, np.ndarray]  # by the name of a choice, (seeds, problems, n) chances to be right
+
+
+def _choices(folder: Path, cell: Cell, results: Sequence[Mapping[str, Any]]) -> Curves:
+    """What `ctm_eval.results.choices` says of a split's samples, for the scores of every seed."""
+    from ctm_data.results import kept, samples
+    from ctm_data.store import Store
+    from ctm_eval.results import choices
+    from ctm_eval.verifiers import weight
+
+    store = Store(folder / f"{cell.benchmark}-{cell.split}")
+    problems: dict[str, list[Any]] = {}
+    for sample in samples(store):
+        problems.setdefault(sample.problem_id, []).append(sample)
+    programs = cell.benchmark == "pocket-code"
+    found: dict[str, list[list[list[float]]]] = {}
+    for result in results:
+        scores = {
+            name: (score, weight(cell.method, score)) for name, score in result["scores"].items()
+        }
+        total = sum(map(len, problems.values()))
+        chosen = choices(
+            list(problems.values()), programs, {cell.method: scores}, kept(store, total)
+        )
+        for name, values in chosen.items():
+            found.setdefault(name, []).append(values)
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def measure(
+    plan: Plan, folder: Path, benchmark: str, results: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Curves:
+    """All curves of a benchmark by the row they are in the table."""
+    from ctm_data.results import samples
+    from ctm_data.store import Store
+    from ctm_eval.metrics import maj_at_k, pass_at_k
+    from ctm_eval.results import votes
+
+    problems: dict[str, list[Any]] = {}
+    for sample in samples(Store(folder / f"{benchmark}-test")):
+        problems.setdefault(sample.problem_id, []).append(sample)
+    right = [sum(s.correct for s in own) for own in problems.values()]
+    ks = range(1, plan.n + 1)
+    curves = {
+        "one sample": np.array([[[r / plan.n] * plan.n for r in right]]),
+        "oracle": np.array([[[pass_at_k(plan.n, r, k) for k in ks] for r in right]]),
+    }
+    if benchmark == "pocket":
+        curves["majority"] = np.array([[maj_at_k(*votes(own)) for own in problems.values()]])
+    for method, own in results.items():
+        cell = Cell(**own[0]["cell"])
+        for name, values in _choices(folder, cell, own).items():
+            with_programs = " + CoTnPoT" if name.startswith("cotnpot ") else ""
+            what = name.removeprefix("cotnpot ")
+            if what == "maj":
+                curves[f"majority{with_programs}"] = values[:1]
+            else:
+                way = {"best": "best-of-N", "weighted": "weighted vote"}[what]
+                curves[f"{NAMES[method]}, {way}{with_programs}"] = values
+    return curves
+
+
+def bootstrap(values: np.ndarray, rounds: int = 4000) -> np.ndarray:
+    """`rounds` means of (seeds, problems) chances with both resampled; the same problems in every call."""
+    problems, seeds = np.random.default_rng(0), np.random.default_rng(1)
+    means = np.empty(rounds)
+    for i in range(rounds):
+        chosen = problems.integers(values.shape[1], size=values.shape[1])
+        means[i] = values[seeds.integers(len(values), size=len(values))][:, chosen].mean()
+    return means
+
+
+def spent(folder: Path, benchmark: str) -> tuple[float, float]:
+    """Tokens of a sample, and of the coder's program of it, on average."""
+    import pyarrow.compute as pc
+
+    from ctm_data.store import Store
+
+    store = Store(folder / f"{benchmark}-test")
+    lengths = [
+        pc.list_value_length(store.read(table, ["token_ids"])["token_ids"])
+        for table in ("solutions", "programs")
+    ]
+    own, coder = (pc.mean(length).as_py() or 0.0 for length in lengths)
+    return own, coder
+
+
+def table(
+    plan: Plan,
+    benchmark: str,
+    curves: Curves,
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    tokens: tuple[float, float],
+) -> str:
+    """The Markdown table: accuracy at powers of two, and at N = 16 the interval, the difference, the tokens
+    of a problem and what the same choice without CoTnPoT gets from as many."""
+    ks = [2**i for i in range(plan.n.bit_length()) if 2**i <= plan.n]
+    at = min(16, plan.n)
+    base = "majority" if "majority" in curves else "one sample"
+    reference = bootstrap(curves[base][..., at - 1])
+    lines = [
+        f"`{benchmark}`, {plan.held_out} held-out problems, {plan.n} samples each, {plan.seeds} seeds; "
+        f"what stands right of N = {ks[-1]} is for N = {at}, differences in points.",
+        "",
+        "| choice | "
+        + " | ".join(f"N = {k}" for k in ks)
+        + f" | 95% | from {base} | 95% | tokens | "
+        "as many tokens without CoTnPoT |",
+        "|---" * (len(ks) + 6) + "|",
+    ]
+    for name, values in curves.items():
+        means = bootstrap(values[..., at - 1])
+        low, high = np.quantile(means, [0.025, 0.975])
+        cells = [
+            name,
+            *(f"{values[..., k - 1].mean():.1%}" for k in ks),
+            f"{low:.1%} to {high:.1%}",
+        ]
+        by = 100 * (values[..., at - 1].mean() - curves[base][..., at - 1].mean())
+        low, high = 100 * np.quantile(means - reference, [0.025, 0.975])
+        cells += ["", ""] if name == base else [f"{by:+.1f}", f"{low:+.1f} to {high:+.1f}"]
+        plain = name.removesuffix(" + CoTnPoT")
+        each = tokens[0] + (tokens[1] if plain != name else 0)
+        cells.append("" if name in ("one sample", "oracle") else f"{at * each:,.0f}")
+        more = min(plan.n, round(at * each / tokens[0]))
+        cells.append(
+            "" if plain == name else f"{curves[plain][..., more - 1].mean():.1%} (N = {more})"
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", "| verifier | learning rate | training, s | scoring, s |", "|---|---|---|---|"]
+    for method, own in results.items():
+        seconds = [np.median([r[key] for r in own]) for key in ("training_seconds", "seconds")]
+        rate = own[0]["cell"]["rate"]
+        lines.append(f"| {NAMES[method]} | {rate:g} | {seconds[0]:.0f} | {seconds[1]:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def filter_line(folder: Path) -> str:
+    """What CoTnPoT's filter does to the held-out samples of `pocket`."""
+    from ctm_data.results import summarize
+
+    figures = summarize(folder / "pocket-test").filters["pocket-coder"]
+    return (
+        f"CoTnPoT on `pocket`: {figures.accuracy:.1%} of the samples are right; it keeps "
+        f"{figures.kept:.1%} of them, of which {figures.precision:.1%} are right, and {figures.recall:.1%} "
+        f"of the right ones; {figures.recall_lost:.1%} of the problems with a right sample lose all.\n"
+    )
+
+
+def picture(plan: Plan, benchmark: str, curves: Curves, path: Path) -> None:
+    """Accuracy over N, one line a choice; those with CoTnPoT are dashed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 5.5), layout="constrained")
+    colors: dict[str, Any] = {}
+    ks = np.arange(1, plan.n + 1)
+    for name, values in curves.items():
+        plain = name.removesuffix(" + CoTnPoT")
+        color = colors.setdefault(plain, f"C{len(colors)}" if len(colors) < 10 else "black")
+        style = "-" if plain == name else "--"
+        axes.plot(ks, 100 * values.mean(axis=(0, 1)), style, color=color, label=name, linewidth=1.5)
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("N, samples a problem")
+    axes.set_ylabel(f"accuracy on held-out {benchmark} problems, %")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
