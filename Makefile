@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(VENV)/bin/ctm show $(RUN)
 
 test: $(VENV)/.installed-dev lint
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 # The vllm engine for real, on a CPU, in an environment of its own (some 4 GB).
 test-vllm: $(VENV)-vllm/.installed
