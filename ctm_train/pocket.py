@@ -54,7 +54,7 @@ class Recipe:
 
 RECIPES = {
     "pocket": Recipe(),
-    "coder": Recipe(task="coder", rows=35_000, batch_tokens=4096, muon_lr=0.01, adamw_lr=0.002),
+    "coder": Recipe(task="coder", rows=36_000, batch_tokens=4096, muon_lr=0.01, adamw_lr=0.002),
 }
 
 
