@@ -4,7 +4,7 @@ VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
 
-.PHONY: demo test test-vllm lint pocket paper-table bench clean
+.PHONY: demo test test-vllm lint pocket pocket-coder paper-table bench clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
@@ -26,6 +26,11 @@ lint: $(VENV)/.installed-dev
 pocket: $(VENV)/.installed
 	$(VENV)/bin/python -m ctm_train.pocket --output-dir build/pocket
 
+# The second one goes on from the first; half an hour on one core.
+pocket-coder: $(VENV)/.installed
+	$(VENV)/bin/python -m ctm_train.pocket --task coder --start ctm_eval/pocket/weights \
+		--threads 1 --output-dir build/pocket-coder
+
 # The main table of arXiv 2411.19943 on pocket; about an hour on two cores.
 paper-table: $(VENV)/.installed-dev
 	$(VENV)/bin/python experiments/paper_table.py
@@ -39,6 +44,7 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/query.py
 	$(VENV)/bin/python benchmarks/sandbox.py
 	$(VENV)/bin/python benchmarks/eval_overhead.py
+	$(VENV)/bin/python benchmarks/cotnpot.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

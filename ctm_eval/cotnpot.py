@@ -9,14 +9,11 @@ For programs it is the other way: the model that wrote one describes it, and a v
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal, get_args
 
 from ctm_eval.benchmarks import Problem
 from ctm_eval.engines import Engine, Progress, Request, Sampling
-from ctm_eval.grading import exact_numbers, matches, text, values
-from ctm_eval.grading.numeric import real_value
-from ctm_eval.grading.tree import Unreadable
+from ctm_eval.printed import printed_answers, same_answer
 from ctm_eval.sandbox import Outcome, Program, Sandbox
 from ctm_eval.scoring import program_of
 from ctm_eval.seeds import seed_of
@@ -37,9 +34,6 @@ Result = Literal[
 RESULTS: tuple[Result, ...] = get_args(Result)
 GREEDY = Sampling(0.0)
 FENCE = "```"
-MAX_LINES = 32  # different lines of output that are compared with each other
-LONG_FLOAT = re.compile(r"-?\d+\.\d{9,}(e[+-]\d+)?|-?\d+(\.\d+)?e[+-]\d+")  # as Python prints it
-CLOSE = 1e-9  # relative, between such a number and an exact answer
 
 CotSolution = tuple[Problem, str, str | None]  # the problem, the solution's text, its answer
 
@@ -49,7 +43,7 @@ class Check:
     """What came of checking a solution by a program.
 
     `token_ids` is what the coder wrote (the ids, the end token included), `program` the Python in it,
-    `printed` the last line of its output. `prompt_length` counts tokens.
+    `printed` the answer that it printed, the last of several. `prompt_length` counts tokens.
     """
 
     result: Result
@@ -286,41 +280,12 @@ def _judge(answer: str, outcome: Outcome) -> tuple[Result, str | None]:
     """The result of a program that ran, and the answer that it printed."""
     if outcome.status != "passed":
         return outcome.status, None
-    lines = list(dict.fromkeys(filter(None, map(str.strip, outcome.stdout.splitlines()))))
-    if not lines:
+    answers = printed_answers(outcome.stdout)
+    if not answers:
         return "silent", None
-    last = outcome.stdout.rstrip().splitlines()[-1].strip()
-    if len(lines) > MAX_LINES or not all(_same(_said(last), _said(line)) for line in lines):
-        return "several", last
-    return ("agrees" if _same(answer, _said(last)) else "disagrees"), last
-
-
-def _said(line: str) -> str:
-    """What a line says, without a label: '18' of 'Total: 18'."""
-    return line.rsplit(":", 1)[-1].strip() or line
-
-
-def _same(answer: str, printed: str) -> bool:
-    """Whether a program printed an answer: by the grader, or as the float that is nearest to it.
-
-    A decimal answer of two places or more may be that float rounded: 66.67 for 66.66666666666667.
-    """
-    if matches(answer, printed):
-        return True
-    if not LONG_FLOAT.fullmatch(printed):
-        return False
-    cleaned = text.clean(answer[: text.MAX_CHARS])
-    try:
-        exact = real_value(values.read(cleaned))
-    except Unreadable:
-        return False
-    number = float(printed)
-    if exact is None or not isfinite(exact) or not isfinite(number):
-        return False
-    read = exact_numbers.read(cleaned)
-    places = read.places if read and read.places else 0
-    half = 0.5 * 10.0**-places if places >= 2 else 0.0
-    return abs(number - exact) <= max(half, CLOSE * max(1.0, abs(number)))
+    if len(answers) > 1:
+        return "several", answers[-1]
+    return ("agrees" if same_answer(answer, answers[0]) else "disagrees"), answers[0]
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -54,7 +54,7 @@ class Recipe:
 
 RECIPES = {
     "pocket": Recipe(),
-    "coder": Recipe(task="coder", rows=35_000, batch_tokens=4096, muon_lr=0.01, adamw_lr=0.002),
+    "coder": Recipe(task="coder", rows=36_000, batch_tokens=4096, muon_lr=0.01, adamw_lr=0.002),
 }
 
 
@@ -314,15 +314,15 @@ def main(arguments: list[str] | None = None) -> None:
         if name != "task":
             parser.add_argument(f"--{name.replace('_', '-')}", type=type(default))
     options = vars(parser.parse_args(arguments))
-    import torch
-
-    torch.set_num_threads(options.pop("threads"))
-    torch.use_deterministic_algorithms(True)
-    output_dir, device = options.pop("output_dir"), options.pop("device")
+    output_dir, device, threads = (options.pop(k) for k in ("output_dir", "device", "threads"))
     given = {name: value for name, value in options.items() if value is not None}
     recipe = replace(RECIPES[options["task"]], **given)
     if recipe.task == "coder" and not recipe.start:
         parser.error("--task coder goes on from a model: give its folder with --start")
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
     print(build(output_dir, recipe, device))
 
 

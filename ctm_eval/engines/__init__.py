@@ -98,7 +98,7 @@ class Engine(Protocol):
 
 
 def load_engine(name: str, model: str, **options: object) -> Engine:
-    """Loads `model` (a Hub id, a local folder or `pocket`) into the engine called `name`.
+    """Loads `model` (a Hub id, a local folder or a built-in model) into the engine called `name`.
 
     `options` are the engine's own: `device` and `adapter` of both, `tensor_parallel` of vllm. Raises
     CtmError if the engine is unknown or the model cannot be used.

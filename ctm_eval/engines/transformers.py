@@ -59,7 +59,7 @@ class TransformersEngine(WithTokenizer):
         adapter: str | None = None,
         trust_remote_code: bool = False,
     ) -> "TransformersEngine":
-        """Loads a Hub id, a local folder or `pocket`; float32 on a CPU unless `dtype` says otherwise.
+        """Loads a Hub id, a local folder or a built-in one; float32 on a CPU unless `dtype` says otherwise.
 
         `adapter` is the folder of a LoRA adapter of peft, applied without merging. Raises CtmError if
         there is no such model or adapter, or its tokenizer has no end-of-sequence token.

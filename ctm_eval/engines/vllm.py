@@ -50,7 +50,7 @@ class VllmEngine(WithTokenizer):
         max_length: int | None = None,
         trust_remote_code: bool = False,
     ) -> "VllmEngine":
-        """Loads a Hub id, a local folder or `pocket`, split over `tensor_parallel` GPUs.
+        """Loads a Hub id, a local folder or a built-in model, split over `tensor_parallel` GPUs.
 
         `device` is `cpu` or `cuda`, by default what the installed vllm is made for; a CPU computes in
         float32 unless `dtype` says otherwise. `max_length` bounds a prompt and its completion, by

@@ -19,4 +19,7 @@ __all__ = [
 ]
 
 MODEL_DIR = Path(__file__).parent / "weights"
-MODELS = {"pocket": MODEL_DIR, "pocket-coder": MODEL_DIR.parent / "coder"}  # the built-in ones
+MODELS = {
+    "pocket": MODEL_DIR,
+    "pocket-coder": MODEL_DIR.parent / "coder_weights",
+}  # the built-in ones

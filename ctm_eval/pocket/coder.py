@@ -16,11 +16,11 @@ from ctm_eval.pocket.coding import ask, draw_story, function, in_split, tests
 from ctm_eval.pocket.corpus import with_slips
 from ctm_eval.pocket.generator import Draft, Step, Told, draw_draft, prompt, solve, tell
 
-KINDS = {"translate": 0.60, "write": 0.27, "describe": 0.13}  # shares of the rows
+KINDS = {"translate": 0.65, "write": 0.27, "describe": 0.08}  # shares of the rows
 READ = 0.5  # share of (step, wording) pairs that the coder takes from the question
 # The solutions that the coder is shown are worse than those of the pocket corpus, so that it learns to
 # do without their results and their numbers.
-STRAY, ARITHMETIC, MISCOPIED = 0.04, 0.05, 0.05
+STRAY, ARITHMETIC, MISCOPIED = 0.03, 0.05, 0.02
 IN_WORDS = {"+": "Add {} and {}", "-": "Subtract {1} from {0}", "*": "Multiply {} by {}",
             "/": "Divide {} by {}"}  # fmt: skip
 

@@ -79,6 +79,7 @@ PROGRAMS = {
     "a thousand answers": ("for i in range(1000): print(i)", "several"),
     "a million answers": ("for i in range(10**6): print(i)", "refused"),
     "one enormous answer": ("print('9' * 10**6)", "refused"),
+    "a number of fifty thousand digits": ("print('9' * 50_000)", "disagrees"),
     "a power that is never done": ("print(9 ** 9 ** 9)", "timeout"),
     "a list that fills the memory": ("print(len([0] * 10**9))", "refused"),
     "a program that wants a socket": ("import socket\nsocket.socket()", "refused"),
@@ -142,26 +143,6 @@ def test_a_program_gets_the_room_that_its_prompt_leaves(sandbox):
 def test_a_chat_is_refused_by_a_coder_without_a_template(sandbox):
     with pytest.raises(CtmError, match="no chat template"):
         check(Coder({"": ""}), [(PROBLEM, "18", "18")], sandbox, chat=True)
-
-
-@pytest.mark.parametrize(
-    ("answer", "printed", "result"),
-    [
-        ("3.30", "3.3000000000000003", "agrees"),
-        (r"\frac{1}{3}", "0.3333333333333333", "agrees"),
-        (r"\sqrt{2}", "1.4142135623730951", "agrees"),
-        ("66.67", "66.66666666666667", "agrees"),
-        ("66.68", "66.66666666666667", "disagrees"),
-        ("66.7", "66.66666666666667", "disagrees"),  # one place: too little is said
-        ("1,200", "1200.0", "agrees"),
-        ("1", "1e+400", "disagrees"),
-        ("x + 1", "1", "disagrees"),
-    ],
-)
-def test_a_float_is_compared_as_the_value_that_it_stands_for(answer, printed, result, sandbox):
-    coder = Coder({"": f"print('{printed}')"})
-    [checked] = check(coder, [(PROBLEM, "", answer)], sandbox)
-    assert checked.result == result
 
 
 def test_results_are_counted_by_name():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ctm_train.pocket import Recipe, batches, build, corpus, train_tokenizer
+from ctm_train.pocket import Recipe, batches, build, corpus, main, train_tokenizer
 
 TINY = Recipe(
     rows=600,
@@ -115,3 +115,31 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
     process.wait()
     with pytest.raises(ValueError, match="belongs to another recipe"):
         build(tmp_path, replace(TINY, seed=1))
+
+
+@pytest.fixture(scope="module")
+def further(built, tmp_path_factory):
+    recipe = replace(TINY, task="coder", start=str(built), rows=60)
+    return build(tmp_path_factory.mktemp("coder") / "whole", recipe)
+
+
+def test_a_coder_has_the_tokenizer_and_the_shape_of_the_model_it_starts_from(built, further):
+    for name in ("tokenizer.json", "config.json"):
+        assert (further / name).read_bytes() == (built / name).read_bytes()
+    assert weights(further) != weights(built)
+
+
+def test_a_coder_starts_from_the_weights_of_that_model(built, further):
+    """A few steps at a small rate leave them near where they were; new ones would be anywhere."""
+    from safetensors.torch import load_file
+
+    old, new = (load_file(folder / "model.safetensors") for folder in (built, further))
+    name = "model.embed_tokens.weight"
+    similarity = torch.nn.functional.cosine_similarity(old[name].float(), new[name].float())
+    assert similarity.mean() > 0.9
+
+
+def test_a_coder_without_a_model_to_start_from_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--task", "coder", "--output-dir", str(tmp_path)])
+    assert "give its folder with --start" in capsys.readouterr().err
