@@ -10,7 +10,7 @@ from math import comb
 
 import numpy as np
 
-ORDERS = 100  # random orders of the samples, whose first k are a subset each
+ORDERS = 100  # at least so many orders of the samples, whose first k are a subset each
 
 
 def best_of_k(
@@ -44,7 +44,8 @@ def weighted_at_k(
 
     `answers` are the samples' groups of equal answers from 0, None for a sample without one, which does
     not vote. A tie is broken at random; without any answer the vote is wrong. Weights of one make it the
-    majority vote. The mean is over `ORDERS` random orders drawn by `seed`: for k = n it is exact.
+    majority vote. The mean is over all rotations of random orders drawn by `seed`, `ORDERS` or more: each
+    sample is at each place equally often. For k = 1 and k = n it is exact.
     """
     n, groups = len(answers), 1 + max((a for a in answers if a is not None), default=0)
     votes, shares = np.zeros((n, groups)), np.zeros(groups)
@@ -54,7 +55,8 @@ def weighted_at_k(
         shares[answer] = np.mean([correct[i] for i in own])
     held = np.ones(n) if kept is None else np.asarray(kept, dtype=float)
     rng = np.random.default_rng([seed, n])
-    orders = rng.permuted(np.tile(np.arange(n), (ORDERS, 1)), axis=1)
+    drawn = [rng.permutation(n) for _ in range(-(-ORDERS // n))]
+    orders = np.array([np.roll(order, shift) for order in drawn for shift in range(n)])
     counts = {True: votes * held[:, None], False: votes}
     sums = {k: np.cumsum((v * np.asarray(weights)[:, None])[orders], 1) for k, v in counts.items()}
     there = {k: np.cumsum(v[orders], 1) > 0 for k, v in counts.items()}

@@ -8,8 +8,8 @@ at the learning rate of one grid that does best on development problems with see
 samples of the held-out problems; CoTnPoT's programs are written by `pocket-coder`. For programs,
 `pocket-coder` samples solutions of `pocket-code` and the verifiers are trained on its own.
 
-A figure at N is the mean over all subsets of N of the 64 samples (over 100 random orders, for weighted
-votes). Intervals (95%) are from a bootstrap over problems and seeds; the difference from the majority vote,
+A figure at N is the mean over all subsets of N of the 64 samples (over some hundred orders, for
+weighted votes). Intervals (95%) are from a bootstrap over problems and seeds; the difference from the majority vote,
 or for programs from one sample, is bootstrapped in pairs. Tokens are those generated for a problem,
 the coder's among them: two rows of as many tokens can be compared. Seconds are the verifier's own for all
 samples, on one thread. Every cell is a file, so a stopped run goes on where it was.
@@ -35,15 +35,16 @@ import numpy as np
 class Plan:
     """The sizes of the experiment."""
 
-    rolled_out: int = 1500  # problems with rollouts
+    rolled_out: int = 1000  # problems with rollouts
     problems: int = 2000  # problems of the verifiers' data
-    tasks: int = 2000  # programming tasks of theirs
+    tasks: int = 1500  # programming tasks of theirs
     samples: int = 8  # of each generator
-    development: int = 150
-    held_out: int = 500
+    development: int = 100
+    held_out: int = 400
     n: int = 64
     seeds: int = 5
-    rates: tuple[float, ...] = (3e-4, 1e-3)
+    epochs: float = 2.0
+    rates: tuple[float, ...] = (1e-3, 3e-3)
     pair_rates: tuple[float, ...] = (1e-4, 4e-4)
 
 
@@ -171,7 +172,7 @@ def run_all(
         ]
         for method in methods
     }
-    _run(folder, pool, [cell for cells in grid.values() for cell in cells])
+    _run(plan, folder, pool, [cell for cells in grid.values() for cell in cells])
     best = {}
     for method, cells in grid.items():
         value = {
@@ -183,15 +184,15 @@ def run_all(
         best[method] = max(cells, key=value.__getitem__).rate
     seeds = range(plan.seeds)
     tested = {m: [Cell(benchmark, m, best[m], seed, "test") for seed in seeds] for m in methods}
-    _run(folder, pool, [cell for cells in tested.values() for cell in cells])
+    _run(plan, folder, pool, [cell for cells in tested.values() for cell in cells])
     return {m: [_load(folder, cell) for cell in cells] for m, cells in tested.items()}
 
 
-def _run(folder: Path, pool: ProcessPoolExecutor, cells: Sequence[Cell]) -> None:
+def _run(plan: Plan, folder: Path, pool: ProcessPoolExecutor, cells: Sequence[Cell]) -> None:
     """Makes the cells that are not there."""
     missing = [cell for cell in cells if not _path(folder, cell).exists()]
     began = time.monotonic()
-    futures = [pool.submit(_cell, folder, cell) for cell in missing]
+    futures = [pool.submit(_cell, plan, folder, cell) for cell in missing]
     for number, future in enumerate(as_completed(futures), 1):
         left = (time.monotonic() - began) / number * (len(missing) - number)
         print(f"{future.result()}  ({number}/{len(missing)}, {left:.0f} s left)", file=sys.stderr)
@@ -203,7 +204,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _cell(folder: Path, cell: Cell) -> str:
+def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     """Trains and scores: in a process of the pool."""
     from ctm_data.contrast import model_path
     from ctm_data.score import solutions_in
@@ -224,7 +225,9 @@ def _cell(folder: Path, cell: Cell) -> str:
         trained,
         model=model_path(start),
         name=start,
-        settings=settings_for(cell.method, "pocket", learning_rate=cell.rate, seed=cell.seed),
+        settings=settings_for(
+            cell.method, "pocket", learning_rate=cell.rate, epochs=plan.epochs, seed=cell.seed
+        ),
         save_steps=0,
     )
     solutions = [
