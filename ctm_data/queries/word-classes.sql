@@ -19,7 +19,11 @@ with places as (
     group by all
 ), critical as (
     select benchmark, word_class, count(*) as critical
-    from critical_tokens left join benchmarks using (run)
+    from (  -- not the view, which looks up the scores of tokens
+        select run, word_class(critical_piece, pieces[critical_index], pieces[critical_index + 2]) as word_class
+        from rollouts
+        where critical_index is not null
+    ) left join benchmarks using (run)
     group by all
 )
 select
