@@ -12,19 +12,22 @@ import argparse
 import re
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import groupby
 
 import numpy as np
 
 from ctm_eval.benchmarks import Problem, load_problems
-from ctm_eval.cotnpot import Check, check, counts, describe, filter_figures
+from ctm_eval.cotnpot import Check, check, counts, describe, filter_figures, keep
 from ctm_eval.engines import Engine, Request, Sampling, load_engine
 from ctm_eval.grading import grade
 from ctm_eval.pocket import MODELS
 from ctm_eval.pocket.coder import IN_WORDS
+from ctm_eval.printed import same_answer
 from ctm_eval.prompts import Prompting
 from ctm_eval.sandbox import Sandbox
 from ctm_eval.scoring import Scorer, program_of
 from ctm_eval.seeds import seed_of
+from ctm_eval.selection import by_answer
 from ctm_train.pocket import RECIPES
 
 GREEDY, SAMPLED = Sampling(0.0), Sampling(1.0, 0.95)
@@ -39,14 +42,15 @@ class Solved:
 
     problem: Problem
     text: str
+    token_ids: tuple[int, ...]
     answer: str | None
     correct: bool
 
 
 def sample(
     engine: Engine, problems: list[Problem], n: int, sampling: Sampling
-) -> list[tuple[Problem, str, bool]]:
-    """`n` responses a problem: (problem, text, whether it ended by itself)."""
+) -> list[tuple[Problem, tuple[int, ...], bool]]:
+    """`n` responses a problem: (problem, token ids, whether it ended by itself)."""
     asked = [(problem, j) for problem in problems for j in range(n)]
     requests = [
         Request(Prompting().encode(engine, problem), seed_of(problem.problem_id, j), MAX_NEW_TOKENS)
@@ -54,18 +58,26 @@ def sample(
     ]
     completions = engine.sample(requests, sampling)
     return [
-        (problem, engine.decode(completion.token_ids), completion.finish_reason == "stop")
+        (problem, completion.token_ids, completion.finish_reason == "stop")
         for (problem, _), completion in zip(asked, completions, strict=True)
     ]
+
+
+def texts(
+    engine: Engine, drawn: list[tuple[Problem, tuple[int, ...], bool]]
+) -> list[tuple[Problem, str, bool]]:
+    """The same with texts, ready to be scored."""
+    return [(problem, engine.decode(ids), finished) for problem, ids, finished in drawn]
 
 
 def solve(problems: list[Problem], n: int) -> list[Solved]:
     """pocket's solutions."""
     pocket = load_engine("transformers", "pocket", device="cpu")
     solved = []
-    for problem, text, finished in sample(pocket, problems, n, SAMPLED):
+    for problem, ids, finished in sample(pocket, problems, n, SAMPLED):
+        text = pocket.decode(ids)
         verdict = grade(problem.answer, text, "pocket", finished=finished)
-        solved.append(Solved(problem, text, verdict.answer, verdict.correct))
+        solved.append(Solved(problem, text, ids, verdict.answer, verdict.correct))
     return solved
 
 
@@ -77,7 +89,12 @@ def filtering(coder: Engine, problems: list[Problem], n: int, sandbox: Sandbox) 
         (s.problem.problem_id, s.correct, c.agrees) for s, c in zip(solved, checks, strict=True)
     )
     written = {(s.problem.problem_id, s.text): c for s, c in zip(solved, checks, strict=True)}
-    drawn = sum(len(c.token_ids) for c in written.values())
+    own = [
+        c.printed is not None and same_answer(s.problem.answer, c.printed)
+        for s, c in zip(solved, checks, strict=True)
+    ]
+    kept = [s for s, is_kept in zip(solved, kept_ones(solved, checks), strict=True) if is_kept]
+    tokens = [sum(len(x.token_ids) for x in these) for these in (solved, written.values(), checks)]
     low, high = interval(solved, checks)
     results = ", ".join(f"{name} {n}" for name, n in counts(checks).items() if n)
     return {
@@ -89,9 +106,27 @@ def filtering(coder: Engine, problems: list[Problem], n: int, sandbox: Sandbox) 
         "problems that lose every right solution": f"{figures.recall_lost:.1%}",
         "problems that keep all, none agreeing": f"{figures.fallbacks}",
         "results": results,
-        "different solutions, tokens drawn": f"{len(written):,}, {drawn:,} "
-        f"({drawn / figures.solutions:.1f} a solution)",
+        "majority vote: of all, of the kept": f"{majority(solved):.1%}, {majority(kept):.1%}",
+        "programs that print the problem's own answer": f"{np.mean(own):.1%}",
+        "tokens of the solutions": f"{tokens[0]:,}",
+        "tokens of the programs": f"{tokens[1]:,} for {len(written):,} different solutions; "
+        f"{tokens[2]:,} if each were asked about",
     }
+
+
+def kept_ones(solved: list[Solved], checks: list[Check]) -> list[bool]:
+    """Which solutions are kept; those of a problem stand together."""
+    kept: list[bool] = []
+    for _, group in groupby(zip(solved, checks, strict=True), lambda x: x[0].problem.problem_id):
+        kept += keep([c for _, c in group])
+    return kept
+
+
+def majority(solved: list[Solved]) -> float:
+    """How often the most frequent answer is right."""
+    groups = [list(g) for _, g in groupby(solved, lambda s: s.problem.problem_id)]
+    votes = [by_answer(group) for group in groups]
+    return float(np.mean([bool(vote) and vote[0][0].correct for vote in votes]))
 
 
 def interval(solved: list[Solved], checks: list[Check], draws: int = 2000) -> tuple[float, float]:
@@ -115,9 +150,9 @@ def interval(solved: list[Solved], checks: list[Check], draws: int = 2000) -> tu
 def coding(coder: Engine, tasks: list[Problem], n: int) -> dict[str, str]:
     """How often pocket-coder's programs pass, and whether its descriptions are true."""
     with Scorer() as scorer:
-        greedy = sample(coder, tasks, 1, GREEDY)
+        greedy = texts(coder, sample(coder, tasks, 1, GREEDY))
         passed = [verdict.correct for verdict in scorer.score(greedy)]
-        sampled = scorer.score(sample(coder, tasks, n, SAMPLED))
+        sampled = scorer.score(texts(coder, sample(coder, tasks, n, SAMPLED)))
     right = np.array([verdict.correct for verdict in sampled]).reshape(len(tasks), n)
     items = [(problem, code) for problem, text, _ in greedy if (code := program_of(text))]
     told = [
