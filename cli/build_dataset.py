@@ -85,6 +85,10 @@ def command(
     balance: Annotated[
         bool, typer.Option("--balance", help="verifier: as many right as wrong of a problem.")
     ] = False,
+    describe: Annotated[
+        bool,
+        typer.Option("--describe", help="verifier: programs with descriptions by who wrote them."),
+    ] = False,
     allow_unisolated: Annotated[
         bool, typer.Option("--allow-unisolated", help="Run programs where they cannot be isolated.")
     ] = False,
@@ -137,6 +141,7 @@ def command(
                 ce_beta=ce_beta,
                 ce_plausibility=ce_plausibility,
                 balance=balance,
+                describe=describe,
                 isolate=not allow_unisolated,
                 engine=engine,
                 device=device,

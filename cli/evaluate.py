@@ -162,12 +162,12 @@ def command(
         where = store.folder / "set-aside"
         print(f"set aside, and made anew: {name} (see {where})", file=sys.stderr)
     if cotnpot:
-        if coder is None and store.manifest["recipe"]["model"] != "pocket":
-            raise typer.BadParameter("--cotnpot needs a model that writes programs: give --coder")
+        if coder is None and store.manifest["recipe"]["model"] == "pocket":
+            coder = "pocket-coder"
         with Progress() as progress:
             store = check_run(
                 store.folder,
-                coder or "pocket-coder",
+                coder,
                 engine=engine,
                 device=device,
                 isolate=not allow_unisolated,

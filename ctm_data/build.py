@@ -45,6 +45,7 @@ def build_dataset(
     ce_beta: float = 1.0,
     ce_plausibility: float = 0.0,
     balance: bool = False,
+    describe: bool = False,
     engine: str = "transformers",
     device: str | None = None,
     seed: int = 0,
@@ -62,7 +63,8 @@ def build_dataset(
     `negative_model` these are trained on the run's own solutions and kept in its folder; a shard
     leaves that to `merge_shards`. For a verifier there may be several models, each of which samples
     `n_samples` solutions, and programming tasks, whose solutions run in the sandbox (`isolate` says how);
-    `balance` keeps as many right as wrong solutions of a problem. The work is done in chunks of
+    `balance` keeps as many right as wrong solutions of a problem, and `describe` has each program
+    described by who wrote it. The work is done in chunks of
     `chunk_size` problems; `shard` (I, N) takes every N-th chunk from the I-th. Run again with the same
     arguments, it goes on where it was stopped. Raises CtmError.
     """
@@ -82,6 +84,8 @@ def build_dataset(
         raise CtmError(
             f"unknown stages: {', '.join(unknown)}; there are: {', '.join(ALL_STAGES)}", usage=True
         )
+    if describe and "verifier" not in stages:
+        raise CtmError("--describe goes with --stages verifier", usage=True)
     models = [model] if isinstance(model, str) else list(model)
     if len(set(models)) < len(models):
         raise CtmError("a model is given twice", usage=True)
@@ -102,6 +106,8 @@ def build_dataset(
             "eval`, and here with --stages verifier",
             usage=True,
         )
+    if describe and not problems[0].tests:
+        raise CtmError(f"--describe is of programs, and {benchmark} asks for answers", usage=True)
     if max_new_tokens is None:
         max_new_tokens = POCKET_TOKENS if builtin else OTHER_TOKENS
     recipe = {
@@ -124,6 +130,7 @@ def build_dataset(
         "ce_beta": ce_beta,
         "ce_plausibility": ce_plausibility,
         "balance": balance,
+        "describe": describe,
         "engine": engine,
         "seed": seed,
         "chunk_size": chunk_size,
@@ -159,7 +166,9 @@ def build_dataset(
             if "contrast" in stages and (positive_model or not shard):
                 stage.contrast(store, recipe, report, device)
             if "verifier" in stages:
-                stage.label_solutions(store, chunks, recipe, report)
+                stage.label_solutions(
+                    store, chunks, recipe, dict(zip(models, engines, strict=True)), report
+                )
             finish(store)
     return store
 

@@ -81,6 +81,7 @@ MEANING: dict[str, dict[str, str]] = {
         "question": "text of the problem",
         "prompt": "what the solution continues",
         "solution": "its text; of equal ones of a problem, up to white space, there is one",
+        "description": "of a program: what it does, in the words of who wrote it; null if not asked for",
         "correct": "the label: the answer is right, or the tests pass",
     },
     "scores": {
@@ -99,6 +100,7 @@ MEANING: dict[str, dict[str, str]] = {
         "program": "the program found in it",
         "printed": "what it printed last",
         "result": "what came of it: agrees, or why not",
-        "agrees": "whether it printed the solution's answer",
+        "agrees": "whether it printed the solution's answer; null where the solution is a program",
+        "description": "of a solution that is a program: what it does, in words",
     },
 }

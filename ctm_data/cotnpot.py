@@ -1,19 +1,23 @@
 """`check_run`: the solutions of a run turned into programs, run, and compared (CoTnPoT)."""
 
 from pathlib import Path
+from typing import Any
 
 from ctm_data import card
+from ctm_data.results import are_programs
 from ctm_data.score import Counted, Report, solutions_in
 from ctm_data.store import Store
-from ctm_eval.cotnpot import check
+from ctm_eval.benchmarks import Problem
+from ctm_eval.cotnpot import Check, check, describe
 from ctm_eval.engines import load_engine
 from ctm_eval.errors import CtmError
 from ctm_eval.sandbox import Sandbox
+from ctm_eval.scoring import program_of
 
 
 def check_run(
     run: str | Path,
-    coder: str,
+    coder: str | None = None,
     *,
     engine: str = "transformers",
     device: str | None = None,
@@ -22,53 +26,69 @@ def check_run(
     isolate: bool = True,
     report: Report | None = None,
 ) -> Store:
-    """Writes what the model `coder` made of a finished run's solutions into its `programs` table.
+    """Writes what the model `coder` made of a finished run's solutions into its `programs` table: of worked
+    solutions programs, run and compared; of programs descriptions.
 
-    The coder is asked greedily, of equal solutions once; see `ctm_eval.cotnpot.check`. A part that is
-    done is left as it is, so an interrupted call goes on where it was. Raises CtmError.
+    `coder` is by default the model that wrote the solutions, if these are programs. It is asked
+    greedily, of equal solutions once; see `ctm_eval.cotnpot`. A part that is done is left as it is, so
+    an interrupted call goes on where it was. Raises CtmError.
     """
     store = Store(run)
-    chunks = solutions_in(store)
-    if any(
-        tests for part in store.each("problems", ["tests"]) for tests in part["tests"].to_pylist()
-    ):
-        raise CtmError(
-            "CoTnPoT turns worked solutions into programs; these are programs", usage=True
-        )
-    loaded = load_engine(engine, coder, device=device)
+    chunks, recipe = solutions_in(store), store.manifest["recipe"]
+    of_programs = are_programs(store)
+    if coder is None and not of_programs:
+        raise CtmError("CoTnPoT needs a model that writes programs: give --coder", usage=True)
+    name = coder or str(recipe["model"])
+    loaded = load_engine(engine, name, device=device)
     counted = Counted("checking", store, report)
     with (
         Sandbox(isolate=isolate) as sandbox,
-        Store.open(run, store.manifest["recipe"], store.manifest.get("shard")) as store,
+        Store.open(run, recipe, store.manifest.get("shard")) as store,
     ):
         for chunk, own in chunks:
-            if {(s.solution_id, coder) for _, s in own} <= store.done("programs", chunk):
+            if {(s.solution_id, name) for _, s in own} <= store.done("programs", chunk):
                 counted(len(own), 0)
                 continue
-            checks = check(
-                loaded,
-                [(problem, solution.text, solution.answer) for problem, solution in own],
-                sandbox,
-                max_new_tokens=max_new_tokens,
-                chat=chat,
-            )
-            counted(len(own), sum(len(one.token_ids) for one in checks))
-            store.add(
-                "programs",
-                chunk,
-                [
-                    {
-                        "solution_id": solution.solution_id,
-                        "problem_id": solution.problem_id,
-                        "coder": coder,
-                        "token_ids": one.token_ids,
-                        "program": one.program,
-                        "printed": one.printed,
-                        "result": one.result,
-                        "agrees": one.agrees,
-                    }
-                    for (_, solution), one in zip(own, checks, strict=True)
-                ],
-            )
+            if of_programs:
+                items = [(problem, program_of(s.text) or "") for problem, s in own]
+                told = describe(loaded, items, chat=chat)
+                rows = [_described(*item) for item in zip(items, told, strict=True)]
+            else:
+                checks = check(
+                    loaded,
+                    [(problem, solution.text, solution.answer) for problem, solution in own],
+                    sandbox,
+                    max_new_tokens=max_new_tokens,
+                    chat=chat,
+                )
+                rows = list(map(_checked, checks))
+            counted(len(own), sum(len(row["token_ids"] or ()) for row in rows))
+            keys = [
+                {"solution_id": s.solution_id, "problem_id": s.problem_id, "coder": name}
+                for _, s in own
+            ]
+            store.add("programs", chunk, [{**k, **row} for k, row in zip(keys, rows, strict=True)])
         card.finish(store)
     return store
+
+
+def _checked(one: Check) -> dict[str, Any]:
+    return {
+        "token_ids": one.token_ids,
+        "program": one.program,
+        "printed": one.printed,
+        "result": one.result,
+        "agrees": one.agrees,
+        "description": None,
+    }
+
+
+def _described(item: tuple[Problem, str], description: str) -> dict[str, Any]:
+    return {
+        "token_ids": None,
+        "program": item[1],
+        "printed": None,
+        "result": "described",
+        "agrees": None,
+        "description": description,
+    }

@@ -6,6 +6,8 @@ from typing import Any
 
 from ctm_data.solutions import Solution
 from ctm_eval.benchmarks import Problem, prompt
+from ctm_eval.cotnpot import with_description
+from ctm_eval.scoring import program_of
 
 
 def labelled(
@@ -34,8 +36,16 @@ def labelled(
             "question": problem.question,
             "prompt": prompt(problem),
             "solution": solution.text,
+            "description": None,
             "correct": solution.correct,
         }
+
+
+def read_by_verifier(solution: str, description: str | None) -> str:
+    """The text that a verifier reads: a solution as it is, or a program and its description."""
+    if description is None:
+        return solution
+    return with_description(program_of(solution) or "", description)
 
 
 def right_and_wrong(

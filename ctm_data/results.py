@@ -28,9 +28,9 @@ def summarize(run: Store | str | Path) -> Results:
     own = samples(store)
     return figures.measure(
         own,
-        programs=_are_programs(store),
+        programs=are_programs(store),
         scores=_scores(store, len(own)),
-        kept=kept(store, len(own)),
+        kept={} if are_programs(store) else kept(store, len(own)),
     )
 
 
@@ -76,7 +76,8 @@ def samples(store: Store) -> list[Solution]:
     return [Solution(**row) for part in store.each("solutions") for row in part.to_pylist()]
 
 
-def _are_programs(store: Store) -> bool:
+def are_programs(store: Store) -> bool:
+    """Whether the problems of a run ask for programs."""
     return any(
         tests for part in store.each("problems", ["tests"]) for tests in part["tests"].to_pylist()
     )

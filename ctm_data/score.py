@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctm_data import card
+from ctm_data.labelled import read_by_verifier
 from ctm_data.solutions import Solution as Sampled
 from ctm_data.stages import problems_of, solutions_of
 from ctm_data.store import Store
@@ -44,8 +45,17 @@ def score_run(
             if wanted <= store.done("scores", chunk):
                 counted(len(own), 0)
                 continue
+            told = _descriptions(store, chunk, verifier) if loaded.descriptions else {}
             scores = loaded.score(
-                [Solution(prompt(p), s.text, s.finish_reason == "stop") for p, s in own], counted
+                [
+                    Solution(
+                        prompt(problem),
+                        read_by_verifier(solution.text, told.get(solution.solution_id)),
+                        solution.finish_reason == "stop",
+                    )
+                    for problem, solution in own
+                ],
+                counted,
             )
             store.add(
                 "scores",
@@ -112,6 +122,18 @@ def solutions_in(store: Store) -> Iterator[tuple[int, list[tuple[Problem, Sample
     if not chunks or "parts" not in store.manifest:
         raise CtmError(f"{store.folder} is not a finished run with solutions", usage=True)
     return ((chunk, list(_with_problems(store, chunk))) for chunk in chunks)
+
+
+def _descriptions(store: Store, chunk: int, verifier: str | Path) -> dict[str, str]:
+    rows = store.rows("programs", chunk) if chunk in store.chunks("programs") else []
+    told = {row["solution_id"]: row["description"] for row in rows}
+    if not told or None in told.values():
+        raise CtmError(
+            f"{verifier} reads programs with their descriptions, which {store.folder} has not: run "
+            "`ctm eval` with --cotnpot first",
+            usage=True,
+        )
+    return told
 
 
 def _with_problems(store: Store, chunk: int) -> Iterator[tuple[Problem, Sampled]]:

@@ -19,7 +19,9 @@ from ctm_data.rollouts import roll_out
 from ctm_data.solutions import Score, Solution, sample_solutions
 from ctm_data.store import Store
 from ctm_eval.benchmarks import Problem
+from ctm_eval.cotnpot import describe
 from ctm_eval.engines import Engine
+from ctm_eval.scoring import program_of
 
 
 def sample(
@@ -137,9 +139,14 @@ def contrast(
 
 
 def label_solutions(
-    store: Store, chunks: Iterable[int], recipe: Mapping[str, Any], report: Report
+    store: Store,
+    chunks: Iterable[int],
+    recipe: Mapping[str, Any],
+    engines: Mapping[str, "Lazy"],
+    report: Report,
 ) -> None:
-    """Writes the `verifier` table: the solutions of a run with their labels."""
+    """Writes the `verifier` table: the solutions of a run with their labels, and if the recipe says so
+    programs with descriptions by `engines`, who wrote them."""
     numbers = list(chunks)
     for done, chunk in enumerate(numbers, 1):
         own = solutions_of(store, chunk)
@@ -151,8 +158,25 @@ def label_solutions(
             )
         ]
         if rows and store.done("verifier", chunk) != {(row["solution_id"],) for row in rows}:
+            if recipe["describe"]:
+                _describe(rows, list(problems_of(store, chunk)), engines, recipe["seed"])
             store.write("verifier", chunk, rows)
         report("labelling", done, len(numbers), 0)
+
+
+def _describe(
+    rows: list[dict[str, Any]],
+    problems: Iterable[Problem],
+    engines: Mapping[str, "Lazy"],
+    seed: int,
+) -> None:
+    by_id = {problem.problem_id: problem for problem in problems}
+    for name, engine in engines.items():
+        own = [row for row in rows if row["generator"] == name]
+        items = [(by_id[row["problem_id"]], program_of(row["solution"]) or "") for row in own]
+        told = describe(engine(), items, seed=seed) if items else []
+        for row, description in zip(own, told, strict=True):
+            row["description"] = description
 
 
 def problems_of(store: Store, chunk: int) -> Iterator[Problem]:

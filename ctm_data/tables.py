@@ -112,6 +112,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "question": pa.string(),
             "prompt": pa.string(),
             "solution": pa.string(),
+            "description": pa.string(),
             "correct": pa.bool_(),
         }
     ),
@@ -135,6 +136,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "printed": pa.string(),
             "result": pa.string(),
             "agrees": pa.bool_(),
+            "description": pa.string(),
         }
     ),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ctm_data.contrast import model_path
-from ctm_data.labelled import right_and_wrong
+from ctm_data.labelled import read_by_verifier, right_and_wrong
 from ctm_data.store import Store, is_run_folder
 from ctm_data.tokenizer import decode, load_tokenizer
 from ctm_eval.errors import CtmError
@@ -58,6 +58,8 @@ def train(
         rows = training_rows(store, method, weights, chosen_weights, hard_labels, chosen.seed)
         if method == "cdpo":
             described |= {"weights": weights, "chosen_weights": chosen_weights}
+        if store.manifest["recipe"].get("describe"):
+            described |= {"descriptions": True}
         if method == "prm":
             described |= {"hard_labels": hard_labels}
     else:
@@ -182,9 +184,8 @@ def _pairs(store: Store, weights: Weights = "contrast", chosen_weights: bool = F
 def _labelled(store: Store) -> "Dataset":
     from datasets import Dataset
 
-    columns = {"prompt": "prompt", "solution": "completion", "correct": "correct"}
-    parts = list(store.each("verifier", list(columns)))
-    if not parts:
+    rows = _verifier_rows(store)
+    if not rows:
         raise CtmError(
             f"{store.folder} has no labelled solutions: run its `ctm build-dataset` with --stages "
             "verifier",
@@ -192,21 +193,28 @@ def _labelled(store: Store) -> "Dataset":
         )
     return Dataset.from_list(
         [
-            {new: row[old] for old, new in columns.items()}
-            for part in parts
-            for row in part.to_pylist()
+            {"prompt": row["prompt"], "completion": row["read"], "correct": row["correct"]}
+            for row in rows
         ]
     )
+
+
+def _verifier_rows(store: Store) -> list[dict[str, Any]]:
+    """Rows of the `verifier` table, each with the text that a verifier will `read`."""
+    columns = ["problem_id", "prompt", "solution", "description", "correct"]
+    return [
+        {**row, "read": read_by_verifier(row["solution"], row["description"])}
+        for part in store.each("verifier", columns)
+        for row in part.to_pylist()
+    ]
 
 
 def _verifier_pairs(store: Store, seed: int) -> "Dataset":
     from datasets import Dataset
 
-    columns = ["problem_id", "prompt", "solution", "correct"]
-    rows = [row for part in store.each("verifier", columns) for row in part.to_pylist()]
     pairs = [
-        {"prompt": right["prompt"], "chosen": right["solution"], "rejected": wrong["solution"]}
-        for right, wrong in right_and_wrong(rows, seed)
+        {"prompt": right["prompt"], "chosen": right["read"], "rejected": wrong["read"]}
+        for right, wrong in right_and_wrong(_verifier_rows(store), seed)
     ]
     if not pairs:
         raise CtmError(

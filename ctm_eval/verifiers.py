@@ -48,6 +48,7 @@ class Verifier:
         if self.pool not in (None, *get_args(Pool)):
             known = ", ".join(get_args(Pool))
             raise CtmError(f"unknown pool {self.pool!r}; there are: {known}", usage=True)
+        self.descriptions = bool(self._record["data"].get("descriptions"))
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._gamma: float = self._record["settings"]["gamma"]
         self.model, self._tokenizer = _load(Path(folder), self.method in HEADS, self.device)

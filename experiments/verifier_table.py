@@ -8,10 +8,10 @@ at the learning rate of one grid that does best on development problems with see
 samples of the held-out problems; CoTnPoT's programs are written by `pocket-coder`. For programs,
 `pocket-coder` samples solutions of `pocket-code` and the verifiers are trained on its own.
 
-A figure at N is the mean over all subsets of N of the 64 samples (over some hundred orders, for
-weighted votes). Intervals (95%) are from a bootstrap over problems and seeds; the difference from the majority vote,
-or for programs from one sample, is bootstrapped in pairs. Tokens are those generated for a problem,
-the coder's among them: two rows of as many tokens can be compared. Seconds are the verifier's own for all
+A figure at N is the mean over all subsets of N of the 64 samples (over some hundred orders, for weighted
+votes). Intervals (95%) are from a bootstrap over problems and seeds; the difference from the majority vote,
+or for programs from one sample, is bootstrapped in pairs. Tokens are those generated for a problem, the
+coder's among them: two rows of as many tokens can be compared. Seconds are the verifier's own for all
 samples, on one thread. Every cell is a file, so a stopped run goes on where it was.
 """
 

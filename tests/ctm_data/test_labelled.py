@@ -198,6 +198,23 @@ def test_programs_are_labelled_by_their_tests(tmp_path):
     assert not any(row["correct"] for row in rows)
 
 
+def test_programs_come_with_descriptions_by_who_wrote_them(tmp_path):
+    run = build_dataset(
+        tmp_path / "run",
+        model="pocket-coder",
+        benchmark="pocket-code",
+        stages=["verifier"],
+        describe=True,
+        **{**OPTIONS, "limit": 3, "max_new_tokens": 192},
+    )
+    rows = run.read("verifier").to_pylist()
+    assert all(row["description"] is not None for row in rows)
+    read = training_rows(run, "orm")["completion"]
+    for row, text in zip(rows, read, strict=True):
+        assert text.endswith(row["description"])
+        assert "def solve" in text
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -205,6 +222,8 @@ def test_programs_are_labelled_by_their_tests(tmp_path):
         ({"model": ["pocket", "x"]}, "--stages verifier alone"),
         ({"benchmark": "pocket-code"}, "--stages verifier"),
         ({"benchmark": "code", "stages": ["verifier"]}, "--data-file"),
+        ({"describe": True}, "--stages verifier"),
+        ({"describe": True, "stages": ["verifier"]}, "asks for answers"),
     ],
 )
 def test_what_cannot_go_together_is_said_and_nothing_is_left_behind(options, says, tmp_path):

@@ -24,7 +24,7 @@ def orm(tmp_path_factory):
     rows = tmp_path_factory.mktemp("orm") / "rows.jsonl"
     row = {"prompt": f"Question: {QUESTION}\nAnswer:", "completion": " #### 2", "correct": True}
     rows.write_text(json.dumps(row) + "\n")
-    train("orm", rows, rows.parent / "model", learning_rate=1e-3, save_steps=0)
+    train("orm", rows, rows.parent / "model", learning_rate=1e-3, epochs=8, save_steps=0)
     return rows.parent / "model"
 
 
@@ -117,10 +117,47 @@ def test_the_filter_is_in_the_figures(run, orm):
     assert said["precision"] == results.filters["pocket-coder"].precision
 
 
-def test_programs_are_not_turned_into_programs(tmp_path):
-    evaluate(tmp_path / "run", benchmark="pocket-code", limit=1, max_new_tokens=20)
-    with pytest.raises(CtmError, match="these are programs"):
-        check_run(tmp_path / "run", "pocket-coder")
+def test_a_coder_has_to_be_named_for_worked_solutions(run):
+    with pytest.raises(CtmError, match="--coder"):
+        check_run(run)
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("programs") / "run"
+    return evaluate(
+        folder, model="pocket-coder", benchmark="pocket-code", limit=3, n_samples=2
+    ).folder
+
+
+@pytest.fixture(scope="module")
+def reader(orm, tmp_path_factory):
+    """A verifier that says of itself that it was trained on programs with descriptions."""
+    folder = shutil.copytree(orm, tmp_path_factory.mktemp("reader") / "model")
+    record = json.loads((folder / "training.json").read_text())
+    record["data"]["descriptions"] = True
+    (folder / "training.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_programs_are_described_by_the_model_that_wrote_them(programs, reader, tmp_path):
+    """And the verifier that learned from both reads both: the score is another than the program's own."""
+    run = shutil.copytree(programs, tmp_path / "run")
+    with pytest.raises(CtmError, match="--cotnpot first"):
+        score_run(run, reader)
+    rows = check_run(run).read("programs").to_pylist()
+    assert {row["coder"] for row in rows} == {"pocket-coder"}
+    assert any(row["description"] for row in rows)
+    score_run(run, reader)
+    both = Store(run).read("scores")["score"].to_pylist()
+    record = json.loads((reader / "training.json").read_text())
+    del record["data"]["descriptions"]
+    plain = shutil.copytree(reader, tmp_path / "plain")
+    (plain / "training.json").write_text(json.dumps(record))
+    alone = score_run(run, plain).read("scores")["score"].to_pylist()[len(both) :]
+    assert alone != both
+    assert "best (" in " ".join(summarize(run).chosen)
+    assert verify(run).ok
 
 
 def test_the_rows_of_a_file_come_back_with_their_scores(orm, tmp_path):
