@@ -4,7 +4,7 @@ VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
 
-.PHONY: demo test test-vllm lint pocket pocket-coder paper-table bench clean
+.PHONY: demo test test-vllm lint pocket pocket-coder paper-table verifier-table bench clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
@@ -35,6 +35,10 @@ pocket-coder: $(VENV)/.installed
 paper-table: $(VENV)/.installed-dev
 	$(VENV)/bin/python experiments/paper_table.py
 
+# The comparison of verifiers of arXiv 2410.05318 on pocket; about an hour on two cores.
+verifier-table: $(VENV)/.installed-dev
+	$(VENV)/bin/python experiments/verifier_table.py
+
 # The figures of benchmarks/RESULTS.md; hours on two cores.
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/pocket.py
@@ -44,6 +48,7 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/query.py
 	$(VENV)/bin/python benchmarks/sandbox.py
 	$(VENV)/bin/python benchmarks/eval_overhead.py
+	$(VENV)/bin/python benchmarks/score.py
 	$(VENV)/bin/python benchmarks/cotnpot.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -56,7 +56,7 @@ QUICK = Plan(
     development=8,
     held_out=8,
     n=4,
-    seeds=2,
+    seeds=1,
     rates=(1e-3,),
     pair_rates=(2e-4,),
 )
@@ -96,7 +96,7 @@ def main() -> None:
     if kept.exists() and kept.read_text() != json.dumps(asdict(plan)):
         sys.exit(f"{folder} belongs to another plan; give another --output-dir")
     kept.write_text(json.dumps(asdict(plan)))
-    text = []
+    text: list[str] = []
     _data(plan, folder)
     with ProcessPoolExecutor(
         arguments.jobs, multiprocessing.get_context("spawn"), initializer=_one_thread
@@ -106,9 +106,8 @@ def main() -> None:
             curves = measure(plan, folder, benchmark, results)
             text.append(table(plan, benchmark, curves, results, spent(folder, benchmark)))
             picture(plan, benchmark, curves, folder / f"{benchmark}.png")
-    text.append(filter_line(folder))
-    text.append(f"{time.monotonic() - began:.0f} seconds in this run.\n")
-    (folder / "table.md").write_text("\n".join(text))
+            took = f"{time.monotonic() - began:.0f} seconds in this run.\n"
+            (folder / "table.md").write_text("\n".join([*text, filter_line(folder), took]))
     print((folder / "table.md").read_text())
 
 
