@@ -97,11 +97,11 @@ def main() -> None:
         sys.exit(f"{folder} belongs to another plan; give another --output-dir")
     kept.write_text(json.dumps(asdict(plan)))
     text: list[str] = []
-    _data(plan, folder)
     with ProcessPoolExecutor(
         arguments.jobs, multiprocessing.get_context("spawn"), initializer=_one_thread
     ) as pool:
         for benchmark, methods in BENCHMARKS.items():
+            _data(plan, folder, benchmark)
             results = run_all(plan, folder, pool, benchmark, methods)
             curves = measure(plan, folder, benchmark, results)
             text.append(table(plan, benchmark, curves, results, spent(folder, benchmark)))
@@ -111,8 +111,8 @@ def main() -> None:
     print((folder / "table.md").read_text())
 
 
-def _data(plan: Plan, folder: Path) -> None:
-    """The runs: rollouts, verifiers' data, and the samples of both splits with their programs."""
+def _data(plan: Plan, folder: Path, benchmark: str) -> None:
+    """The runs: rollouts, the verifiers' data, and the samples of both splits with their programs."""
     from ctm_data.build import build_dataset
     from ctm_data.cotnpot import check_run
     from ctm_data.evaluate import evaluate
@@ -124,40 +124,41 @@ def _data(plan: Plan, folder: Path) -> None:
             said[0] = time.monotonic()
             print(f"{stage}: {done:.0f} of {total}", file=sys.stderr)
 
-    rollouts = folder / "rollouts"
+    rollouts, models, seed = folder / "rollouts", [SAMPLER[benchmark]], 0
+    if benchmark == "pocket":
+        build_dataset(
+            rollouts,
+            split="train",
+            limit=plan.rolled_out,
+            n_samples=2 * plan.samples,
+            report=report,
+        )
+        models.append(str(rollouts / "models" / "positive"))
+        seed = 1  # not the problems that were rolled out: p+ has seen those
     build_dataset(
-        rollouts, split="train", limit=plan.rolled_out, n_samples=2 * plan.samples, report=report
-    )
-    common = {"split": "train", "n_samples": plan.samples, "stages": ["verifier"], "report": report}
-    positive = str(rollouts / "models" / "positive")
-    build_dataset(
-        folder / "pocket",
-        model=["pocket", positive],
-        limit=plan.problems,
+        folder / benchmark,
+        model=models[0] if len(models) == 1 else models,
+        benchmark=benchmark,
+        split="train",
+        limit=plan.problems if benchmark == "pocket" else plan.tasks,
+        n_samples=plan.samples,
         max_new_tokens=192,
-        seed=1,  # not the problems that were rolled out: p+ has seen those
-        **common,
+        stages=["verifier"],
+        seed=seed,
+        report=report,
     )
-    build_dataset(
-        folder / "pocket-code",
-        model="pocket-coder",
-        benchmark="pocket-code",
-        limit=plan.tasks,
-        **common,
-    )
-    for benchmark in BENCHMARKS:
-        for split, limit in (("dev", plan.development), ("test", plan.held_out)):
-            evaluate(
-                folder / f"{benchmark}-{split}",
-                model=SAMPLER[benchmark],
-                benchmark=benchmark,
-                split=split,
-                limit=limit,
-                n_samples=plan.n,
-                report=report,
-            )
-            if benchmark == "pocket":
-                check_run(folder / f"{benchmark}-{split}", "pocket-coder", report=report)
+    for split, limit in (("dev", plan.development), ("test", plan.held_out)):
+        run = evaluate(
+            folder / f"{benchmark}-{split}",
+            model=SAMPLER[benchmark],
+            benchmark=benchmark,
+            split=split,
+            limit=limit,
+            n_samples=plan.n,
+            report=report,
+        )
+        if benchmark == "pocket":
+            check_run(run.folder, "pocket-coder", report=report)
 
 
 def run_all(
