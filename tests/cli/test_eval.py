@@ -134,7 +134,7 @@ def test_without_vllm_the_extra_is_named(tmp_path):
 def test_a_dataset_of_programs_is_not_built(tmp_path):
     done = ctm("build-dataset", "--benchmark", "pocket-code", "--limit", 2, cwd=tmp_path)
     assert done.returncode == 2
-    assert "`ctm eval` takes it" in done.stderr
+    assert "it goes with `ctm eval`" in done.stderr
 
 
 def test_gsm8k_from_a_file_runs_from_start_to_finish(tmp_path):
