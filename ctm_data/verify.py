@@ -23,6 +23,10 @@ UNIT = {  # columns whose values are probabilities
     "rollouts": ("value", "value_low", "value_high", "keep_prob", "replacement_pass_at_k"),
     "contrast": ("chosen_ce", "rejected_ce"),
 }
+NO_SOLUTION = (
+    "exists (from solutions) "
+    "and (run, solution_id) not in (select (run, solution_id) from solutions)"
+)
 NEVER = {  # by table, what no row may be
     "solutions": {
         "a solution of a problem that is not there": (
@@ -49,6 +53,20 @@ NEVER = {  # by table, what no row may be
             "exists (from solutions) and (run, solution_id, hash(token_ids)) not in "
             "(select (run, solution_id, hash(token_ids)) from solutions where not correct)"
         ),
+    },
+    "verifier": {
+        "a label that is not the solution's": (
+            "exists (from solutions) and (run, solution_id, correct, solution) not in "
+            "(select (run, solution_id, correct, text) from solutions)"
+        ),
+    },
+    "scores": {
+        "a score of a solution that is not there": NO_SOLUTION,
+        "a score that is no number": "score is null or not isfinite(score)",
+    },
+    "programs": {
+        "a program of a solution that is not there": NO_SOLUTION,
+        "agrees and result that say different things": "agrees <> (result = 'agrees')",
     },
 }
 
@@ -112,7 +130,7 @@ def verify(
     con = open_sources([source])
     checks = [hashes, _schema(store)]
     checks += [_keys(con), _lengths(con), _probabilities(con)]
-    checks += [_never(con, table) for table in NEVER]
+    checks += [_never(con, table) for table in NEVER if store.parts(table)]
     checks.append(_marks(store, whole))
     if texts:
         checks.append(_texts(store, whole, tokenizer))

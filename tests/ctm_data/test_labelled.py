@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 from hypothesis import given
@@ -127,6 +128,13 @@ def test_a_run_of_several_generators_passes_verify(run):
     report = verify(run.folder)
     assert report.ok, report
     assert not [check.skipped for check in report.checks if check.skipped]
+
+
+def test_a_label_that_is_not_the_solutions_does_not_pass_verify(run, change, tmp_path):
+    copy = shutil.copytree(run.folder, tmp_path / "run")
+    change(copy, "verifier", lambda rows: rows[0].update(correct=not rows[0]["correct"]))
+    failures = [failure for check in verify(copy).checks for failure in check.failures]
+    assert any("a label that is not the solution's" in failure for failure in failures)
 
 
 def test_the_summary_and_the_card_count_a_generators_right_and_wrong_solutions(run, other):

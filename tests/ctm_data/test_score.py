@@ -57,6 +57,20 @@ def test_a_scored_run_passes_verify_and_has_the_figures_in_its_results(run, orm)
     assert {"best@4,none", "weighted@4,none", "maj@4,none", "pass@4,none"} <= set(figures)
 
 
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"solution_id": "nobody"}, "a score of a solution that is not there"),
+        ({"score": float("nan")}, "a score that is no number"),
+    ],
+)
+def test_an_unsound_score_does_not_pass_verify(run, orm, change, row, says):
+    score_run(run, orm)
+    change(run, "scores", lambda rows: rows[0].update(row))
+    failures = [failure for check in verify(run).checks for failure in check.failures]
+    assert any(says in failure for failure in failures), failures
+
+
 def test_scoring_goes_on_where_it_was_stopped(run, orm, monkeypatch):
     """The second part is not written; the next call leaves the first as it is and ends up the same."""
     stamp = (run / "manifest.json").read_text()
