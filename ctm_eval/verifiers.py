@@ -197,7 +197,15 @@ def _load(folder: Path, head: bool, device: str) -> tuple[Any, Any]:
     kind: Any = AutoModelForTokenClassification if head else AutoModelForCausalLM
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
     try:
-        model = kind.from_pretrained(folder, dtype=dtype)
+        if (folder / "adapter_config.json").exists():
+            from peft import PeftConfig, PeftModel
+
+            base = PeftConfig.from_pretrained(folder).base_model_name_or_path
+            labels = {"num_labels": 1} if head else {}
+            bare = kind.from_pretrained(base, dtype=dtype, **labels)
+            model = PeftModel.from_pretrained(bare, folder).merge_and_unload()
+        else:
+            model = kind.from_pretrained(folder, dtype=dtype)
         return model.to(device).eval(), AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         why = str(error).strip().splitlines()[0]

@@ -24,7 +24,7 @@ def solutions(count=4):
     ]
 
 
-def trained(folder, method, **given):
+def trained(folder, method, merge=False, **given):
     rows = [
         {
             "prompt": solution.prompt,
@@ -36,7 +36,8 @@ def trained(folder, method, **given):
         for number, solution in enumerate(solutions())
     ]
     settings = settings_for(method, "pocket", batch_size=2, learning_rate=1e-3, **given)
-    train(method, Dataset.from_list(rows), folder, model=MODEL, settings=settings, name="pocket")
+    data = Dataset.from_list(rows)
+    train(method, data, folder, model=MODEL, settings=settings, name="pocket", merge=merge)
     return folder
 
 
@@ -68,6 +69,18 @@ def test_an_orm_pools_the_values_of_the_completions_tokens(orm, pool, reduce):
     for solution in solutions():
         [score] = Verifier(orm, pool=pool).score([solution])
         assert score == pytest.approx(reduce(token_values(orm, solution)).item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["orm", "simpo"])
+def test_an_adapter_scores_as_the_model_it_is_folded_into(method, tmp_path):
+    """LoRA on every matrix, and for a verifier with a head the head itself."""
+    lora = {"lora": True, "epochs": 4, "seed": 1}
+    apart = Verifier(trained(tmp_path / "adapter", method, **lora)).score(solutions())
+    whole = Verifier(trained(tmp_path / "merged", method, merge=True, **lora)).score(solutions())
+    assert (tmp_path / "adapter" / "adapter_config.json").exists()
+    assert not (tmp_path / "merged" / "adapter_config.json").exists()
+    assert apart == pytest.approx(whole, abs=1e-4)
+    assert len(set(apart)) == len(apart) and 0.5 not in apart
 
 
 def test_a_score_does_not_depend_on_the_batch(orm):
