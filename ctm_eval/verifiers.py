@@ -200,7 +200,7 @@ def _load(folder: Path, head: bool, device: str) -> tuple[Any, Any]:
         if (folder / "adapter_config.json").exists():
             from peft import PeftConfig, PeftModel
 
-            base = PeftConfig.from_pretrained(folder).base_model_name_or_path
+            base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
             labels = {"num_labels": 1} if head else {}
             bare = kind.from_pretrained(base, dtype=dtype, **labels)
             model = PeftModel.from_pretrained(bare, folder).merge_and_unload()
