@@ -4,8 +4,9 @@
 
 Solutions are sampled by the built-in model; the verifiers are made on the spot (their scores mean
 nothing): one with a head, one tuned by SimPO, one by DPO, whose bare pass is that of policy and reference.
-No solution is there twice: ours would read it once. Ours tokenizes, batches, pads, scores and sorts
-back; the bare one gets the padded batches ready. Both are warmed up and take turns; the figure is the median ratio of throughputs, ours over bare.
+No solution is there twice: ours would read it once. Ours tokenizes, batches, pads, scores and sorts back;
+the bare one gets the padded batches ready. Both are warmed up and take turns; the figure is the median
+ratio of throughputs, ours over bare.
 """
 
 import argparse
