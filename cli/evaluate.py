@@ -128,8 +128,16 @@ def command(
     from ctm_data.cotnpot import check_run
     from ctm_data.score import score_run
     from ctm_data.store import Store
-    from ctm_eval.results import shown
+    from ctm_eval.results import SELECT, shown
+    from ctm_eval.verifiers import training_record
 
+    # What is wrong with the choosing is said before the sampling, which takes long.
+    if select is not None and select not in SELECT:
+        raise typer.BadParameter(f"--select is one of {', '.join(SELECT)}, not {select!r}")
+    if select in ("best-of-n", "weighted") and verifier is None and summary is None:
+        raise typer.BadParameter(f"--select {select} needs a --verifier")
+    if verifier is not None:
+        training_record(verifier)
     if summary is not None:
         store = Store(summary)
     else:

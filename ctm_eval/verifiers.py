@@ -40,7 +40,7 @@ class Verifier:
         the tokens are those that end a step. Raises CtmError."""
         import torch
 
-        self._record = _record(Path(folder))
+        self._record = training_record(folder)
         self.method: str = self._record["method"]
         if pool and self.method not in HEADS:
             raise CtmError(f"--pool goes with orm and prm; {folder} is {self.method}", usage=True)
@@ -171,8 +171,9 @@ def _log_probs(model: Any, ids: Any, seen: Any, completion: Any) -> Any:
     return picked * completion[:, -keep:]
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    path = folder / "training.json"
+def training_record(folder: str | Path) -> dict[str, Any]:
+    """What a verifier's `training.json` says. Raises CtmError if the folder is no finished verifier."""
+    path = Path(folder) / "training.json"
     if not path.exists():
         raise CtmError(
             f"{folder} is not a verifier: it has no training.json; `ctm train orm` makes one",

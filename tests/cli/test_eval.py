@@ -131,6 +131,22 @@ def test_without_vllm_the_extra_is_named(tmp_path):
     assert 'pip install "ctm[vllm]"' in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--select", "best"], "--select is one of first, majority"),
+        (["--select", "weighted"], "needs a --verifier"),
+        (["--verifier", "nowhere"], "is not a verifier"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused_before_anything_is_sampled(
+    options, says, tmp_path
+):
+    done = ctm("eval", *options, "--output-dir", tmp_path / "run", cwd=tmp_path)
+    assert (done.returncode, says in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_dataset_of_programs_is_not_built(tmp_path):
     done = ctm("build-dataset", "--benchmark", "pocket-code", "--limit", 2, cwd=tmp_path)
     assert done.returncode == 2
