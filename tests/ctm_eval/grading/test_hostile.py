@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,6 @@ from hostile import CASES
 from ctm_eval.grading import equal, explain, grade, symbolic
 
 IDS = [name.replace(" ", "_") for name, _, _ in CASES]
-
-
-@contextmanager
-def within_a_second():
-    """A second of our own processor time, for other work may share the machine; what is left to the
-    workers is ended by the wall clock."""
-    busy, began = time.process_time(), time.perf_counter()
-    yield
-    assert time.process_time() - busy < 1
-    assert time.perf_counter() - began < 10
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,23 +30,26 @@ def empty_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("name", "gold", "answer"), CASES, ids=IDS)
 def test_hostile_answer_is_refused_within_a_second(name, gold, answer):
     for text in (rf"\boxed{{{answer}}}", f"#### {answer}", answer):
-        with within_a_second():
-            verdict = grade(gold, text)
+        start = time.perf_counter()
+        verdict = grade(gold, text)
+        assert time.perf_counter() - start < 1
         assert not verdict.correct
 
 
 @pytest.mark.parametrize(("name", "gold", "answer"), CASES, ids=IDS)
 def test_hostile_answer_equals_itself_and_not_the_gold(name, gold, answer):
-    with within_a_second():
-        assert not equal(gold, answer)
-        assert not equal(answer, gold)
-        assert equal(answer, answer) or not answer.strip()
+    start = time.perf_counter()
+    assert not equal(gold, answer)
+    assert not equal(answer, gold)
+    assert equal(answer, answer) or not answer.strip()
+    assert time.perf_counter() - start < 1
 
 
 @pytest.mark.parametrize(("name", "gold", "answer"), CASES, ids=IDS)
 def test_hostile_answer_can_be_explained(name, gold, answer):
-    with within_a_second():
-        explain(gold, rf"\boxed{{{answer}}}")
+    start = time.perf_counter()
+    explain(gold, rf"\boxed{{{answer}}}")
+    assert time.perf_counter() - start < 1
 
 
 def test_pool_is_alive_after_all_of_them():

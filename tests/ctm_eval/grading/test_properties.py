@@ -147,11 +147,11 @@ PIECES = [
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 def test_no_text_breaks_the_grader(text):
-    start = time.process_time()
+    start = time.perf_counter()
     verdict = grade("1234567", text)
     assert verdict.correct is (verdict.reason == "correct")
     equal(text, "x+1")
-    assert time.process_time() - start < 1.5
+    assert time.perf_counter() - start < 1.5
 
 
 @settings(max_examples=200)
