@@ -16,10 +16,11 @@ from itertools import groupby
 
 import numpy as np
 
-from ctm_eval.benchmarks import Problem, load_problems
+from ctm_eval.benchmarks import load_problems
 from ctm_eval.cotnpot import Check, check, counts, describe, filter_figures, keep
 from ctm_eval.engines import Engine, Request, Sampling, load_engine
 from ctm_eval.grading import grade
+from ctm_eval.pair_selection import by_answer
 from ctm_eval.pocket import MODELS
 from ctm_eval.pocket.coder import IN_WORDS
 from ctm_eval.printed import same_answer
@@ -27,7 +28,7 @@ from ctm_eval.prompts import Prompting
 from ctm_eval.sandbox import Sandbox
 from ctm_eval.scoring import Scorer, program_of
 from ctm_eval.seeds import seed_of
-from ctm_eval.selection import by_answer
+from ctm_eval.types import Problem
 from ctm_train.pocket import RECIPES
 
 GREEDY, SAMPLED = Sampling(0.0), Sampling(1.0, 0.95)

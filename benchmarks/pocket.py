@@ -15,7 +15,8 @@ import numpy as np
 
 from ctm_eval.engines import Engine, Request, Sampling, load_engine
 from ctm_eval.grading import grade
-from ctm_eval.pocket import MODEL_DIR, Problem, arithmetic_is_right, problems, prompt
+from ctm_eval.pocket import MODEL_DIR, Problem, arithmetic_is_right, problems
+from ctm_eval.prompts import exercise
 from ctm_eval.seeds import seed_of
 from ctm_train.pocket import Recipe
 
@@ -25,7 +26,7 @@ SAMPLES, TEMPERATURE, TOP_P, MAX_NEW_TOKENS = 64, 1.0, 0.95, 192
 def texts(engine: Engine, sample: list[Problem], n: int, sampling: Sampling) -> list[list[str]]:
     """`n` completions a problem."""
     requests = [
-        Request(engine.encode(prompt(p.question)), seed_of(p.problem_id, j), MAX_NEW_TOKENS)
+        Request(engine.encode(exercise(p.question)), seed_of(p.problem_id, j), MAX_NEW_TOKENS)
         for p in sample
         for j in range(n)
     ]

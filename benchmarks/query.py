@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ctm_data.query import answer, connect, named_queries
-from ctm_data.tables import SCHEMA_VERSION, SCHEMAS
+from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 
 PARTS, SAMPLES = 40, 8
 LETTERS = np.array(list("etaoinshrdlucmfwypvbgkjqxz"))

@@ -14,11 +14,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ctm_data.estimators import RolloutSettings
-from ctm_data.rollouts import roll_out
-from ctm_data.solutions import Solution, sample_solutions
-from ctm_eval.benchmarks import Problem, load_problems
+from ctm_data.estimator.settings import RolloutSettings
+from ctm_data.stages.rollouts import roll_out
+from ctm_data.stages.solutions import sample_solutions
+from ctm_eval.benchmarks import load_problems
 from ctm_eval.engines import Engine, Sampling, load_engine
+from ctm_eval.types import Problem, Solution
 
 POLICY, MAX_NEW_TOKENS = Sampling(1.0, 0.95), 192
 METHODS = {

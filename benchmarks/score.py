@@ -25,19 +25,22 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     from ctm_data.build import build_dataset
-    from ctm_data.stages import problems_of, solutions_of
-    from ctm_data.training import train
-    from ctm_eval.benchmarks import prompt
-    from ctm_eval.verifiers import Solution, Verifier, padded
+    from ctm_data.config import BuildConfig
+    from ctm_data.stages.all import problems_of, solutions_of
+    from ctm_data.train import train
+    from ctm_eval.prompts import prompt
+    from ctm_eval.verifiers import Candidate, Verifier, padded
 
     print("| verifier | solutions | tokens/s | bare tokens/s | ratio |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         run = build_dataset(
-            Path(name) / "run", limit=options.solutions, n_samples=2, stages=["verifier"]
+            BuildConfig(
+                Path(name) / "run", limit=options.solutions, n_samples=2, stages=["verifier"]
+            )
         )
         sampled = [
-            Solution(prompt(problem), solution.text)
+            Candidate(prompt(problem), solution.text)
             for chunk in run.chunks("solutions")
             for problem in problems_of(run, chunk)
             for solution in solutions_of(run, chunk)[problem.problem_id]

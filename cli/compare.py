@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import typer
 
-from ctm_cli.options import AsJson, Run, Seed
+from ctm_cli._options import AsJson, Run, Seed
 
 EXAMPLES = """Examples:
 

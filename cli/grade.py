@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli.options import AsJson
+from ctm_cli._options import AsJson
 
 EXAMPLES = """Examples:
 
@@ -111,22 +111,22 @@ def command(
 
 
 def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> None:
-    from ctm_cli.evaluate import print_results
-    from ctm_cli.progress import Progress
-    from ctm_data import results as made
-    from ctm_data.rescore import rescore
-    from ctm_data.store import Store
+    from ctm_cli._progress import Progress
+    from ctm_cli.eval import show_results
+    from ctm_data.pages import evaluation
+    from ctm_data.regrade import regrade
+    from ctm_data.run.store import Store
     from ctm_eval.errors import CtmError
 
     with Progress() as progress:
-        results, changed = rescore(folder, write=not check, isolate=isolate, report=progress)
+        results, changed = regrade(folder, write=not check, isolate=isolate, progress=progress)
     store = Store(folder)
     if as_json:
         import json
 
-        print(json.dumps({**made.as_json(store, results), "changed": changed}))
+        print(json.dumps({**evaluation.as_json(store, results), "changed": changed}))
     else:
-        print_results(folder, store.manifest["recipe"], results)
+        show_results(folder, store.manifest["recipe"], results)
         print(f"changed  {len(changed):,} against the saved verdicts")
     if check and changed:
         raise CtmError(f"{len(changed)} samples are graded otherwise than they were saved")

@@ -9,7 +9,7 @@ import typer
 from ctm_cli import (
     build_dataset,
     compare,
-    evaluate,
+    eval,
     grade,
     publish,
     pull,
@@ -36,7 +36,7 @@ for module in (
     grade,
     compare,
     train,
-    evaluate,
+    eval,
     score,
     query,
     publish,

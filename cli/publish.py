@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli.options import AsJson
+from ctm_cli._options import AsJson
 
 EXAMPLES = """Examples:
 
@@ -46,12 +46,12 @@ def command(
 
     What others wrote in a dataset's card that is there stays. Log in with `hf auth login`, or set HF_TOKEN.
     """
-    from ctm_cli.progress import Progress
+    from ctm_cli._progress import Progress
     from ctm_data.publish import publish
 
     with Progress(unit="bytes/s") as progress:
         done = publish(
-            run, repo, private=private, revision=revision, dry_run=dry_run, report=progress
+            run, repo, private=private, revision=revision, dry_run=dry_run, progress=progress
         )
     if as_json:
         said = {"repo": done.repo, "revision": done.revision, "url": done.url, "files": done.files}

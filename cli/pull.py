@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli.options import Revision
+from ctm_cli._options import Revision
 
 EXAMPLES = """Examples:
 
@@ -37,7 +37,7 @@ def command(
     Also reads the data that the authors of Critical Tokens Matter released.
     """
     from ctm_data.pull import pull
-    from ctm_data.store import Store
+    from ctm_data.run.store import Store
 
     folder = pull(repo, output_dir, revision=revision, tokenizer=tokenizer)
     store = Store(folder)

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-from ctm_cli.options import Revision
+from ctm_cli._options import Revision
 
 EXAMPLES = """Examples:
 
@@ -54,8 +54,8 @@ def command(
 
     DuckDB's SQL, read-only: one SELECT over the given runs, and nothing else can be reached.
     """
-    from ctm_data.answers import write_answer
     from ctm_data.query import answer, connect_fenced, named_queries, named_query
+    from ctm_data.sql.output import write_answer
     from ctm_eval.errors import CtmError
 
     if list_:
@@ -77,8 +77,8 @@ def command(
 
 def _prompt(con: "DuckDBPyConnection", format: str | None) -> None:
     """Asks for SQL, up to a semicolon each, until the end of the input."""
-    from ctm_data.answers import write_answer
     from ctm_data.query import answer
+    from ctm_data.sql.output import write_answer
     from ctm_eval.errors import CtmError
 
     if sys.stdin.isatty():

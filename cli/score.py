@@ -41,20 +41,20 @@ def command(
 
     The scores of a run go into its table `scores`; the rows of a file come back as JSON lines.
     """
-    from ctm_cli.progress import Progress
+    from ctm_cli._progress import Progress
+    from ctm_data.run.store import is_run_folder
     from ctm_data.score import score_file, score_run
-    from ctm_data.store import is_run_folder
 
     if is_run_folder(data):
         with Progress() as progress:
-            store = score_run(data, verifier, pool=pool, device=device, report=progress)
+            store = score_run(data, verifier, pool=pool, device=device, progress=progress)
         count = sum(part.num_rows for part in store.each("scores", ["score"]))
         print(f"{count:,} scores in {data / 'scores'}")
         return
     with Progress() as progress:
         lines = (
             json.dumps(row, ensure_ascii=False) + "\n"
-            for row in score_file(data, verifier, pool=pool, device=device, report=progress)
+            for row in score_file(data, verifier, pool=pool, device=device, progress=progress)
         )
         if out is None:
             sys.stdout.writelines(lines)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli.options import Run
+from ctm_cli._options import Run
 
 EXAMPLES = """Examples:
 

@@ -1,4 +1,4 @@
-"""`ctm train`: wires options to `ctm_data.training`."""
+"""`ctm train`: wires options to `ctm_data.train`."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli.options import AsJson, Config
+from ctm_cli._options import AsJson, Config
 
 EXAMPLES = """Examples:
 
@@ -120,8 +120,8 @@ def command(
 
     Settings that are not given are those of the method's recipe and the preset.
     """
-    from ctm_cli.progress import Progress
-    from ctm_data.training import train
+    from ctm_cli._progress import Progress
+    from ctm_data.train import train
     from ctm_train.launch import write_config
     from ctm_train.settings import preset_model
 
@@ -143,7 +143,7 @@ def command(
             merge=merge,
             save_steps=save_steps,
             report_to=report_to or (),
-            report=progress,
+            progress=progress,
             learning_rate=learning_rate,
             epochs=epochs,
             batch_size=batch_size,

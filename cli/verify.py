@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli.options import AsJson, Revision
+from ctm_cli._options import AsJson, Revision
 
 EXAMPLES = """Examples:
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctm_data.store import Store
+from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
 
 MEASURES = ("correlation", "auc", "hit@1", "hit@3", "hit@5", "hit@10%")

@@ -5,20 +5,20 @@ very revision that was looked at. So a reader finds the old dataset or the new o
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ctm_eval.errors import CtmError
+from ctm_eval.progress import Progress, silent
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
-    from ctm_data.store import Store
+    from ctm_data.run.store import Store
 
 BATCH = 50  # parts that travel between two words of progress
-Report = Callable[[str, float, int, int], None]  # stage, parts sent, parts in all, bytes sent
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def publish(
     private: bool = False,
     revision: str | None = None,
     dry_run: bool = False,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> Publication:
     """Publishes the finished run in a folder as the dataset `repo` (user/name), on branch `revision`; or
     the model that `ctm train` left there as the model `repo`.
@@ -49,13 +49,13 @@ def publish(
     `verify`, or the repository holds tables of another schema, or the training has not ended, or the
     Hub refuses.
     """
-    from ctm_data.card import CARD, PICTURE, RESULTS, dataset_card
-    from ctm_data.hub import api, ask
-    from ctm_data.store import MANIFEST, Store
+    from ctm_data.pages.card import CARD, PICTURE, RESULTS, dataset_card
+    from ctm_data.run.hub_client import api, ask
+    from ctm_data.run.store import MANIFEST, Store
     from ctm_train.train import RECORD
 
     if (Path(run) / RECORD).exists():
-        return _publish_model(Path(run), repo, private, revision, dry_run, report)
+        return _publish_model(Path(run), repo, private, revision, dry_run, progress)
     store = Store(run)
     _refuse_unfit(store)
     extras = [name for name in (PICTURE, RESULTS) if (store.folder / name).exists()]
@@ -77,7 +77,7 @@ def publish(
         existing = _read(repo, CARD, str(head.sha)) if CARD in there else None
         card = dataset_card(store, repo=repo, existing=existing)
         parts = [CommitOperationAdd(name, store.folder / name) for name in names]
-        _send(repo, "dataset", revision, parts, report)
+        _send(repo, "dataset", revision, parts, progress)
         gone = [CommitOperationDelete(name) for name in sorted(_ours(there) - set(names))]
         commit = client.create_commit(
             repo,
@@ -99,11 +99,11 @@ def _publish_model(
     private: bool,
     revision: str | None,
     dry_run: bool,
-    report: Report | None,
+    progress: Progress | None,
 ) -> Publication:
     """The folder as it is; hidden files stay here."""
-    from ctm_data.card import CARD
-    from ctm_data.hub import api, ask
+    from ctm_data.pages.card import CARD
+    from ctm_data.run.hub_client import api, ask
     from ctm_train.train import RECORD
 
     if "outcome" not in json.loads((folder / RECORD).read_text(encoding="utf-8")):
@@ -129,7 +129,7 @@ def _publish_model(
 
         head = client.model_info(repo, revision=revision)
         additions = [CommitOperationAdd(name, folder / name) for name in names]
-        _send(repo, "model", revision, additions, report)
+        _send(repo, "model", revision, additions, progress)
         commit = client.create_commit(
             repo,
             additions,
@@ -162,7 +162,7 @@ def _make_repo(
     repo: str, repo_type: Literal["model", "dataset"], *, private: bool, revision: str | None
 ) -> None:
     """The repository and its branch, new or as they are."""
-    from ctm_data.hub import api, ask
+    from ctm_data.run.hub_client import api, ask
 
     client = api()
     ask(repo, lambda: client.create_repo(repo, repo_type=repo_type, private=private, exist_ok=True))
@@ -182,25 +182,24 @@ def _send(
     repo_type: str,
     revision: str | None,
     additions: Sequence["CommitOperationAdd"],
-    report: Report | None,
+    progress: Progress | None,
 ) -> None:
     """Brings the content of large files there; what the Hub has already is not sent again."""
-    from ctm_data.hub import api
+    from ctm_data.run.hub_client import api
 
     client, sent = api(), 0
     for start in range(0, len(additions), BATCH):
         batch = additions[start : start + BATCH]
         client.preupload_lfs_files(repo, batch, repo_type=repo_type, revision=revision)
         sent += sum(addition.upload_info.size for addition in batch)
-        if report:
-            report("uploading", start + len(batch), len(additions), sent)
+        (progress or silent)("uploading", start + len(batch), len(additions), sent)
 
 
 def _ours(names: set[str]) -> set[str]:
     """Of a repository's files, the parts of tables, our picture and our results."""
-    from ctm_data.card import PICTURE, RESULTS
-    from ctm_data.store import PART
-    from ctm_data.tables import SCHEMAS
+    from ctm_data.pages.card import PICTURE, RESULTS
+    from ctm_data.run.schema import SCHEMAS
+    from ctm_data.run.store import PART
 
     split = [(name, *name.partition("/")[::2]) for name in names]
     parts = {name for name, table, part in split if table in SCHEMAS and PART.fullmatch(part)}
@@ -212,10 +211,10 @@ def _refuse_other_schema(repo: str, sha: str, there: set[str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from ctm_data.hub import filesystem
-    from ctm_data.sources import parse_manifest
-    from ctm_data.store import MANIFEST
-    from ctm_data.tables import SCHEMAS
+    from ctm_data.run.hub_client import filesystem
+    from ctm_data.run.schema import SCHEMAS
+    from ctm_data.run.sources import parse_manifest
+    from ctm_data.run.store import MANIFEST
 
     data = (".parquet", ".json", ".jsonl", ".csv", ".arrow", ".zip", ".gz")
     if MANIFEST not in there:
@@ -244,7 +243,7 @@ def _refuse_other_schema(repo: str, sha: str, there: set[str]) -> None:
 
 
 def _read(repo: str, name: str, sha: str) -> str:
-    from ctm_data.hub import filesystem
+    from ctm_data.run.hub_client import filesystem
 
     content: Any = filesystem().cat_file(f"datasets/{repo}@{sha}/{name}")
     return str(content.decode("utf-8"))

@@ -24,9 +24,9 @@ def pull(
     the paper's authors is read into our tables, its token ids by `tokenizer`. Raises CtmError naming
     the parts that are not what the manifest says.
     """
-    from ctm_data.hub import api, ask
-    from ctm_data.sources import parse_manifest
-    from ctm_data.store import MANIFEST
+    from ctm_data.run.hub_client import api, ask
+    from ctm_data.run.sources import parse_manifest
+    from ctm_data.run.store import MANIFEST
 
     folder = Path(output_dir) if output_dir is not None else Path("runs") / repo.rpartition("/")[2]
     info = ask(repo, lambda: api().dataset_info(repo, revision=revision))
@@ -47,25 +47,11 @@ def pull(
     return folder
 
 
-def snapshot(repo: str, revision: str | None = None) -> Path:
-    """The published run as a folder in the Hub's cache, nothing checked yet."""
-    from huggingface_hub import snapshot_download
-
-    from ctm_data.hub import api, ask
-    from ctm_data.store import MANIFEST
-
-    sha = ask(repo, lambda: api().dataset_info(repo, revision=revision)).sha
-    folder = ask(repo, lambda: snapshot_download(repo, repo_type="dataset", revision=sha))
-    if not (Path(folder) / MANIFEST).exists():
-        raise CtmError(f"{repo} holds no run of ctm: it has no {MANIFEST}")
-    return Path(folder)
-
-
 def _bring(repo: str, sha: str, parts: dict[str, str], there: set[str], folder: Path) -> None:
     """Downloads what is not in `folder` yet, verifies it, and moves it there; the manifest last."""
-    from ctm_data.card import CARD, PICTURE
-    from ctm_data.store import MANIFEST
-    from ctm_data.verify import sha256
+    from ctm_data.pages.card import CARD, PICTURE
+    from ctm_data.run.files import sha256
+    from ctm_data.run.store import MANIFEST
 
     staging = folder / STAGING
     wanted = [p for p in parts if not ((folder / p).exists() and sha256(folder / p) == parts[p])]
@@ -91,7 +77,7 @@ def _download(repo: str, sha: str, staging: Path, names: list[str]) -> list[Path
     """Files of one commit, by the Hub's client, which goes on with a file that was cut off."""
     from huggingface_hub import snapshot_download
 
-    from ctm_data.hub import ask
+    from ctm_data.run.hub_client import ask
 
     def call() -> str:
         return str(
@@ -106,7 +92,7 @@ def _download(repo: str, sha: str, staging: Path, names: list[str]) -> list[Path
 
 
 def _refuse_occupied(folder: Path) -> None:
-    from ctm_data.store import is_run_folder
+    from ctm_data.run.store import is_run_folder
 
     if folder.exists() and not folder.is_dir():
         raise CtmError(f"{folder} is a file; give a folder as --output-dir", usage=True)
@@ -122,8 +108,8 @@ def _pull_released(
 ) -> Path:
     from huggingface_hub import snapshot_download
 
-    from ctm_data.hub import ask
     from ctm_data.released import import_released
+    from ctm_data.run.hub_client import ask
 
     names = sorted(name for name in there if name.endswith(".json"))
     if not names:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from pyarrow import RecordBatchReader
 
-    from ctm_data.sources import Source
+    from ctm_data.run.sources import Source
 
 BATCH = 10_000  # rows of an answer that are held at a time
 
@@ -55,8 +55,8 @@ def open_sources(sources: "Sequence[Source]") -> "DuckDBPyConnection":
     """A connection with the views over `sources`."""
     import duckdb
 
-    from ctm_data.tables import SCHEMAS
-    from ctm_data.words import word_class_sql
+    from ctm_data.run.schema import SCHEMAS
+    from ctm_data.sql.word_class import word_class_sql
 
     con = duckdb.connect(config={"temp_directory": _spill()})
     for filesystem in [source.filesystem for source in sources if source.filesystem][:1]:
@@ -65,7 +65,9 @@ def open_sources(sources: "Sequence[Source]") -> "DuckDBPyConnection":
     for table in SCHEMAS:
         _make_view(con, table, sources)
     for view in ("kind_of_character", "ce_scores", "tokens", "critical_tokens"):
-        con.execute((files("ctm_data") / "queries" / "views" / f"{view}.sql").read_text("utf-8"))
+        con.execute(
+            (files("ctm_data") / "sql" / "queries" / "views" / f"{view}.sql").read_text("utf-8")
+        )
     return con
 
 
@@ -88,7 +90,9 @@ def answer(con: "DuckDBPyConnection", sql: str) -> "RecordBatchReader":
 def named_queries() -> dict[str, tuple[str, str]]:
     """The named queries: what each answers, and its SQL. They are the files of `ctm_data/queries`."""
     found = {}
-    for file in sorted((files("ctm_data") / "queries").iterdir(), key=lambda file: file.name):
+    for file in sorted(
+        (files("ctm_data") / "sql" / "queries").iterdir(), key=lambda file: file.name
+    ):
         if file.name.endswith(".sql"):
             sql = file.read_text(encoding="utf-8")
             about = re.findall(r"^-- (.*)", sql, re.MULTILINE)
@@ -105,7 +109,7 @@ def named_query(name: str) -> str:
 
 
 def _sources(runs: "Sequence[str | Path]", revision: str | None) -> list["Source"]:
-    from ctm_data.sources import find
+    from ctm_data.run.sources import find
 
     if not runs:
         raise CtmError("give at least one run folder or repository", usage=True)
@@ -113,7 +117,7 @@ def _sources(runs: "Sequence[str | Path]", revision: str | None) -> list["Source
 
 
 def _make_view(con: "DuckDBPyConnection", table: str, sources: "Sequence[Source]") -> None:
-    from ctm_data.tables import SCHEMAS
+    from ctm_data.run.schema import SCHEMAS
 
     parts = [(source.name, source.parts[table]) for source in sources if source.parts[table]]
     if not parts:

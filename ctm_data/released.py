@@ -48,9 +48,9 @@ def import_released(
     `recipe` says where they are from. Without a tokenizer there are no token ids, and scored pairs are
     set aside. Raises CtmError if no row can be taken.
     """
-    from ctm_data.card import finish
-    from ctm_data.store import Store
-    from ctm_data.tokenizer import load_tokenizer
+    from ctm_data.pages.card import finish
+    from ctm_data.run.store import Store
+    from ctm_eval.models import load_tokenizer
 
     loaded = load_tokenizer(tokenizer) if tokenizer is not None else None
     read = [read_released(name, path.read_bytes(), loaded) for name, path in sorted(files.items())]
@@ -261,7 +261,7 @@ def _ids(
 
 
 def _decoded(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
-    from ctm_data.tokenizer import decode
+    from ctm_eval.models import decode
 
     return decode(tokenizer, ids).strip()
 

@@ -1,22 +1,21 @@
 """`score`: a verifier's score for every solution of a run folder or a file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctm_data import card
-from ctm_data.labelled import read_by_verifier
-from ctm_data.solutions import Solution as Sampled
-from ctm_data.stages import problems_of, solutions_of
-from ctm_data.store import Store
-from ctm_eval.benchmarks import Problem, prompt
+from ctm_data.pages.card import finish
+from ctm_data.run.records import count_solutions, solutions_in
+from ctm_data.run.store import Store
+from ctm_data.stages.verifier import read_by_verifier
+from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
-from ctm_eval.rows import read_rows
+from ctm_eval.progress import Counter, Progress
+from ctm_eval.prompts import prompt
 
 if TYPE_CHECKING:
-    from ctm_eval.verifiers import Solution
+    from ctm_eval.verifiers import Candidate
 
-Report = Callable[[str, float, int, int], None]  # stage, solutions done, in all, tokens
 BLOCK = 4096  # solutions of a file that are scored at a time
 TEXTS = ("solution", "completion", "text", "response")  # a file's column of solutions, by any name
 
@@ -27,28 +26,28 @@ def score_run(
     *,
     pool: str | None = None,
     device: str | None = None,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> Store:
     """Writes the scores of a finished run's solutions into its `scores` table, beside those of others.
 
     A part that has them is left as it is, so an interrupted call goes on where it was. Raises CtmError.
     """
-    from ctm_eval.verifiers import Solution, Verifier
+    from ctm_eval.verifiers import Candidate, Verifier
 
     store = Store(run)
     chunks = solutions_in(store)
     loaded = Verifier(verifier, pool=pool, device=device)  # type: ignore[arg-type]
-    counted = Counted("scoring", store, report)
+    counted = Counter(progress, "scoring", count_solutions(store))
     with Store.open(run, store.manifest["recipe"], store.manifest.get("shard")) as store:
         for chunk, own in chunks:
             wanted = {(s.solution_id, str(verifier), loaded.pool) for _, s in own}
             if wanted <= store.done("scores", chunk):
-                counted(len(own), 0)
+                counted(len(own))
                 continue
             told = _descriptions(store, chunk, verifier) if loaded.descriptions else {}
             scores = loaded.score(
                 [
-                    Solution(
+                    Candidate(
                         prompt(problem),
                         read_by_verifier(solution.text, told.get(solution.solution_id)),
                         solution.finish_reason == "stop",
@@ -72,7 +71,7 @@ def score_run(
                     for (_, solution), value in zip(own, scores, strict=True)
                 ],
             )
-        card.finish(store)
+        finish(store)
     return store
 
 
@@ -82,7 +81,7 @@ def score_file(
     *,
     pool: str | None = None,
     device: str | None = None,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The rows of a JSONL or Parquet file, each with its `score` and whole otherwise.
 
@@ -93,7 +92,7 @@ def score_file(
 
     rows = list(_solutions(path))
     loaded = Verifier(verifier, pool=pool, device=device)  # type: ignore[arg-type]
-    counted = Counted("scoring", len(rows), report)
+    counted = Counter(progress, "scoring", len(rows))
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
         scores = loaded.score([solution for _, solution in block], counted)
@@ -101,27 +100,19 @@ def score_file(
             yield {**row, "score": value}
 
 
-def _solutions(path: str | Path) -> Iterator[tuple[dict[str, Any], "Solution"]]:
-    from ctm_eval.pocket import prompt as ask
-    from ctm_eval.verifiers import Solution
+def _solutions(path: str | Path) -> Iterator[tuple[dict[str, Any], "Candidate"]]:
+    from ctm_eval.prompts import exercise
+    from ctm_eval.verifiers import Candidate
 
     for where, row in read_rows(path):
         text = next((row[name] for name in TEXTS if isinstance(row.get(name), str)), None)
-        given = row.get("prompt") or (ask(row["question"]) if row.get("question") else None)
+        given = row.get("prompt") or (exercise(row["question"]) if row.get("question") else None)
         if text is None or not isinstance(given, str):
             raise CtmError(
                 f"{where} has no `question` (or `prompt`) and `solution`: {', '.join(row)}",
                 usage=True,
             )
-        yield row, Solution(given, text)
-
-
-def solutions_in(store: Store) -> Iterator[tuple[int, list[tuple[Problem, Sampled]]]]:
-    """The chunks of a finished run, each with its solutions and their problems. Raises CtmError."""
-    chunks = store.chunks("solutions")
-    if not chunks or "parts" not in store.manifest:
-        raise CtmError(f"{store.folder} is not a finished run with solutions", usage=True)
-    return ((chunk, list(_with_problems(store, chunk))) for chunk in chunks)
+        yield row, Candidate(given, text)
 
 
 def _descriptions(store: Store, chunk: int, verifier: str | Path) -> dict[str, str]:
@@ -134,26 +125,3 @@ def _descriptions(store: Store, chunk: int, verifier: str | Path) -> dict[str, s
             usage=True,
         )
     return told
-
-
-def _with_problems(store: Store, chunk: int) -> Iterator[tuple[Problem, Sampled]]:
-    own = solutions_of(store, chunk)
-    for problem in problems_of(store, chunk):
-        for solution in own[problem.problem_id]:
-            yield problem, solution
-
-
-class Counted:
-    """Sums up (solutions, tokens) for `Report`: of a run's solutions, or of so many."""
-
-    def __init__(self, stage: str, total: Store | int, report: Report | None) -> None:
-        if isinstance(total, Store):
-            total = int(sum(part.num_rows for part in total.each("solutions", ["problem_id"])))
-        self._stage, self._report = stage, report
-        self._total: int = total
-        self._done = self._tokens = 0
-
-    def __call__(self, solutions: int, tokens: int) -> None:
-        self._done, self._tokens = self._done + solutions, self._tokens + tokens
-        if self._report:
-            self._report(self._stage, self._done, self._total, self._tokens)

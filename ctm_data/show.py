@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctm_data.store import Store
+from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
 
 if TYPE_CHECKING:

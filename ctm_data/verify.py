@@ -4,18 +4,18 @@ What can be said in SQL is a condition below that no row may meet; the rest (has
 that marks tokens, decoding) is computed.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctm_data.run.files import sha256
 from ctm_eval.errors import CtmError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from ctm_data.store import Store
+    from ctm_data.run.store import Store
 
 SHOWN = 5  # failures that a check names
 NOISE = 1e-9  # of floating point
@@ -89,7 +89,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
+class Verification:
     """What `verify` found."""
 
     run: str
@@ -107,20 +107,20 @@ def verify(
     revision: str | None = None,
     tokenizer: str | None = None,
     texts: bool = True,
-) -> Report:
+) -> Verification:
     """Checks a run folder, or user/name on the Hub (which is brought to the cache for it).
 
     Manifest and hashes, schemas, keys, per-token lengths, probabilities in [0, 1], critical tokens
     against the curve and the rule, and `texts` against the decoded ids (by `tokenizer`, or that of the
     recipe; skipped if it cannot be had). Raises CtmError if there is no such run.
     """
-    from ctm_data.hub import is_repo_name
     from ctm_data.query import open_sources
-    from ctm_data.sources import Source
-    from ctm_data.store import Store
+    from ctm_data.run.hub_client import is_repo_name
+    from ctm_data.run.sources import Source
+    from ctm_data.run.store import Store
 
     if is_repo_name(run):
-        from ctm_data.pull import snapshot
+        from ctm_data.run.hub_client import snapshot
 
         store = Store(snapshot(str(run), revision))
     else:
@@ -134,13 +134,13 @@ def verify(
     checks.append(_marks(store, whole))
     if texts:
         checks.append(_texts(store, whole, tokenizer))
-    return Report(str(run), checks)
+    return Verification(str(run), checks)
 
 
 def check_parts(store: "Store") -> tuple[Check, dict[str, list[str]]]:
     """The parts against the manifest's hashes; and by table the parts that are whole and as listed."""
-    from ctm_data.store import is_whole
-    from ctm_data.tables import SCHEMAS
+    from ctm_data.run.schema import SCHEMAS
+    from ctm_data.run.store import is_whole
 
     check = Check("parts are those of the manifest")
     whole: dict[str, list[str]] = {table: [] for table in SCHEMAS}
@@ -166,15 +166,9 @@ def check_parts(store: "Store") -> tuple[Check, dict[str, list[str]]]:
     return check, whole
 
 
-def sha256(path: Path) -> str:
-    """The hash of a file, which need not fit the memory."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _schema(store: "Store") -> Check:
-    from ctm_data.store import is_whole
-    from ctm_data.tables import SCHEMA_VERSION, SCHEMAS
+    from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
+    from ctm_data.run.store import is_whole
 
     check = Check("schemas")
     if store.manifest.get("schema_version") != SCHEMA_VERSION:
@@ -188,7 +182,7 @@ def _schema(store: "Store") -> Check:
 
 
 def _keys(con: "DuckDBPyConnection") -> Check:
-    from ctm_data.tables import KEYS
+    from ctm_data.run.schema import KEYS
 
     check = Check("keys are unique")
     for table, key in KEYS.items():
@@ -200,20 +194,20 @@ def _keys(con: "DuckDBPyConnection") -> Check:
 
 
 def _lengths(con: "DuckDBPyConnection") -> Check:
-    from ctm_data.tables import KEYS, PER_TOKEN
+    from ctm_data.run.schema import KEYS, TABLES, per_token
 
     check = Check("per-token lists are as long as their tokens")
-    for table, lists in PER_TOKEN.items():
-        check.looked_at += _count(con, f"from {table}")
-        for ids, columns in lists.items():
-            for column in columns:
-                wrong = f"select {KEYS[table][0]} from {table} where len({column}) <> len({ids})"
-                _note(check, con, wrong, f"{table}.{column}")
+    for table in TABLES:
+        if columns := per_token(table):
+            check.looked_at += _count(con, f"from {table}")
+        for column, ids in columns.items():
+            wrong = f"select {KEYS[table][0]} from {table} where len({column}) <> len({ids})"
+            _note(check, con, wrong, f"{table}.{column}")
     return check
 
 
 def _probabilities(con: "DuckDBPyConnection") -> Check:
-    from ctm_data.tables import KEYS
+    from ctm_data.run.schema import KEYS
 
     check = Check("values, probabilities and scores are in [0, 1]")
     for table, columns in UNIT.items():
@@ -228,7 +222,7 @@ def _probabilities(con: "DuckDBPyConnection") -> Check:
 
 
 def _never(con: "DuckDBPyConnection", table: str) -> Check:
-    from ctm_data.tables import KEYS
+    from ctm_data.run.schema import KEYS
 
     check = Check(f"{table} agree with themselves and with the other tables")
     check.looked_at = _count(con, f"from {table}")
@@ -241,8 +235,9 @@ def _marks(store: "Store", whole: dict[str, list[str]]) -> Check:
     """The marked tokens against the rule, applied to the curve anew."""
     import numpy as np
 
-    from ctm_data.critical import RULES, mark
-    from ctm_data.values import Curve
+    from ctm_data.estimator.critical import mark
+    from ctm_data.estimator.settings import RULES
+    from ctm_data.estimator.values import Curve
 
     check = Check("marked tokens are those of the rule")
     n = store.manifest["recipe"].get("n_rollouts", 0)
@@ -262,7 +257,7 @@ def _marks(store: "Store", whole: dict[str, list[str]]) -> Check:
 
 
 def _texts(store: "Store", whole: dict[str, list[str]], tokenizer: str | None) -> Check:
-    from ctm_data.tokenizer import decode, load_tokenizer
+    from ctm_eval.models import decode, load_tokenizer
 
     check = Check("texts are the decoded ids")
     recipe = store.manifest["recipe"]

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ctm_eval.benchmarks import Problem
-from ctm_eval.engines import Engine, Progress, Request, Sampling
+from ctm_eval.engines import Engine, Request, Sampling
 from ctm_eval.printed import printed_answers, same_answer
+from ctm_eval.progress import Advance
+from ctm_eval.prompts import exercise
 from ctm_eval.sandbox import Outcome, Program, Sandbox
 from ctm_eval.scoring import program_of
 from ctm_eval.seeds import seed_of
+from ctm_eval.types import Problem
 
 Result = Literal[
     "agrees",  # it prints the solution's answer
@@ -88,7 +90,7 @@ def check(
     sampling: Sampling = GREEDY,
     chat: bool = False,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> list[Check]:
     """Asks `coder` for a program of every solution, runs it, and compares, in the order of `solutions`.
 
@@ -169,7 +171,7 @@ def describe(
     sampling: Sampling = GREEDY,
     chat: bool = False,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> list[str]:
     """What each program does, told by `engine` (the model that wrote it); '' where there is no room.
 
@@ -198,12 +200,12 @@ DESCRIBE = "Step by step, the program does this:"
 
 def program_prompt(question: str, solution: str) -> str:
     """The text that a coder continues with the program of a solution, its block being open."""
-    return f"Question: {question}\nAnswer: {solution.strip()}\n\n{TRANSLATE}\n{FENCE}python\n"
+    return f"{exercise(question)} {solution.strip()}\n\n{TRANSLATE}\n{FENCE}python\n"
 
 
 def description_prompt(question: str, program: str) -> str:
     """The text that a model continues with a description of its program."""
-    return f"Question: {question}\nAnswer:\n{fenced(program)}\n\n{DESCRIBE}"
+    return f"{exercise(question)}\n{fenced(program)}\n\n{DESCRIBE}"
 
 
 def fenced(program: str) -> str:
@@ -243,7 +245,7 @@ def _drawn(
     prompts: dict[tuple[int, ...], int],
     sampling: Sampling,
     seed: int,
-    progress: Progress | None,
+    progress: Advance | None,
     stop: tuple[str, ...],
 ) -> dict[tuple[int, ...], tuple[int, ...]]:
     """A completion for every prompt that has room for one; its seed is the prompt's own."""
@@ -265,7 +267,7 @@ def _written(
     prompts: dict[tuple[int, ...], int],
     sampling: Sampling,
     seed: int,
-    progress: Progress | None,
+    progress: Advance | None,
     *,
     opened: bool,
 ) -> dict[tuple[int, ...], tuple[tuple[int, ...], str | None]]:

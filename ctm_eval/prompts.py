@@ -1,7 +1,7 @@
-"""How a problem is put to a model: exemplars and a question to continue, or a chat.
+"""How a problem is put to a model: worked examples and a question to continue, or a chat.
 
-One format for every benchmark: `Question: …`, `Answer: …`, a blank line between exercises. A chat has
-the question with a word on the form of the answer, and exemplars, where asked for, as turns before it.
+The format is the same for every benchmark: `Question: …`, `Answer: …`, and a blank line between exercises.
+A chat puts the question with the benchmark's instruction, and worked examples, if any, as turns before it.
 """
 
 import hashlib
@@ -10,21 +10,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ctm_eval.benchmarks import Problem
-from ctm_eval.engines import Engine
+from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
-from ctm_eval.rows import read_rows
+from ctm_eval.types import Benchmark, Problem
 
-OWN = {"gsm8k": "gsm8k", "math": "math", "math500": "math", "mbpp": "mbpp", "pocket-code": "mbpp"}
-SHOTS = {"gsm8k": 8, "math": 4, "math500": 4, "mbpp": 3, "pocket-code": 3}  # the papers' numbers
-FORM = {
-    "gsm8k": "Think step by step. End with a line `#### ` and the number that is the answer.",
-    "math": r"Think step by step. Put the final answer into \boxed{}.",
-    "mbpp": "Answer with the whole program in one ```python block.",
-}
+if TYPE_CHECKING:
+    from ctm_eval.engines import Engine
+
+STOP = ("\n\nQuestion:", "\n\nProblem:")  # a base model that goes on to the next exercise
+PROGRAM = "Answer with the whole program in one ```python block."
 QUESTION_FIELDS, SOLUTION_FIELDS = ("question", "problem", "text"), ("solution", "answer", "code")
+
+
+def exercise(question: str) -> str:
+    """The text that a model is asked to continue; a solution starts with a space or a line break."""
+    return f"Question: {question}\nAnswer:"
+
+
+def prompt(problem: Problem) -> str:
+    """A problem as an exercise without worked examples."""
+    return exercise(problem.question)
+
+
+def with_tests(text: str, tests: Sequence[str]) -> str:
+    """A programming task as it is asked: what to write, and the tests that it has to pass."""
+    return "\n".join([text.strip(), "The program should pass these tests:", *tests])
 
 
 @dataclass(frozen=True)
@@ -37,33 +49,38 @@ class Exemplar:
 
 @dataclass(frozen=True)
 class Prompting:
-    """How problems are put: with these exemplars, as a text to continue or as a chat."""
+    """How the problems of a benchmark are put: with these exemplars, as a text to continue or as a chat.
+
+    `instruction` says in a chat what form the answer has.
+    """
 
     exemplars: tuple[Exemplar, ...] = ()
     chat: bool = False
+    instruction: str = ""
 
     def messages(self, problem: Problem) -> list[dict[str, str]]:
         """The turns of a chat, the last one the user's."""
-        form = FORM[OWN.get(problem.benchmark, "gsm8k")]
         turns: list[dict[str, str]] = []
         for exemplar in self.exemplars:
-            turns.append({"role": "user", "content": f"{exemplar.question}\n\n{form}"})
+            turns.append({"role": "user", "content": f"{exemplar.question}\n\n{self.instruction}"})
             turns.append({"role": "assistant", "content": exemplar.solution.strip()})
-        return [*turns, {"role": "user", "content": f"{problem.question}\n\n{form}"}]
+        return [*turns, {"role": "user", "content": f"{problem.question}\n\n{self.instruction}"}]
 
     def text(self, problem: Problem) -> str:
         """The text to continue; a solution starts with a space or a line break."""
-        shots = (_exercise(shot.question) + _after(shot.solution) for shot in self.exemplars)
-        return "\n\n".join([*shots, _exercise(problem.question)])
+        shots = (exercise(shot.question) + _after(shot.solution) for shot in self.exemplars)
+        return "\n\n".join([*shots, prompt(problem)])
 
-    def encode(self, engine: Engine, problem: Problem) -> list[int]:
+    def encode(self, engine: "Engine", problem: Problem) -> list[int]:
         """The token ids of the prompt. Raises CtmError if the model has no chat template."""
         if self.chat:
             return engine.encode_chat(self.messages(problem))
         return engine.encode(self.text(problem))
 
 
-def exemplars(benchmark: str, count: int, file: str | Path | None = None) -> tuple[Exemplar, ...]:
+def exemplars(
+    benchmark: Benchmark, count: int, file: str | Path | None = None
+) -> tuple[Exemplar, ...]:
     """The first `count` exemplars: ours for the benchmark, or those of a JSONL or Parquet file.
 
     A row of the file has a question (or problem, or text) and its solution (or answer, or code), so
@@ -73,13 +90,14 @@ def exemplars(benchmark: str, count: int, file: str | Path | None = None) -> tup
         return ()
     if file is not None:
         rows = [_of_row(where, row) for where, row in read_rows(file)]
-    elif benchmark in OWN:
-        text = (files("ctm_eval") / "exemplars" / f"{OWN[benchmark]}.jsonl").read_text("utf-8")
+    elif benchmark.exemplars is not None:
+        name = f"{benchmark.exemplars}.jsonl"
+        text = (files("ctm_eval") / "exemplars" / name).read_text("utf-8")
         rows = [Exemplar(**json.loads(line)) for line in text.splitlines()]
     else:
         rows = []
     if len(rows) < count:
-        where = f"in {file}" if file else f"for {benchmark}; give more with --few-shot-file"
+        where = f"in {file}" if file else f"for {benchmark.name}; give more with --few-shot-file"
         raise CtmError(f"{count} exemplars wanted, {len(rows)} are {where}", usage=True)
     return tuple(rows[:count])
 
@@ -90,10 +108,6 @@ def fingerprint(prompts: Sequence[Sequence[int]]) -> str:
     for ids in prompts:
         digest.update(json.dumps(list(ids)).encode())
     return digest.hexdigest()
-
-
-def _exercise(question: str) -> str:
-    return f"Question: {question}\nAnswer:"
 
 
 def _after(solution: str) -> str:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from types import TracebackType
 
-from ctm_eval.benchmarks import Problem
 from ctm_eval.errors import CtmError
 from ctm_eval.grading import BENCHMARKS, Verdict, grade
 from ctm_eval.grading.verdict import Reason
 from ctm_eval.sandbox import Limits, Outcome, Program, Sandbox
+from ctm_eval.types import Problem
 
 Response = tuple[Problem, str, bool]  # the problem, the text, whether the text ended by itself
 

@@ -7,15 +7,16 @@ what any generator wrote, in tokens of its own.
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ctm_eval.errors import CtmError
+from ctm_eval.models import default_dtype, load_model, load_tokenizer
+from ctm_eval.progress import Advance
 
 Pool = Literal["last", "mean", "min"]
-Progress = Callable[[int, int], None]
 
 HEADS = ("orm", "prm")
 BATCH_TOKENS = 8192  # of a forward pass, padding included
@@ -23,7 +24,7 @@ LOGIT_BYTES = 1 << 28  # bound on the logits of a language model's forward pass
 
 
 @dataclass(frozen=True)
-class Solution:
+class Candidate:
     """What is scored: the prompt, the solution's text, and whether it ended by itself."""
 
     prompt: str
@@ -51,13 +52,16 @@ class Verifier:
         self.descriptions = bool(self._record["data"].get("descriptions"))
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._gamma: float = self._record["settings"]["gamma"]
-        self.model, self._tokenizer = _load(Path(folder), self.method in HEADS, self.device)
+        dtype = default_dtype(self.device)
+        self.model = load_model(str(folder), dtype, head=self.method in HEADS)
+        self.model.to(self.device).eval()
+        self._tokenizer = load_tokenizer(str(folder))
         self.reference = None
         if self.method in ("dpo", "cdpo", "rpo", "tdpo", "kto"):
-            self.reference = _reference(self._record["model"], self.device)
+            self.reference = load_model(self._record["model"], dtype).eval().to(self.device)
         self._vocabulary = self.model.config.get_text_config().vocab_size
 
-    def score(self, solutions: Sequence[Solution], progress: Progress | None = None) -> list[float]:
+    def score(self, solutions: Sequence[Candidate], progress: Advance | None = None) -> list[float]:
         """A score for every solution, in their order.
 
         With a head it is a probability of being right, in [0, 1]. Without one it is the reward that the
@@ -71,7 +75,7 @@ class Verifier:
         counts = Counter(solutions)
         distinct = list(counts)
         ids = self.encode(distinct)
-        scores: dict[Solution, float] = {}
+        scores: dict[Candidate, float] = {}
         for batch in self.batches(ids):
             own = [ids[i] for i in batch]
             with torch.inference_mode():
@@ -107,7 +111,7 @@ class Verifier:
             return float(values[-1])
         return float(values.mean() if self.pool == "mean" else values.min())
 
-    def encode(self, solutions: Sequence[Solution]) -> list[tuple[list[int], list[int]]]:
+    def encode(self, solutions: Sequence[Candidate]) -> list[tuple[list[int], list[int]]]:
         """The token ids of prompt and completion of every solution; a finished one ends with EOS."""
         if not solutions:
             return []
@@ -185,47 +189,3 @@ def training_record(folder: str | Path) -> dict[str, Any]:
             f"the training of {folder} is not finished: run its `ctm train` again", usage=True
         )
     return record
-
-
-def _load(folder: Path, head: bool, device: str) -> tuple[Any, Any]:
-    import torch
-    from transformers import (
-        AutoModelForCausalLM,
-        AutoModelForTokenClassification,
-        AutoTokenizer,
-    )
-
-    kind: Any = AutoModelForTokenClassification if head else AutoModelForCausalLM
-    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    try:
-        if (folder / "adapter_config.json").exists():
-            from peft import PeftConfig, PeftModel
-
-            base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
-            labels = {"num_labels": 1} if head else {}
-            bare = kind.from_pretrained(base, dtype=dtype, **labels)
-            model = PeftModel.from_pretrained(bare, folder).merge_and_unload()
-        else:
-            model = kind.from_pretrained(folder, dtype=dtype)
-        return model.to(device).eval(), AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        why = str(error).strip().splitlines()[0]
-        raise CtmError(f"cannot load the verifier {folder}: {why}", usage=True) from error
-
-
-def _reference(model: str, device: str) -> Any:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from ctm_eval.pocket import MODELS
-
-    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    path = str(MODELS.get(model, model))
-    try:
-        return AutoModelForCausalLM.from_pretrained(path, dtype=dtype).eval().to(device)
-    except (OSError, ValueError) as error:
-        raise CtmError(
-            f"cannot load {model!r}, the reference of this verifier: "
-            f"{str(error).strip().splitlines()[0]}",
-            usage=True,
-        ) from error

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-Report = Callable[[str, float, int, int, str], None]  # stage, steps done, in all, tokens seen, loss
+Progress = Callable[[str, float, float, int, str], None]  # stage, steps done, in all, tokens, loss
 RECORD, METRICS = "training.json", "metrics.jsonl"
 PACKAGES = ("ctm", "torch", "transformers", "trl", "peft", "accelerate")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingSummary:
     """What training took: optimizer steps, seconds, bytes at the peak (of the process on a CPU), and
     the last logged loss."""
 
@@ -59,8 +59,8 @@ def train(
     report_to: Sequence[str] = (),
     save_steps: float = 0.1,
     described: dict[str, Any] | None = None,
-    report: Report | None = None,
-) -> Outcome:
+    progress: Progress | None = None,
+) -> TrainingSummary:
     """Trains `model` (a Hub id or a folder) on `rows` by `method` and writes it to `output_dir`.
 
     `rows` are columns of token ids or text: see `ctm_train.data`. With `settings.lora` an adapter is
@@ -101,7 +101,7 @@ def train(
             )
         loaded, tokenizer = load(model, settings, head=method in VERIFIERS)
         trainer = METHODS[method](loaded, tokenizer, rows, settings, common)
-        _listen(trainer, folder, method, report)
+        _listen(trainer, folder, method, progress)
         folder.mkdir(parents=True, exist_ok=True)
         if trainer.is_world_process_zero():
             _write(folder / RECORD, call)
@@ -114,7 +114,7 @@ def train(
             trainer.save_model(str(folder))
         elif trainer.is_world_process_zero():
             trained.save_pretrained(folder)
-    outcome = Outcome(
+    outcome = TrainingSummary(
         folder=folder,
         steps=result.global_step,
         seconds=time.monotonic() - began,
@@ -213,7 +213,7 @@ def last_checkpoint(folder: Path) -> str | None:
     return None
 
 
-def _finished(folder: Path, call: dict[str, Any]) -> Outcome | None:
+def _finished(folder: Path, call: dict[str, Any]) -> TrainingSummary | None:
     """The outcome if the folder's run is done. Raises TrainError if it was another run's."""
     if not (folder / RECORD).exists():
         if folder.exists() and any(path.name != ROWS for path in folder.iterdir()):
@@ -235,7 +235,7 @@ def _finished(folder: Path, call: dict[str, Any]) -> Outcome | None:
             "on with it, or another --output-dir",
             usage=True,
         )
-    return Outcome(folder=folder, **before["outcome"]) if "outcome" in before else None
+    return TrainingSummary(folder=folder, **before["outcome"]) if "outcome" in before else None
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -278,11 +278,11 @@ def _common(
     }
 
 
-def _listen(trainer: Any, folder: Path, stage: str, report: Report | None) -> None:
+def _listen(trainer: Any, folder: Path, stage: str, progress: Progress | None) -> None:
     from transformers import PrinterCallback, TrainerCallback
 
     class Listener(TrainerCallback):
-        """Writes metrics.jsonl, tells the progress, and stops a run whose loss is not a number."""
+        """Writes metrics.jsonl, reports the progress, and stops a run whose loss is not a number."""
 
         tokens, loss = 0, ""
 
@@ -307,9 +307,9 @@ def _listen(trainer: Any, folder: Path, stage: str, report: Report | None) -> No
                 file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if report and state.is_world_process_zero:
+            if progress and state.is_world_process_zero:
                 done, total = state.global_step, state.max_steps
-                report(f"training {stage}", done, total, self.tokens, self.loss)
+                progress(f"training {stage}", done, total, self.tokens, self.loss)
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Listener())

@@ -207,6 +207,7 @@ def _start(row: Row, starts: Sequence[Cell] | None, seed: int) -> str:
 def _pairs(plan: Plan, folder: Path) -> None:
     """The run folder with the pairs, and their weights."""
     from ctm_data.build import build_dataset
+    from ctm_data.config import BuildConfig
 
     said = [0.0]
 
@@ -216,12 +217,14 @@ def _pairs(plan: Plan, folder: Path) -> None:
             print(f"{stage}: {done:.0f} of {total}", file=sys.stderr)
 
     build_dataset(
-        folder / "run",
-        split="train",
-        limit=plan.problems,
-        n_samples=plan.samples,
-        n_rollouts=plan.rollouts,
-        report=report,
+        BuildConfig(
+            folder / "run",
+            split="train",
+            limit=plan.problems,
+            n_samples=plan.samples,
+            n_rollouts=plan.rollouts,
+        ),
+        report,
     )
 
 
@@ -250,9 +253,9 @@ def _one_thread() -> None:
 
 def _cell(plan: Plan, folder: Path, cell: Cell) -> tuple[str, float, float]:
     """Trains and answers: in a process of the pool."""
-    from ctm_data.contrast import model_path
-    from ctm_data.store import Store
-    from ctm_data.training import training_rows
+    from ctm_data.run.store import Store
+    from ctm_data.stages.contrast import model_path
+    from ctm_data.train import training_rows
     from ctm_train.settings import settings_for
     from ctm_train.train import train
 
@@ -291,7 +294,7 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> tuple[str, float, float]:
 def answers(model: str, plan: Plan, split: str) -> list[int]:
     """1 or 0 for every problem of a split: whether the greedy solution is right."""
     from ctm_data.build import POCKET_TOKENS
-    from ctm_data.solutions import sample_solutions
+    from ctm_data.stages.solutions import sample_solutions
     from ctm_eval.benchmarks import load_problems
     from ctm_eval.engines import Sampling, load_engine
 

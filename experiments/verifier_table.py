@@ -114,8 +114,9 @@ def main() -> None:
 def _data(plan: Plan, folder: Path, benchmark: str) -> None:
     """The runs: rollouts, the verifiers' data, and the samples of both splits with their programs."""
     from ctm_data.build import build_dataset
-    from ctm_data.cotnpot import check_run
+    from ctm_data.config import BuildConfig, EvalConfig
     from ctm_data.evaluate import evaluate
+    from ctm_data.programs import check_run
 
     said = [0.0]
 
@@ -127,38 +128,39 @@ def _data(plan: Plan, folder: Path, benchmark: str) -> None:
     rollouts, models, seed = folder / "rollouts", [SAMPLER[benchmark]], 0
     if benchmark == "pocket":
         build_dataset(
-            rollouts,
-            split="train",
-            limit=plan.rolled_out,
-            n_samples=2 * plan.samples,
-            report=report,
+            BuildConfig(rollouts, split="train", limit=plan.rolled_out, n_samples=2 * plan.samples),
+            report,
         )
         models.append(str(rollouts / "models" / "positive"))
         seed = 1  # not the problems that were rolled out: p+ has seen those
     build_dataset(
-        folder / benchmark,
-        model=models[0] if len(models) == 1 else models,
-        benchmark=benchmark,
-        split="train",
-        limit=plan.problems if benchmark == "pocket" else plan.tasks,
-        n_samples=plan.samples,
-        max_new_tokens=192,
-        stages=["verifier"],
-        seed=seed,
-        report=report,
+        BuildConfig(
+            folder / benchmark,
+            model=models[0] if len(models) == 1 else models,
+            benchmark=benchmark,
+            split="train",
+            limit=plan.problems if benchmark == "pocket" else plan.tasks,
+            n_samples=plan.samples,
+            max_new_tokens=192,
+            stages=["verifier"],
+            seed=seed,
+        ),
+        report,
     )
     for split, limit in (("dev", plan.development), ("test", plan.held_out)):
         run = evaluate(
-            folder / f"{benchmark}-{split}",
-            model=SAMPLER[benchmark],
-            benchmark=benchmark,
-            split=split,
-            limit=limit,
-            n_samples=plan.n,
-            report=report,
+            EvalConfig(
+                folder / f"{benchmark}-{split}",
+                model=SAMPLER[benchmark],
+                benchmark=benchmark,
+                split=split,
+                limit=limit,
+                n_samples=plan.n,
+            ),
+            report,
         )
         if benchmark == "pocket":
-            check_run(run.folder, "pocket-coder", report=report)
+            check_run(run.folder, "pocket-coder", progress=report)
 
 
 def run_all(
@@ -206,12 +208,12 @@ def _one_thread() -> None:
 
 def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     """Trains and scores: in a process of the pool."""
-    from ctm_data.contrast import model_path
+    from ctm_data.run.store import Store
     from ctm_data.score import solutions_in
-    from ctm_data.store import Store
-    from ctm_data.training import training_rows
-    from ctm_eval.benchmarks import prompt
-    from ctm_eval.verifiers import Solution, Verifier
+    from ctm_data.stages.contrast import model_path
+    from ctm_data.train import training_rows
+    from ctm_eval.prompts import prompt
+    from ctm_eval.verifiers import Candidate, Verifier
     from ctm_train.settings import settings_for
     from ctm_train.train import train
 
@@ -233,7 +235,7 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     solutions = [
         (
             solution.solution_id,
-            Solution(prompt(problem), solution.text, solution.finish_reason == "stop"),
+            Candidate(prompt(problem), solution.text, solution.finish_reason == "stop"),
         )
         for _, own in solutions_in(Store(folder / f"{cell.benchmark}-{cell.split}"))
         for problem, solution in own
@@ -267,10 +269,10 @@ Curves = dict[str, np.ndarray]  # by the name of a choice, (seeds, problems, n) 
 
 
 def _choices(folder: Path, cell: Cell, results: Sequence[Mapping[str, Any]]) -> Curves:
-    """What `ctm_eval.results.choices` says of a split's samples, for the scores of every seed."""
-    from ctm_data.results import kept, samples
-    from ctm_data.store import Store
-    from ctm_eval.results import choices
+    """What `ctm_eval.report.choices` says of a split's samples, for the scores of every seed."""
+    from ctm_data.pages.evaluation import kept, samples
+    from ctm_data.run.store import Store
+    from ctm_eval.report import choices
     from ctm_eval.verifiers import weight
 
     store = Store(folder / f"{cell.benchmark}-{cell.split}")
@@ -296,10 +298,10 @@ def measure(
     plan: Plan, folder: Path, benchmark: str, results: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> Curves:
     """All curves of a benchmark by the row they are in the table."""
-    from ctm_data.results import samples
-    from ctm_data.store import Store
+    from ctm_data.pages.evaluation import samples
+    from ctm_data.run.store import Store
     from ctm_eval.metrics import maj_at_k, pass_at_k
-    from ctm_eval.results import votes
+    from ctm_eval.report import votes
 
     problems: dict[str, list[Any]] = {}
     for sample in samples(Store(folder / f"{benchmark}-test")):
@@ -339,7 +341,7 @@ def spent(folder: Path, benchmark: str) -> tuple[float, float]:
     """Tokens of a sample, and of the coder's program of it, on average."""
     import pyarrow.compute as pc
 
-    from ctm_data.store import Store
+    from ctm_data.run.store import Store
 
     store = Store(folder / f"{benchmark}-test")
     lengths = [
@@ -402,7 +404,7 @@ def table(
 
 def filter_line(folder: Path) -> str:
     """What CoTnPoT's filter does to the held-out samples of `pocket`."""
-    from ctm_data.results import summarize
+    from ctm_data.pages.evaluation import summarize
 
     figures = summarize(folder / "pocket-test").filters["pocket-coder"]
     return (

@@ -46,4 +46,6 @@ def test_importing_loads_nothing_heavy(statement):
 
 
 def test_the_estimator_does_not_load_torch():
-    assert "torch" not in loaded_by("import ctm_data.build, ctm_data.values, ctm_data.critical")
+    assert "torch" not in loaded_by(
+        "import ctm_data.build, ctm_data.estimator.values, ctm_data.estimator.critical"
+    )

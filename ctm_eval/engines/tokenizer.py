@@ -1,10 +1,10 @@
-"""What engines share: where a model is, its tokenizer's part of the protocol, its end tokens."""
+"""What engines share: the part of the protocol that a tokenizer answers, and a model's end tokens."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ctm_eval.errors import CtmError
+from ctm_eval.models import decode
 
 
 class WithTokenizer:
@@ -17,11 +17,7 @@ class WithTokenizer:
         return list(self.tokenizer(text).input_ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        return str(
-            self.tokenizer.decode(
-                list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-        )
+        return decode(self.tokenizer, token_ids)
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         # A tokenizer may drop the space before a token that stands alone, so each is read as what it
@@ -42,24 +38,6 @@ class WithTokenizer:
                 list(messages), add_generation_prompt=True, return_dict=False
             )
         )
-
-
-def model_path(model: str) -> str:
-    """A Hub id or the path of a local folder. Raises CtmError if that is not there."""
-    from ctm_eval.pocket import MODELS
-
-    path = str(MODELS.get(model, model))
-    is_hub_id = path.count("/") <= 1 and not path.startswith((".", "/", "~"))
-    if not is_hub_id and not Path(path).is_dir():
-        raise CtmError(f"there is no model folder {path}", usage=True)
-    return path
-
-
-def adapter_folder(adapter: str) -> Path:
-    """The folder of a LoRA adapter. Raises CtmError if it holds none."""
-    if not (Path(adapter) / "adapter_config.json").is_file():
-        raise CtmError(f"{adapter} holds no LoRA adapter (adapter_config.json)", usage=True)
-    return Path(adapter)
 
 
 def eos_ids(generation: Any, tokenizer: Any, name: str) -> frozenset[int]:

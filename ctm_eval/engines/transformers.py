@@ -8,15 +8,17 @@ random numbers of its own.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from ctm_eval.engines import Completion, Nucleus, Progress, Request, Sampling
+from ctm_eval.engines.base import Completion, Nucleus, Request, Sampling
 from ctm_eval.engines.nucleus import nucleus
-from ctm_eval.engines.tokenizer import WithTokenizer, adapter_folder, eos_ids, model_path
-from ctm_eval.engines.walk import Walk
+from ctm_eval.engines.tokenizer import WithTokenizer, eos_ids
+from ctm_eval.engines.trie import Walk
 from ctm_eval.errors import CtmError
+from ctm_eval.models import adapter_folder, default_device, load_model, load_tokenizer
+from ctm_eval.progress import Advance
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -57,38 +59,17 @@ class TransformersEngine(WithTokenizer):
         device: str | None = None,
         dtype: str = "auto",
         adapter: str | None = None,
-        trust_remote_code: bool = False,
     ) -> "TransformersEngine":
         """Loads a Hub id, a local folder or a built-in one; float32 on a CPU unless `dtype` says otherwise.
 
         `adapter` is the folder of a LoRA adapter of peft, applied without merging. Raises CtmError if
         there is no such model or adapter, or its tokenizer has no end-of-sequence token.
         """
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        path = model_path(model)
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise CtmError(
-                f"this machine has no device {device!r} that torch can use: leave out --device",
-                usage=True,
-            ) from error
+        device = default_device(device)
         if dtype == "auto" and device == "cpu":
             dtype = "float32"
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                path, dtype=dtype, trust_remote_code=trust_remote_code
-            )
-        except (OSError, ValueError) as error:
-            raise CtmError(
-                f"cannot load the model {model!r}: it is neither a folder with a model nor a Hub "
-                f"model that can be reached ({str(error).strip().splitlines()[0]})",
-                usage=True,
-            ) from error
-        loaded = loaded.to(device)
+        loaded = load_model(model, dtype).to(device)
+        tokenizer = load_tokenizer(model)
         if adapter is not None:
             from peft import PeftModel
 
@@ -96,7 +77,7 @@ class TransformersEngine(WithTokenizer):
         return cls(loaded, tokenizer, model)
 
     def sample(
-        self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
+        self, requests: Sequence[Request], sampling: Sampling, progress: Advance | None = None
     ) -> list[Completion]:
         completions: list[Completion | None] = [None] * len(requests)
         for batch in self._batches(requests):

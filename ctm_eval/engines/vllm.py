@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from ctm_eval.engines import Completion, FinishReason, Nucleus, Progress, Request, Sampling
-from ctm_eval.engines.tokenizer import WithTokenizer, adapter_folder, eos_ids, model_path
+from ctm_eval.engines.base import Completion, FinishReason, Nucleus, Request, Sampling
+from ctm_eval.engines.tokenizer import WithTokenizer, eos_ids
 from ctm_eval.errors import CtmError
+from ctm_eval.models import adapter_folder, model_path
+from ctm_eval.progress import Advance
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -48,7 +50,6 @@ class VllmEngine(WithTokenizer):
         adapter: str | None = None,
         tensor_parallel: int = 1,
         max_length: int | None = None,
-        trust_remote_code: bool = False,
     ) -> "VllmEngine":
         """Loads a Hub id, a local folder or a built-in model, split over `tensor_parallel` GPUs.
 
@@ -92,7 +93,7 @@ class VllmEngine(WithTokenizer):
                 dtype="float32" if on_cpu and dtype == "auto" else dtype,
                 tensor_parallel_size=tensor_parallel,
                 max_model_len=max_length,
-                trust_remote_code=trust_remote_code,
+                trust_remote_code=False,
                 max_logprobs=-1,
                 disable_log_stats=True,
                 generation_config="vllm",  # nothing of the model's own sampling defaults
@@ -112,7 +113,7 @@ class VllmEngine(WithTokenizer):
         return cls(llm, model, generation, lora)
 
     def sample(
-        self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
+        self, requests: Sequence[Request], sampling: Sampling, progress: Advance | None = None
     ) -> list[Completion]:
         from vllm import SamplingParams, TokensPrompt
 
@@ -176,7 +177,7 @@ class VllmEngine(WithTokenizer):
 class _Bar(tqdm):
     """vllm's progress bar, which shows nothing and passes on how many requests are finished."""
 
-    def __init__(self, progress: Progress, *arguments: Any, **options: Any) -> None:
+    def __init__(self, progress: Advance, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{**options, "file": io.StringIO()})
         self._progress = progress
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
 from ctm_eval.grading.many import grade_many
 from ctm_eval.grading.verdict import Verdict
-from ctm_eval.rows import read_rows
 
 TEXT_COLUMNS = ("text", "response", "completion", "output", "generation", "prediction")
 GOLD_COLUMNS = ("gold", "reference", "target", "ground_truth", "expected", "answer", "solution")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ctm_eval.pocket.coding import Task, tasks
 from ctm_eval.pocket.corpus import training_rows
-from ctm_eval.pocket.generator import Problem, arithmetic_is_right, problems, prompt
+from ctm_eval.pocket.generator import Problem, arithmetic_is_right, problems
 
 __all__ = [
     "MODELS",
@@ -13,7 +13,6 @@ __all__ = [
     "Task",
     "arithmetic_is_right",
     "problems",
-    "prompt",
     "tasks",
     "training_rows",
 ]

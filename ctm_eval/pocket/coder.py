@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
-from ctm_eval.benchmarks import with_tests
 from ctm_eval.cotnpot import description_prompt, fenced, program_prompt
 from ctm_eval.pocket.coding import ask, draw_story, function, in_split, tests
 from ctm_eval.pocket.corpus import with_slips
-from ctm_eval.pocket.generator import Draft, Step, Told, draw_draft, prompt, solve, tell
+from ctm_eval.pocket.generator import Draft, Step, Told, draw_draft, solve, tell
+from ctm_eval.prompts import exercise, with_tests
 
 KINDS = {"translate": 0.65, "write": 0.27, "describe": 0.08}  # shares of the rows
 READ = 0.5  # share of (step, wording) pairs that the coder takes from the question
@@ -94,7 +94,7 @@ def _of_a_task(rng: Random, kind: str) -> dict[str, str]:
     question = with_tests(ask(draft, told), tests(draft, rng))
     program = function(draft, steps)
     if kind == "write":
-        return {"prompt": prompt(question), "completion": f"\n{fenced(program)}"}
+        return {"prompt": exercise(question), "completion": f"\n{fenced(program)}"}
     return {
         "prompt": description_prompt(question, program),
         "completion": f" {described(draft, steps, told.names)}",

@@ -17,11 +17,11 @@ from ctm_eval.pocket.generator import (
     Told,
     calculate,
     draw_draft,
-    prompt,
     solve,
     tell,
     value_of,
 )
+from ctm_eval.prompts import exercise
 
 # How often the training corpus goes wrong. Chosen so that the trained model is usefully wrong
 # (see the model's card): greedy accuracy between a half and three quarters, pass@64 above 95%.
@@ -40,7 +40,7 @@ def training_rows(count: int, seed: int = 0) -> Iterator[dict[str, str]]:
         told = tell(draft, rng)
         steps, off = with_slips(draft, told, rng)
         yield {
-            "prompt": prompt(told.question),
+            "prompt": exercise(told.question),
             "completion": " " + solve(draft, told.names, steps, off, told.noise),
         }
 

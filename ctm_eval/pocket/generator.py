@@ -92,11 +92,6 @@ def problems(split: str, count: int, seed: int = 0) -> Iterator[Problem]:
             )
 
 
-def prompt(question: str) -> str:
-    """The zero-shot prompt that the `pocket` model was trained on; a completion starts with a space."""
-    return f"Question: {question}\nAnswer:"
-
-
 def arithmetic_is_right(solution: str) -> bool:
     """Whether every sum written out in a solution (`3 * 4 = 12`) holds."""
     for left, op, right, result in re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", solution):

@@ -66,7 +66,7 @@ def test_show_without_colour_has_digits_and_a_mark(run_folder):
 
 def test_show_takes_an_id(run_folder):
     folder, *_ = run_folder
-    from ctm_data.store import Store
+    from ctm_data.run.store import Store
 
     for solution_id in Store(folder).read("rollouts")["solution_id"].to_pylist():
         done = ctm("show", folder, "--id", solution_id)

@@ -84,7 +84,7 @@ def test_json_is_results_json_with_the_folder(typed):
 def test_a_changed_verdict_fails_the_check_and_is_then_mended(typed, tmp_path):
     import shutil
 
-    from ctm_data.store import Store
+    from ctm_data.run.store import Store
 
     shutil.copytree(typed[0] / "sampled", tmp_path / "run")
     store = Store(tmp_path / "run")

@@ -12,9 +12,10 @@ RECIPE = {"limit": 8, "n_samples": 8, "n_rollouts": 8, "chunk_size": 4, "max_new
 def whole_run(tmp_path_factory):
     """The run; tests that change it take a copy, `run`."""
     from ctm_data.build import build_dataset
+    from ctm_data.config import BuildConfig
 
     folder = tmp_path_factory.mktemp("run") / "run"
-    build_dataset(folder, **RECIPE)
+    build_dataset(BuildConfig(folder, **RECIPE))
     return folder
 
 

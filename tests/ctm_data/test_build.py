@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from ctm_data.build import build_dataset, merge_shards
-from ctm_data.store import Store
-from ctm_data.summary import summarize
+from ctm_data.config import BuildConfig
+from ctm_data.pages.summary import summarize
+from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
 
 SMALL = {"limit": 12, "n_samples": 8, "n_rollouts": 8, "chunk_size": 2, "max_new_tokens": 120}
@@ -32,7 +33,7 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """An undisturbed run."""
-    return build_dataset(tmp_path_factory.mktemp("whole") / "run", **SMALL).folder
+    return build_dataset(BuildConfig(tmp_path_factory.mktemp("whole") / "run", **SMALL)).folder
 
 
 def test_a_run_holds_what_was_asked_for(whole):
@@ -73,7 +74,9 @@ def test_duckdb_opens_the_folder_by_itself(whole):
 def test_a_finished_run_is_not_done_again(whole):
     before = content(whole)
     stages = []
-    build_dataset(whole, **SMALL, report=lambda stage, *counts: stages.append((stage, *counts)))
+    build_dataset(
+        BuildConfig(whole, **SMALL), lambda stage, *counts: stages.append((stage, *counts))
+    )
     assert content(whole) == before
     assert all(tokens == 0 for *_, tokens in stages)
 
@@ -83,7 +86,7 @@ def test_a_part_that_was_lost_is_made_again_the_same(whole, tmp_path):
     shutil.copytree(whole, copy)
     (copy / "solutions" / "part-00001.parquet").write_bytes(b"PAR1 and then nothing")
     next((copy / "rollouts").glob("*.parquet")).unlink()
-    store = build_dataset(copy, **SMALL)
+    store = build_dataset(BuildConfig(copy, **SMALL))
     assert store.set_aside == ["solutions/part-00001.parquet"]
     shutil.rmtree(copy / "set-aside")
     assert content(copy) == content(whole)
@@ -92,13 +95,13 @@ def test_a_part_that_was_lost_is_made_again_the_same(whole, tmp_path):
 def test_two_shards_merged_are_one_run(whole, tmp_path):
     folders = [tmp_path / "a", tmp_path / "b"]
     for i, folder in enumerate(folders):
-        build_dataset(folder, **SMALL, shard=(i, 2))
+        build_dataset(BuildConfig(folder, **SMALL, shard=(i, 2)))
     merged = merge_shards(folders[::-1], tmp_path / "merged")
     assert content(merged.folder) == content(whole)
 
 
 def test_merging_wants_every_shard_once(whole, tmp_path):
-    build_dataset(tmp_path / "a", **SMALL, shard=(0, 2))
+    build_dataset(BuildConfig(tmp_path / "a", **SMALL, shard=(0, 2)))
     with pytest.raises(CtmError, match="each once; given: \\[0, 0\\]"):
         merge_shards([tmp_path / "a", tmp_path / "a"], tmp_path / "merged")
     with pytest.raises(CtmError, match="is not a shard"):
@@ -109,14 +112,17 @@ def test_merging_wants_every_shard_once(whole, tmp_path):
 def test_another_recipe_is_refused_and_nothing_is_touched(whole):
     before = content(whole)
     with pytest.raises(CtmError, match="n_samples: 8 there, 9 here"):
-        build_dataset(whole, **{**SMALL, "n_samples": 9})
+        build_dataset(BuildConfig(whole, **{**SMALL, "n_samples": 9}))
     assert content(whole) == before
 
 
 PROGRAM = """
 import sys
 from ctm_data.build import build_dataset
-build_dataset(sys.argv[1], limit=12, n_samples=8, n_rollouts=8, chunk_size=2, max_new_tokens=120)
+from ctm_data.config import BuildConfig
+build_dataset(
+    BuildConfig(sys.argv[1], limit=12, n_samples=8, n_rollouts=8, chunk_size=2, max_new_tokens=120)
+)
 """
 
 
@@ -142,7 +148,7 @@ def test_kill_9_at_any_moment_costs_nothing_but_time(whole, tmp_path):
             assert process.returncode == 0
             assert content(folder) == expected
             shutil.rmtree(folder)
-    build_dataset(folder, **SMALL)
+    build_dataset(BuildConfig(folder, **SMALL))
     assert content(folder) == expected
 
 
@@ -151,7 +157,7 @@ def test_a_benchmark_that_the_model_never_solves_gives_a_true_run(tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"question": "What is 2 + 2?", "answer": "It is 4.\\\\n#### -77"}\n')
     store = build_dataset(
-        tmp_path / "run", benchmark="gsm8k", data_file=rows, n_samples=4, n_rollouts=4
+        BuildConfig(tmp_path / "run", benchmark="gsm8k", data_file=rows, n_samples=4, n_rollouts=4)
     )
     summary = summarize(store)
     assert (summary.problems, summary.solutions, summary.correct) == (1, 4, 0)
@@ -160,7 +166,9 @@ def test_a_benchmark_that_the_model_never_solves_gives_a_true_run(tmp_path):
 
 def test_greedy_sampling_leaves_nothing_to_roll_out_but_works(tmp_path):
     store = build_dataset(
-        tmp_path / "run", limit=4, n_samples=1, temperature=0, n_rollouts=4, max_new_tokens=120
+        BuildConfig(
+            tmp_path / "run", limit=4, n_samples=1, temperature=0, n_rollouts=4, max_new_tokens=120
+        )
     )
     for row in store.read("rollouts").to_pylist():
         assert set(row["value"]) == {0.0}

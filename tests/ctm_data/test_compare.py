@@ -5,6 +5,7 @@ import pytest
 
 from ctm_data.build import build_dataset
 from ctm_data.compare import MEASURES, Trajectory, compare, measures
+from ctm_data.config import BuildConfig
 from ctm_eval.errors import CtmError
 
 
@@ -59,7 +60,9 @@ def test_positions_that_were_not_looked_at_are_left_out_of_the_correlation():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare") / "run"
-    return build_dataset(folder, limit=16, n_samples=8, n_rollouts=8, max_new_tokens=120).folder
+    return build_dataset(
+        BuildConfig(folder, limit=16, n_samples=8, n_rollouts=8, max_new_tokens=120)
+    ).folder
 
 
 def test_a_run_is_compared_by_every_measure_with_intervals(run):
@@ -80,6 +83,6 @@ def test_the_same_seed_gives_the_same_intervals(run):
 
 def test_a_run_without_scores_says_which_stages_are_needed(tmp_path):
     options = {"limit": 2, "n_samples": 4, "n_rollouts": 4, "stages": ["rollouts"]}
-    bare = build_dataset(tmp_path / "run", **options).folder
+    bare = build_dataset(BuildConfig(tmp_path / "run", **options)).folder
     with pytest.raises(CtmError, match="stages rollouts and contrast"):
         compare(bare)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from ctm_data.config import EvalConfig
 from ctm_data.evaluate import evaluate
-from ctm_data.rescore import rescore
-from ctm_data.results import as_json, compare, summarize
-from ctm_data.store import Store
+from ctm_data.pages.evaluation import as_json, compare, summarize
+from ctm_data.regrade import regrade
+from ctm_data.run.store import Store
 from ctm_eval.engines import Request, Sampling
 from ctm_eval.errors import CtmError
 
@@ -34,14 +35,14 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """An undisturbed evaluation."""
-    return evaluate(tmp_path_factory.mktemp("whole") / "run", **SMALL).folder
+    return evaluate(EvalConfig(tmp_path_factory.mktemp("whole") / "run", **SMALL)).folder
 
 
 @pytest.fixture(scope="module")
 def greedy(tmp_path_factory):
     """A greedy one of the same problems."""
     options = {"limit": 60, "max_new_tokens": 120}
-    return evaluate(tmp_path_factory.mktemp("greedy") / "run", **options).folder
+    return evaluate(EvalConfig(tmp_path_factory.mktemp("greedy") / "run", **options)).folder
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_the_prompts_are_hashed_into_the_results(greedy, tmp_path):
     """Other prompts, another hash: here the same problems with an exemplar before them."""
     (tmp_path / "shots.jsonl").write_text('{"question": "1 + 1?", "solution": "#### 2"}\n')
     shots = {"few_shot": 1, "few_shot_file": tmp_path / "shots.jsonl", "limit": 60}
-    other = evaluate(tmp_path / "run", max_new_tokens=1, **shots)
+    other = evaluate(EvalConfig(tmp_path / "run", max_new_tokens=1, **shots))
     hashes = {
         json.loads((folder / "results.json").read_text())["ctm"]["prompts_sha256"]
         for folder in (greedy, other.folder)
@@ -122,7 +123,7 @@ def test_the_summary_is_made_anew_from_the_tables(whole):
 
 def test_a_finished_run_is_not_done_again(whole):
     before, seen = content(whole), []
-    evaluate(whole, **SMALL, report=lambda *counts: seen.append(counts))
+    evaluate(EvalConfig(whole, **SMALL), lambda *counts: seen.append(counts))
     assert seen == [("sampling", 120, 120, 0)]
     assert content(whole) == before
 
@@ -132,7 +133,7 @@ def test_a_lost_part_is_made_again_the_same(whole, tmp_path):
     shutil.copytree(whole, copy)
     (copy / "solutions" / "part-00001.parquet").write_bytes(b"PAR1 and then nothing")
     (copy / "problems" / "part-00002.parquet").unlink()
-    store = evaluate(copy, **SMALL)
+    store = evaluate(EvalConfig(copy, **SMALL))
     assert store.set_aside == ["solutions/part-00001.parquet"]
     shutil.rmtree(copy / "set-aside")
     assert content(copy) == content(whole)
@@ -141,15 +142,18 @@ def test_a_lost_part_is_made_again_the_same(whole, tmp_path):
 def test_other_options_are_refused_and_nothing_is_touched(whole):
     before = content(whole)
     with pytest.raises(CtmError, match="n_samples: 2 there, 3 here"):
-        evaluate(whole, **{**SMALL, "n_samples": 3})
+        evaluate(EvalConfig(whole, **{**SMALL, "n_samples": 3}))
     assert content(whole) == before
 
 
 PROGRAM = """
 import sys
+from ctm_data.config import EvalConfig
 from ctm_data.evaluate import evaluate
 say = lambda *counts: print(counts, flush=True)
-evaluate(sys.argv[1], limit=60, n_samples=2, chunk_size=2, max_new_tokens=120, report=say)
+evaluate(
+    EvalConfig(sys.argv[1], limit=60, n_samples=2, chunk_size=2, max_new_tokens=120), say
+)
 """
 
 
@@ -179,7 +183,7 @@ def test_ten_kills_and_a_resume_give_the_undisturbed_runs_files(whole, tmp_path)
             assert process.returncode == 0
             assert content(folder) == expected
             shutil.rmtree(folder)
-    evaluate(folder, **SMALL)
+    evaluate(EvalConfig(folder, **SMALL))
     assert content(folder) == expected
 
 
@@ -192,13 +196,13 @@ def test_scoring_again_mends_wrong_verdicts_and_the_figures(whole, tmp_path):
         row["correct"], row["verdict"] = not row["correct"], "wrong"
     store.write("solutions", 3, rows)
     changed = sorted(row["solution_id"] for row in rows)
-    results, found = rescore(copy, write=False)
+    results, found = regrade(copy, write=False)
     assert sorted(found) == changed
     assert results.accuracy == summarize(whole).accuracy
     assert content(copy) != content(whole)
-    rescore(copy)
+    regrade(copy)
     assert content(copy) == content(whole)
-    assert rescore(copy)[1] == []
+    assert regrade(copy)[1] == []
 
 
 def test_an_unfinished_run_is_not_scored_again(whole, tmp_path):
@@ -208,7 +212,7 @@ def test_an_unfinished_run_is_not_scored_again(whole, tmp_path):
     del manifest["parts"]
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CtmError, match="is not finished"):
-        rescore(copy)
+        regrade(copy)
 
 
 def test_a_damaged_run_is_not_scored_as_if_the_rest_were_all(whole, tmp_path):
@@ -217,7 +221,7 @@ def test_a_damaged_run_is_not_scored_as_if_the_rest_were_all(whole, tmp_path):
     (copy / "solutions" / "part-00001.parquet").write_bytes(b"PAR1 and then nothing")
     before = (copy / "results.json").read_bytes()
     with pytest.raises(CtmError, match="is damaged and was set aside: run its `ctm eval` again"):
-        rescore(copy)
+        regrade(copy)
     assert (copy / "results.json").read_bytes() == before
 
 
@@ -235,14 +239,16 @@ def test_greedy_against_sampled_is_paired_by_problem(greedy, whole):
 
 
 def test_runs_of_different_data_are_not_compared(greedy, tmp_path):
-    other = evaluate(tmp_path / "run", limit=4, seed=1, max_new_tokens=4).folder
+    other = evaluate(EvalConfig(tmp_path / "run", limit=4, seed=1, max_new_tokens=4)).folder
     with pytest.raises(CtmError, match="no problem in common"):
         compare(greedy, other)
 
 
 def test_programs_are_run_and_a_model_without_any_scores_zero(tasks, tmp_path):
     """pocket writes no programs; the harness still goes from start to finish."""
-    store = evaluate(tmp_path / "run", benchmark="mbpp", data_file=tasks, max_new_tokens=20)
+    store = evaluate(
+        EvalConfig(tmp_path / "run", benchmark="mbpp", data_file=tasks, max_new_tokens=20)
+    )
     results = json.loads((store.folder / "results.json").read_text())
     assert results["results"]["mbpp"]["pass_at_1,none"] == 0
     assert "maj@1,none" not in results["results"]["mbpp"]
@@ -250,19 +256,21 @@ def test_programs_are_run_and_a_model_without_any_scores_zero(tasks, tmp_path):
 
 
 def test_programs_that_were_kept_are_scored_again(tasks, tmp_path):
-    store = evaluate(tmp_path / "run", benchmark="mbpp", data_file=tasks, max_new_tokens=20)
+    store = evaluate(
+        EvalConfig(tmp_path / "run", benchmark="mbpp", data_file=tasks, max_new_tokens=20)
+    )
     rows = store.read("solutions").to_pylist()
     rows[0]["text"], rows[0]["finish_reason"] = "def twice(x):\n    return x + x", "stop"
     rows[1]["text"], rows[1]["finish_reason"] = "def twice(x):\n    return x", "stop"
     store.write("solutions", 0, rows)
-    results, _ = rescore(store.folder)
+    results, _ = regrade(store.folder)
     assert results.reasons == {"correct": 1, "wrong": 1}
 
 
 def test_a_benchmark_whose_references_fail_leaves_no_folder(tasks, tmp_path):
     tasks.write_text(tasks.read_text().replace("2 * x", "3 * x"))
     with pytest.raises(CtmError, match="2 of 2 references are not scored as correct"):
-        evaluate(tmp_path / "run", benchmark="mbpp", data_file=tasks)
+        evaluate(EvalConfig(tmp_path / "run", benchmark="mbpp", data_file=tasks))
     assert not (tmp_path / "run").exists()
 
 
@@ -279,7 +287,7 @@ REFUSED = {
 def test_what_cannot_work_is_refused_and_leaves_no_folder(case, tmp_path):
     options, message = REFUSED[case]
     with pytest.raises(CtmError, match=message):
-        evaluate(tmp_path / "run", limit=2, **options)
+        evaluate(EvalConfig(tmp_path / "run", limit=2, **options))
     assert not (tmp_path / "run").exists()
 
 
@@ -295,7 +303,7 @@ def test_a_run_that_a_second_process_writes_to_is_refused(whole):
     try:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(CtmError, match="another process is writing"):
-            evaluate(whole, **SMALL)
+            evaluate(EvalConfig(whole, **SMALL))
     finally:
         other.kill()
         other.communicate()
@@ -303,7 +311,7 @@ def test_a_run_that_a_second_process_writes_to_is_refused(whole):
 
 def test_a_moment_of_progress_is_reported_for_every_token(tmp_path):
     seen = []
-    evaluate(tmp_path / "run", limit=8, max_new_tokens=30, report=lambda *c: seen.append(c))
+    evaluate(EvalConfig(tmp_path / "run", limit=8, max_new_tokens=30), lambda *c: seen.append(c))
     assert seen[-1][1:3] == (8, 8)
     assert len(seen) > 20
 

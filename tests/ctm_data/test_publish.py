@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ctm_data.query import query
-from ctm_data.store import Store, is_run_folder
+from ctm_data.run.store import Store, is_run_folder
 from ctm_data.verify import verify
 
 CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]

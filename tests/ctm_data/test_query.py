@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import ctm_data
-from ctm_data.answers import write_answer
 from ctm_data.query import answer, connect_fenced, named_queries, named_query, query
-from ctm_data.store import Store
+from ctm_data.run.store import Store
+from ctm_data.sql.output import write_answer
 from ctm_eval.errors import CtmError
 
 CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]
@@ -165,8 +165,9 @@ def test_every_named_query_says_what_it_answers_and_answers(name, whole_run):
 
 def test_a_run_without_pairs_answers_with_nothing(tmp_path):
     from ctm_data.build import build_dataset
+    from ctm_data.config import BuildConfig
 
-    folder = build_dataset(tmp_path / "run", limit=2, n_samples=4, n_rollouts=4).folder
+    folder = build_dataset(BuildConfig(tmp_path / "run", limit=2, n_samples=4, n_rollouts=4)).folder
     assert rows("from contrast", folder) == []
     assert rows(named_query("ce-agreement"), folder)[0]["solutions"] == 0
 

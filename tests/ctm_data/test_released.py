@@ -6,7 +6,7 @@ import pytest
 
 import ctm_data
 from ctm_data.released import import_released, read_released
-from ctm_data.store import Store
+from ctm_data.run.store import Store
 from ctm_data.tokenizer import load_tokenizer
 from ctm_data.verify import verify
 from ctm_eval.errors import CtmError

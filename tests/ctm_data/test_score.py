@@ -5,16 +5,17 @@ import shutil
 
 import pytest
 
-from ctm_data.cotnpot import check_run
+from ctm_data.config import EvalConfig
 from ctm_data.evaluate import evaluate
-from ctm_data.results import summarize
+from ctm_data.pages.evaluation import summarize
+from ctm_data.programs import check_run
+from ctm_data.run.store import Store
 from ctm_data.score import score_file, score_run
-from ctm_data.store import Store
-from ctm_data.training import train
+from ctm_data.train import train
 from ctm_data.verify import verify
 from ctm_eval.cotnpot import RESULTS
 from ctm_eval.errors import CtmError
-from ctm_eval.results import shown
+from ctm_eval.report import shown
 
 QUESTION = "What is 1 + 1?"
 
@@ -31,7 +32,7 @@ def orm(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluated") / "run"
-    evaluate(folder, limit=6, n_samples=4, chunk_size=3, max_new_tokens=100)
+    evaluate(EvalConfig(folder, limit=6, n_samples=4, chunk_size=3, max_new_tokens=100))
     return folder
 
 
@@ -140,7 +141,7 @@ def test_a_coder_has_to_be_named_for_worked_solutions(run):
 def programs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("programs") / "run"
     return evaluate(
-        folder, model="pocket-coder", benchmark="pocket-code", limit=3, n_samples=2
+        EvalConfig(folder, model="pocket-coder", benchmark="pocket-code", limit=3, n_samples=2)
     ).folder
 
 

@@ -4,13 +4,14 @@ import pytest
 from rich.console import Console
 
 from ctm_data.build import build_dataset
+from ctm_data.config import BuildConfig
 from ctm_data.show import _printable, show
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     small = {"limit": 4, "n_samples": 8, "n_rollouts": 8, "max_new_tokens": 120}
-    return build_dataset(tmp_path_factory.mktemp("show") / "run", **small).folder
+    return build_dataset(BuildConfig(tmp_path_factory.mktemp("show") / "run", **small)).folder
 
 
 def printed(renderable, **options):
@@ -20,7 +21,7 @@ def printed(renderable, **options):
 
 
 def test_the_marks_stand_under_the_critical_token(folder):
-    from ctm_data.store import Store
+    from ctm_data.run.store import Store
 
     for row in Store(folder).read("rollouts").to_pylist():
         if row["critical_index"] is None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ctm_data.store import Store
+from ctm_data.run.store import Store
 from ctm_data.verify import verify
 from ctm_eval.errors import CtmError
 

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from ctm_eval.benchmarks import Problem
 from ctm_eval.cotnpot import (
     RESULTS,
     Check,
@@ -24,6 +23,7 @@ from ctm_eval.engines.tokenizer import WithTokenizer
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket import MODEL_DIR
 from ctm_eval.sandbox import Limits, Sandbox
+from ctm_eval.types import Problem
 
 PROBLEM = Problem("p", "pocket", "test", "Ann has 3 bags of 6 pens. How many pens?", "18")
 

@@ -8,14 +8,15 @@ from ctm_eval.engines import Request, Sampling, load_engine
 from ctm_eval.engines.nucleus import nucleus
 from ctm_eval.engines.transformers import TransformersEngine
 from ctm_eval.errors import CtmError
-from ctm_eval.pocket import problems, prompt
+from ctm_eval.pocket import problems
+from ctm_eval.prompts import exercise
 
 POLICY = Sampling(temperature=1.0, top_p=0.95)
 
 
 @pytest.fixture(scope="module")
 def prompts(engine):
-    return [engine.encode(prompt(problem.question)) for problem in problems("test", 12)]
+    return [engine.encode(exercise(problem.question)) for problem in problems("test", 12)]
 
 
 def requests(prompts, each):

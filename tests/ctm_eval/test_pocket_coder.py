@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from ctm_eval.benchmarks import Problem, load_problems
+from ctm_eval.benchmarks import load_problems
 from ctm_eval.cotnpot import check, describe
 from ctm_eval.engines import Request, Sampling, load_engine
 from ctm_eval.pocket import MODELS, arithmetic_is_right, problems, tasks
@@ -16,6 +16,7 @@ from ctm_eval.pocket.generator import draw_draft, results_of
 from ctm_eval.prompts import Prompting
 from ctm_eval.sandbox import Program, Sandbox
 from ctm_eval.scoring import Scorer, program_of
+from ctm_eval.types import Problem
 
 STEP = re.compile(r"^    \w+ = (\w+) ([-+*]|//) (\w+)$", re.MULTILINE)
 

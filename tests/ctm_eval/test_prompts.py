@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from ctm_eval.benchmarks import Problem, prompt
 from ctm_eval.errors import CtmError
 from ctm_eval.grading import grade
-from ctm_eval.prompts import OWN, SHOTS, Exemplar, Prompting, exemplars, fingerprint
+from ctm_eval.prompts import OWN, SHOTS, Exemplar, Prompting, exemplars, fingerprint, prompt
 from ctm_eval.sandbox import Program, Sandbox
 from ctm_eval.scoring import program_of
+from ctm_eval.types import Problem
 
 PROBLEM = Problem("p", "gsm8k", "test", "How many?", "3")
 TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from ctm_eval.benchmarks import Problem, load_problems
+from ctm_eval.benchmarks import load_problems
 from ctm_eval.errors import CtmError
 from ctm_eval.sandbox import Limits
 from ctm_eval.scoring import CANARIES, Scorer, program_of
+from ctm_eval.types import Problem
 
 TASK = Problem(
     "t", "mbpp", "test", "?", "def twice(x):\n    return 2 * x", tests=("assert twice(2) == 4",)

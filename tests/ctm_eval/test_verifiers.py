@@ -9,7 +9,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket import MODEL_DIR, problems
-from ctm_eval.verifiers import Solution, Verifier
+from ctm_eval.verifiers import Candidate, Verifier
 from ctm_train.methods import METHODS
 from ctm_train.settings import settings_for
 from ctm_train.train import load, train
@@ -19,7 +19,7 @@ MODEL = str(MODEL_DIR)
 
 def solutions(count=4):
     return [
-        Solution(f"Question: {problem.question}\nAnswer:", problem.solution)
+        Candidate(f"Question: {problem.question}\nAnswer:", problem.solution)
         for problem in problems("train", count, 0)
     ]
 
@@ -91,7 +91,7 @@ def test_a_score_does_not_depend_on_the_batch(orm):
 
 def test_an_unfinished_solution_has_no_end_of_sequence_token_to_be_scored_at(orm):
     solution = solutions()[0]
-    cut = Solution(solution.prompt, solution.text, finished=False)
+    cut = Candidate(solution.prompt, solution.text, finished=False)
     [score] = Verifier(orm, pool="last").score([cut])
     assert score == pytest.approx(token_values(orm, solution)[-2].item(), abs=1e-5)
 
@@ -130,7 +130,7 @@ def test_dpos_score_is_nothing_before_training_has_moved_it(tmp_path):
 def test_dpos_score_prefers_what_it_was_trained_to_prefer(tmp_path):
     folder = trained(tmp_path / "dpo", "dpo")
     right = Verifier(folder).score(solutions())
-    wrong = [Solution(s.prompt, s.text.replace("=", "= 1")) for s in solutions()]
+    wrong = [Candidate(s.prompt, s.text.replace("=", "= 1")) for s in solutions()]
     assert sum(right) > sum(Verifier(folder).score(wrong))
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from ctm_eval.engines import Request, Sampling, load_engine
 from ctm_eval.errors import CtmError
-from ctm_eval.pocket import problems, prompt
+from ctm_eval.pocket import problems
+from ctm_eval.prompts import exercise
 
 if importlib.util.find_spec("vllm") is None:
     pytest.skip("vllm is not installed here: `make test-vllm`", allow_module_level=True)
@@ -27,7 +28,7 @@ def fast():
 
 @pytest.fixture(scope="module")
 def prompts(engine):
-    return [engine.encode(prompt(problem.question)) for problem in problems("test", 64)]
+    return [engine.encode(exercise(problem.question)) for problem in problems("test", 64)]
 
 
 def differences(engine, prompts, ours, theirs):
@@ -135,11 +136,12 @@ def test_an_adapter_works_without_merging_as_in_the_transformers_engine(engine, 
 
 def test_an_evaluation_by_vllm_gives_the_figures_of_one_by_transformers(tmp_path):
     """Through the command; greedy, 64 problems: at most two may differ, by ties."""
+    from ctm_data.config import EvalConfig
     from ctm_data.evaluate import evaluate
 
     accuracy = []
     for name in ("transformers", "vllm"):
-        store = evaluate(tmp_path / name, limit=64, engine=name)
+        store = evaluate(EvalConfig(tmp_path / name, limit=64, engine=name))
         figures = json.loads((store.folder / "results.json").read_text())
         accuracy.append(figures["results"]["pocket"]["exact_match,none"])
     assert abs(accuracy[0] - accuracy[1]) <= 2 / 64

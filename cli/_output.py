@@ -1,0 +1,36 @@
+"""Results on stdout: text for people, one JSON value for programs, and what to type next."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ctm_data.run.store import Store
+
+
+def answer(value: Any, *, as_json: bool, render: Callable[[], None]) -> None:
+    """Prints `value` as JSON, or lets `render` print it for a person."""
+    if as_json:
+        print(json.dumps(value, default=str))
+    else:
+        render()
+
+
+def say(text: Any = "", *, wrap: bool = True) -> None:
+    """Prints a line, or anything that rich can draw. Text is text: no markup, no colours of its own."""
+    from rich.console import Console
+
+    Console().print(text, highlight=False, markup=False, soft_wrap=not wrap)
+
+
+def next_steps(*commands: str) -> None:
+    """Prints the commands that a user is likely to want next."""
+    say("\nNext:\n" + "\n".join(f"  {command}" for command in commands), wrap=False)
+
+
+def tell_set_aside(store: "Store") -> None:
+    """Names on stderr the parts that were damaged, set aside and made anew."""
+    for name in store.set_aside:
+        where = store.folder / "set-aside"
+        print(f"set aside, and made anew: {name} (see {where})", file=sys.stderr)

@@ -1,0 +1,63 @@
+"""Progress on stderr: what is done, the rate, the time left. In a log file, a line now and then."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+PLAIN_EVERY = 15.0  # seconds between lines in a log file
+
+
+class Progress:
+    """Call it with (stage, units done, units in all, tokens, a note); use it in a `with`."""
+
+    def __init__(self, unit: str = "tokens/s") -> None:
+        self._unit = unit
+        self._bars: dict[str, Any] = {}
+        self._started: dict[str, float] = {}
+        self._said = 0.0
+        self._ended: set[str] = set()
+        self._rich: Any = None
+
+    def __enter__(self) -> "Progress":
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        if console.is_terminal:
+            self._rich = Progress(
+                TextColumn("{task.description:>12}"),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f}%  {task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=console,
+            )
+            self._rich.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._rich:
+            self._rich.stop()
+
+    def __call__(
+        self, stage: str, done: float, total: float, tokens: int = 0, note: str = ""
+    ) -> None:
+        now = time.monotonic()
+        elapsed = now - self._started.setdefault(stage, now)
+        rate = f"{tokens / elapsed:,.0f} {self._unit}" if elapsed > 0.5 else ""
+        rate = f"{rate}  {note}".rstrip()
+        if self._rich:
+            if stage not in self._bars:
+                self._bars[stage] = self._rich.add_task(stage, total=total, rate="")
+            self._rich.update(self._bars[stage], completed=done, total=total, rate=rate)
+        elif now - self._said > PLAIN_EVERY or (done >= total and stage not in self._ended):
+            self._said = now
+            if done >= total:
+                self._ended.add(stage)
+            left = f"{elapsed * (total - done) / done:.0f} s left" if done else ""
+            print(f"{stage}: {done:.0f}/{total:.0f}  {rate}  {left}".rstrip(), file=sys.stderr)

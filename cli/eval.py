@@ -1,0 +1,120 @@
+"""`ctm eval`: wires options to `ctm_data.evaluate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ctm_cli._options import AsJson, Config, with_options_of
+from ctm_cli._output import answer, say, tell_set_aside
+from ctm_data.config import EvalConfig, Select
+
+if TYPE_CHECKING:
+    from ctm_eval.cotnpot import Filter
+    from ctm_eval.metrics import Comparison
+    from ctm_eval.report import Results
+
+EXAMPLES = """Examples:
+
+ctm eval
+
+ctm eval --benchmark math500 --model Qwen/Qwen2.5-Math-1.5B --few-shot 4
+
+ctm eval --benchmark gsm8k --model Qwen/Qwen2.5-0.5B-Instruct --chat --n-samples 16
+
+ctm eval --benchmark mbpp --data-file mbpp.jsonl --model ./coder --engine vllm
+
+ctm eval --n 16 --verifier models/orm --cotnpot --output-dir runs/eval-16
+
+ctm eval --summary runs/eval-pocket --compare runs/eval-other
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command("eval", epilog=EXAMPLES)(command)
+
+
+@with_options_of(EvalConfig)
+def command(
+    config: EvalConfig,
+    summary: Annotated[
+        Path | None, typer.Option(help="Only print the figures of this run folder again.")
+    ] = None,
+    recipe: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate a model on a benchmark: every sample is kept, every figure has an interval.
+
+    Without options it evaluates the built-in model on the built-in benchmark. A run that was stopped goes
+    on when the same command is given again.
+    """
+    from ctm_cli._progress import Progress
+    from ctm_data.evaluate import evaluate
+    from ctm_data.pages import evaluation
+    from ctm_data.run.store import Store
+    from ctm_eval.report import shown
+
+    if summary is not None:
+        store = Store(summary)
+    else:
+        with Progress() as progress:
+            store = evaluate(config, progress)
+    tell_set_aside(store)
+    results = evaluation.summarize(store)
+    shown(results, config.select)  # fail before anything is printed
+    paired = None if config.compare is None else evaluation.paired(config.compare, store.folder)
+
+    def render() -> None:
+        show_results(store.folder, store.manifest["recipe"], results, config.select)
+        if config.compare is not None and paired is not None:
+            _show_comparison(config.compare, paired)
+
+    answer(evaluation.as_json(store, results, paired), as_json=as_json, render=render)
+
+
+def show_results(
+    folder: Path, recipe: dict[str, Any], results: "Results", select: Select | None = None
+) -> None:
+    """Prints a run's figures as a table, with the row for a model card."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from ctm_eval.report import markdown, shown
+
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (("", "left"), ("value", "right"), ("95% interval", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for name, estimate in shown(results, select).items():
+        table.add_row(name, f"{estimate.value:.1%}", f"{estimate.low:.1%} – {estimate.high:.1%}")
+    samples = f" × {results.samples} samples" if results.samples > 1 else ""
+    heading = Text.assemble((str(recipe["model"]), "bold"), " on ", (recipe["benchmark"], "bold"))
+    say(heading.append(f": {results.problems:,} problems{samples}\n"))
+    say(table)
+    for coder, kept in results.filters.items():
+        say(f"\n{_filter_in_words(coder, kept)}")
+    verdicts = ", ".join(f"{count:,} {reason}" for reason, count in results.reasons.items())
+    say(f"\n{verdicts}\n")
+    say(markdown(results, recipe), wrap=False)
+    say(f"\n{folder}", wrap=False)
+
+
+def _filter_in_words(coder: str, kept: "Filter") -> str:
+    """What CoTnPoT's filter does."""
+    shares = (kept.kept, kept.accuracy, kept.precision, kept.recall, kept.recall_lost)
+    keeps, before, among, right, lost = ("–" if s is None else f"{s:.1%}" for s in shares)
+    return (
+        f"CoTnPoT by {coder} keeps {keeps} of the samples: {before} of all were right, {among} of the "
+        f"kept are; {right} of the right ones are kept, {lost} of the problems lose all of theirs"
+    )
+
+
+def _show_comparison(other: Path, paired: "Comparison") -> None:
+    say(
+        f"\nagainst {other}, {paired.problems:,} problems in common: {paired.first:.1%} → "
+        f"{paired.second:.1%}, difference {paired.difference:+.1%} "
+        f"[{paired.low:+.1%}, {paired.high:+.1%}]\n"
+        f"better on {paired.better:,}, worse on {paired.worse:,}; p = {paired.p:.2g} "
+        "(exact sign-flip test, paired by problem)",
+        wrap=False,
+    )

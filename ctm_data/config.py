@@ -1,0 +1,479 @@
+"""`BuildConfig` and `EvalConfig`: every option of the two long commands, once.
+
+A field is an option of the command line, a name in a recipe file, and an argument in Python. Its help
+says what it does and, where the default has a source, which. Fields with `recipe=False` decide how a run
+is made and not what is in it: they may change between the calls that make one run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from ctm_data.estimator.settings import Estimator, RolloutSettings, Rule
+from ctm_eval.benchmarks import BENCHMARKS
+from ctm_eval.data_files import fingerprint
+from ctm_eval.engines.base import Sampling
+from ctm_eval.errors import CtmError
+from ctm_eval.pocket import MODELS
+from ctm_eval.prompts import STOP
+
+Stage = Literal["rollouts", "contrast", "verifier"]
+EngineName = Literal["transformers", "vllm"]
+Pool = Literal["last", "mean", "min"]
+Select = Literal["first", "majority", "best-of-n", "weighted", "oracle"]
+Shard = tuple[int, int]
+
+STAGES: tuple[Stage, ...] = ("rollouts", "contrast")
+POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
+POCKET_PROBLEMS = 500  # problems of a generated benchmark in an evaluation
+IN_FLIGHT = {"transformers": 512, "vllm": 4096}  # samples given to the engine at once
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field is on the command line, and whether it belongs to a run's recipe.
+
+    `flag` is its name there if that is not the field's own; `negated` shows a boolean as its opposite.
+    """
+
+    help: str
+    panel: str
+    recipe: bool = True
+    flag: str | None = None
+    short: str | None = None
+    negated: bool = False
+    metavar: str | None = None
+
+
+OutputDir = Annotated[
+    Path | None, Option("Run folder. [default: runs/BENCHMARK]", "Running", recipe=False)
+]
+BenchmarkName = Annotated[str, Option(f"Benchmark: {', '.join(BENCHMARKS)}.", "Benchmark")]
+Split = Annotated[str, Option("Dataset split.", "Benchmark")]
+DataFile = Annotated[
+    Path | None,
+    Option("Read the problems from this JSONL or Parquet file instead of the Hub.", "Benchmark"),
+]
+Limit = Annotated[int | None, Option("Use only the first N problems.", "Benchmark", metavar="N")]
+TopP = (
+    "Nucleus sampling: keep the most likely tokens up to this mass. Applied after the temperature."
+)
+MaxNewTokens = Annotated[
+    int | None,
+    Option("Maximum length of a solution in tokens. [default: 1024; pocket: 192]", "Sampling"),
+]
+Engine_ = Annotated[EngineName, Option("Inference engine.", "Model")]
+Device = Annotated[
+    str | None,
+    Option("Torch device: cpu, cuda, … [default: cuda where there is one]", "Model", recipe=False),
+]
+Seed = Annotated[int, Option("Random seed. The same seed gives the same rows.", "Sampling")]
+Isolate = Annotated[
+    bool,
+    Option(
+        "Run programs even where this machine cannot isolate them.",
+        "Running",
+        recipe=False,
+        flag="allow-unisolated",
+        negated=True,
+    ),
+]
+
+
+class Config:
+    """What both configurations share: a recipe, made from the fields that belong to one."""
+
+    def recipe(self) -> dict[str, Any]:
+        """The options that decide a run's rows, by name. Data files count by name and hash."""
+        return {
+            name: _plain(name, getattr(self, name))
+            for name, option in options(type(self))
+            if option.recipe
+        }
+
+
+@dataclass(frozen=True)
+class BuildConfig(Config):
+    """The options of `ctm build-dataset`. Defaults are those of arXiv 2411.19943 where it has any."""
+
+    output_dir: OutputDir = None
+    model: Annotated[
+        str | tuple[str, ...],
+        Option(
+            "Hub id, local folder, or built-in model; repeat it for the data of a verifier.",
+            "Model",
+        ),
+    ] = "pocket"
+    benchmark: BenchmarkName = "pocket"
+    split: Split = "test"
+    data_file: DataFile = None
+    limit: Limit = None
+    n_samples: Annotated[int, Option("Solutions sampled for each problem.", "Sampling")] = 64
+    temperature: Annotated[
+        float, Option("Sampling temperature, for solutions and rollouts; 0 is greedy.", "Sampling")
+    ] = 1.0
+    top_p: Annotated[float, Option(TopP, "Sampling")] = 0.95
+    max_new_tokens: MaxNewTokens = None
+    n_rollouts: Annotated[
+        int, Option("N of the estimator: rollouts that stand behind each value.", "Rollouts")
+    ] = 64
+    estimator: Annotated[
+        Estimator,
+        Option(
+            "branch rolls out only where sampling would leave the solution; exhaustive is the paper's "
+            "N rollouts after every token.",
+            "Rollouts",
+        ),
+    ] = "branch"
+    label_only: Annotated[
+        bool,
+        Option(
+            "Stop as soon as the critical token is known; values left of it stay open.", "Rollouts"
+        ),
+    ] = False
+    rule: Annotated[Rule, Option("Rule that marks tokens on the value curve.", "Rollouts")] = (
+        "critical"
+    )
+    trajectories: Annotated[
+        int, Option("Maximum number of wrong solutions rolled out for each problem.", "Rollouts")
+    ] = 1
+    positive_model: Annotated[
+        str | None,
+        Option(
+            "p+ of contrastive estimation. [default: trained on the right solutions]", "Contrast"
+        ),
+    ] = None
+    negative_model: Annotated[
+        str | None,
+        Option(
+            "p- of contrastive estimation. [default: trained on the wrong solutions]", "Contrast"
+        ),
+    ] = None
+    ce_beta: Annotated[float, Option("β of contrastive estimation (eq. 1).", "Contrast")] = 1.0
+    ce_plausibility: Annotated[
+        float,
+        Option(
+            "Give score 0 to tokens below this share of the likeliest token's probability under p+.",
+            "Contrast",
+        ),
+    ] = 0.0
+    balance: Annotated[
+        bool, Option("Keep as many right as wrong solutions of each problem.", "Verifier")
+    ] = False
+    describe: Annotated[
+        bool, Option("Have each program described by the model that wrote it.", "Verifier")
+    ] = False
+    engine: Engine_ = "transformers"
+    seed: Seed = 0
+    chunk_size: Annotated[
+        int, Option("Problems in one part of a table: what a kill can cost.", "Running")
+    ] = 16
+    stages: Annotated[
+        tuple[Stage, ...],
+        Option(
+            "What follows the sampling: rollouts, contrast or both; or verifier.",
+            "Running",
+            recipe=False,
+        ),
+    ] = STAGES
+    device: Device = None
+    shard: Annotated[
+        Shard | None,
+        Option("Do share I of N (I from 0).", "Running", recipe=False, metavar="I/N"),
+    ] = None
+    isolate: Isolate = True
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models, one or several."""
+        return (self.model,) if isinstance(self.model, str) else tuple(self.model)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.output_dir or Path("runs") / self.benchmark
+
+    @property
+    def sampling(self) -> Sampling:
+        """The rollout policy."""
+        return Sampling(self.temperature, self.top_p, _stop(self.models))
+
+    def rollout_settings(self) -> RolloutSettings:
+        """How trajectories are rolled out. Of a checked configuration."""
+        assert self.max_new_tokens is not None
+        return RolloutSettings(
+            sampling=self.sampling,
+            n_rollouts=self.n_rollouts,
+            max_new_tokens=self.max_new_tokens,
+            estimator=self.estimator,
+            label_only=self.label_only,
+            rule=self.rule,
+            seed=self.seed,
+        )
+
+    def check(self) -> "BuildConfig":
+        """The same with its open defaults filled in. Raises CtmError for options that do not fit."""
+        _check_choices(self)
+        _check_counts(
+            self,
+            ("n_samples", "n_rollouts", "trajectories", "chunk_size", "max_new_tokens", "limit"),
+        )
+        if self.shard and not 0 <= self.shard[0] < self.shard[1]:
+            raise CtmError(
+                f"--shard I/N takes I from 0 to N - 1, not {self.shard[0]}/{self.shard[1]}",
+                usage=True,
+            )
+        if self.label_only and (self.estimator != "branch" or self.rule != "critical"):
+            raise CtmError(
+                "--label-only finds the critical token alone: it goes with --estimator branch and "
+                "--rule critical",
+                usage=True,
+            )
+        if self.describe and "verifier" not in self.stages:
+            raise CtmError("--describe goes with --stages verifier", usage=True)
+        if len(set(self.models)) < len(self.models):
+            raise CtmError("a model is given twice", usage=True)
+        if len(self.models) > 1 and set(self.stages) != {"verifier"}:
+            raise CtmError(
+                "several models go with --stages verifier alone: a solution is rolled out by the model "
+                "that wrote it",
+                usage=True,
+            )
+        if bool(self.positive_model) != bool(self.negative_model):
+            raise CtmError(
+                "give both --positive-model and --negative-model, or neither", usage=True
+            )
+        code = self.benchmark in BENCHMARKS and BENCHMARKS[self.benchmark].kind == "code"
+        if code and set(self.stages) != {"verifier"}:
+            raise CtmError(
+                f"{self.benchmark} asks for programs, and rollouts are labelled by answers: it goes with "
+                "`ctm eval`, and here with --stages verifier",
+                usage=True,
+            )
+        if self.describe and not code:
+            raise CtmError(
+                f"--describe is of programs, and {self.benchmark} asks for answers", usage=True
+            )
+        self.sampling  # noqa: B018  (refuses a temperature or top-p out of range)
+        models = self.models
+        return replace(
+            self,
+            model=models[0] if len(models) == 1 else models,
+            max_new_tokens=self.max_new_tokens or _tokens(models),
+        )
+
+
+@dataclass(frozen=True)
+class EvalConfig(Config):
+    """The options of `ctm eval`: what is sampled, and what is chosen among the samples."""
+
+    output_dir: Annotated[
+        Path | None, Option("Run folder. [default: runs/eval-BENCHMARK]", "Running", recipe=False)
+    ] = None
+    command: str = field(default="eval", init=False)
+    model: Annotated[str, Option("Hub id, local folder, or built-in model.", "Model")] = "pocket"
+    adapter: Annotated[
+        str | None, Option("Folder of a LoRA adapter, applied without merging.", "Model")
+    ] = None
+    benchmark: BenchmarkName = "pocket"
+    split: Split = "test"
+    data_file: DataFile = None
+    revision: Annotated[
+        str | None,
+        Option("Revision of the benchmark on the Hub. [default: the newest]", "Benchmark"),
+    ] = None
+    limit: Limit = None
+    few_shot: Annotated[
+        int | None,
+        Option(
+            "Worked examples before the question. [default: 8 gsm8k, 4 math, 3 mbpp; 0 in a chat]",
+            "Prompt",
+        ),
+    ] = None
+    few_shot_file: Annotated[
+        Path | None, Option("Take the examples from this JSONL or Parquet file.", "Prompt")
+    ] = None
+    chat: Annotated[bool, Option("Ask in the model's chat template.", "Prompt")] = False
+    n_samples: Annotated[
+        int, Option("Solutions for each problem; a single one is greedy.", "Sampling", short="n")
+    ] = 1
+    temperature: Annotated[
+        float | None,
+        Option("Sampling temperature. [default: 0 for one sample, else 1]", "Sampling"),
+    ] = None
+    top_p: Annotated[
+        float | None, Option(f"{TopP} [default: 1 for one sample, else 0.95]", "Sampling")
+    ] = None
+    max_new_tokens: MaxNewTokens = None
+    engine: Engine_ = "transformers"
+    seed: Seed = 0
+    chunk_size: Annotated[
+        int | None,
+        Option(
+            "Problems in one part of a table: what a kill can cost. [default: 512 samples]",
+            "Running",
+        ),
+    ] = None
+    device: Device = None
+    tensor_parallel: Annotated[
+        int, Option("GPUs that a model is split over (vllm).", "Model", recipe=False)
+    ] = 1
+    isolate: Isolate = True
+    verifier: Annotated[
+        Path | None,
+        Option(
+            "Score the samples with this verifier, a folder of `ctm train`.",
+            "Choosing",
+            recipe=False,
+        ),
+    ] = None
+    pool: Annotated[
+        Pool | None,
+        Option(
+            "How an orm or prm turns token scores into one. [default: last; prm: min]",
+            "Choosing",
+            recipe=False,
+        ),
+    ] = None
+    cotnpot: Annotated[
+        bool,
+        Option(
+            "Check each sample by a program that --coder writes from it.", "Choosing", recipe=False
+        ),
+    ] = False
+    coder: Annotated[
+        str | None,
+        Option(
+            "Model that turns solutions into programs. [default: pocket-coder for pocket]",
+            "Choosing",
+            recipe=False,
+        ),
+    ] = None
+    select: Annotated[
+        Select | None,
+        Option("Show only the figures of one way to choose.", "Choosing", recipe=False),
+    ] = None
+    compare: Annotated[
+        Path | None,
+        Option("Also test against this run, problem by problem.", "Choosing", recipe=False),
+    ] = None
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.output_dir or Path("runs") / f"eval-{self.benchmark}"
+
+    @property
+    def sampling(self) -> Sampling:
+        """How samples are drawn. Of a checked configuration."""
+        assert self.temperature is not None and self.top_p is not None
+        return Sampling(self.temperature, self.top_p, () if self.chat else _stop([self.model]))
+
+    def check(self) -> "EvalConfig":
+        """The same with its open defaults filled in. Raises CtmError for options that do not fit."""
+        _check_choices(self)
+        _check_counts(
+            self, ("n_samples", "chunk_size", "limit", "max_new_tokens", "tensor_parallel")
+        )
+        one = self.n_samples == 1
+        temperature = self.temperature if self.temperature is not None else 0.0 if one else 1.0
+        if temperature == 0 and not one:
+            raise CtmError(
+                "greedy samples are all the same: give --temperature above 0", usage=True
+            )
+        if self.tensor_parallel > 1 and self.engine != "vllm":
+            raise CtmError("--tensor-parallel goes with --engine vllm", usage=True)
+        if self.select in ("best-of-n", "weighted") and self.verifier is None:
+            raise CtmError(f"--select {self.select} needs a --verifier", usage=True)
+        known = BENCHMARKS.get(self.benchmark)
+        few_shot, limit = self.few_shot, self.limit
+        if few_shot is None:
+            few_shot = known.shots if known and not self.chat and self.model not in MODELS else 0
+        if limit is None and known and known.generate:
+            limit = POCKET_PROBLEMS
+        coder = self.coder
+        if coder is None and self.cotnpot and self.model == "pocket":
+            coder = "pocket-coder"
+        filled = replace(
+            self,
+            temperature=temperature,
+            top_p=self.top_p if self.top_p is not None else 1.0 if one else 0.95,
+            few_shot=few_shot,
+            limit=limit,
+            max_new_tokens=self.max_new_tokens or _tokens([self.model]),
+            chunk_size=self.chunk_size or max(1, IN_FLIGHT[self.engine] // self.n_samples),
+            coder=coder,
+        )
+        filled.sampling  # noqa: B018  (refuses a temperature or top-p out of range)
+        return filled
+
+
+def options(kind: type[Config]) -> list[tuple[str, Option]]:
+    """The fields of a configuration with their options, in their order.
+
+    A field without one is a constant of the recipe.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for one in fields(kind):  # type: ignore[arg-type]
+        marks = getattr(hints[one.name], "__metadata__", ())
+        option = next((mark for mark in marks if isinstance(mark, Option)), Option("", ""))
+        found.append((one.name, option))
+    return found
+
+
+def spelled(kind: type[Config], name: str) -> str:
+    """A field as it is spelled on the command line: `--max-new-tokens`."""
+    flag = dict(options(kind))[name].flag or name
+    return "--" + flag.replace("_", "-")
+
+
+def choices(annotation: Any) -> tuple[str, ...]:
+    """The values of a Literal, also inside of Annotated, Optional and tuple; () for anything else."""
+    if get_origin(annotation) is Literal:
+        return tuple(get_args(annotation))
+    inner = (
+        get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    )
+    return tuple(value for part in inner for value in choices(part))
+
+
+def _check_choices(config: Config) -> None:
+    hints = get_type_hints(type(config), include_extras=True)
+    for name, _ in options(type(config)):
+        known, value = choices(hints[name]), getattr(config, name)
+        given = value if isinstance(value, tuple | list) else () if value is None else (value,)
+        if known and (unknown := [one for one in given if one not in known]):
+            raise CtmError(
+                f"unknown {spelled(type(config), name)} {unknown[0]!r}; there are: {', '.join(known)}",
+                usage=True,
+            )
+
+
+def _check_counts(config: Config, names: Sequence[str]) -> None:
+    for name in names:
+        number = getattr(config, name)
+        if number is not None and number < 1:
+            raise CtmError(
+                f"{spelled(type(config), name)} must be 1 or more, not {number}", usage=True
+            )
+
+
+def _builtin(models: Sequence[str]) -> bool:
+    return all(name in MODELS for name in models)
+
+
+def _stop(models: Sequence[str]) -> tuple[str, ...]:
+    return () if _builtin(models) else STOP
+
+
+def _tokens(models: Sequence[str]) -> int:
+    return POCKET_TOKENS if _builtin(models) else OTHER_TOKENS
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value as it stands in a manifest."""
+    if name.endswith("_file"):
+        return fingerprint(value)
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,264 @@
+"""Three ways to spend rollouts on a trajectory, all graded on prefix + continuation.
+
+- `exhaustive`: N from every prefix (arXiv 2411.19943);
+- `branch`: only those that leave the trajectory, folded by `values.branch_curve`;
+- `label_only`: the same, position by position from the right, until the value reaches 5% and nothing
+  further left can be critical.
+
+And `replacements`, which replaces the critical token.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ctm_data.estimator.critical import LOST
+from ctm_data.estimator.settings import RolloutSettings
+from ctm_data.estimator.values import (
+    Curve,
+    branch_counts,
+    branch_curve,
+    exhaustive_curve,
+    systematic,
+)
+from ctm_eval.engines.base import Engine, Nucleus, Request
+from ctm_eval.grading import grade
+from ctm_eval.progress import Advance
+from ctm_eval.seeds import seed_of
+from ctm_eval.types import Problem, Solution
+
+
+@dataclass
+class Tally:
+    """Rollouts at one token: what each took in its place (None: any token), and whether it was right."""
+
+    alternatives: list[int | None] = field(default_factory=list)
+    correct: list[bool] = field(default_factory=list)
+
+
+@dataclass
+class Trajectory:
+    """A trajectory being rolled out: its policy's distributions, and the rollouts so far."""
+
+    solution: Solution
+    problem: Problem
+    nuclei: list[Nucleus]
+    keep_prob: list[float]
+    tallies: list[Tally]
+    graded: dict[tuple[int, ...], bool] = field(default_factory=dict)
+    generated: int = 0
+
+    @property
+    def length(self) -> int:
+        return len(self.solution.token_ids)
+
+
+class Share:
+    """Tells an `Advance` how much of the work is done, from the share that is done in all."""
+
+    def __init__(self, advance: Advance | None) -> None:
+        self._advance, self._told = advance, 0.0
+
+    def __call__(self, share: float, tokens: int = 0) -> None:
+        if self._advance:
+            self._advance(max(0.0, share - self._told), tokens)
+            self._told = max(share, self._told)
+
+
+def exhaustive(
+    engine: Engine,
+    states: Sequence[Trajectory],
+    settings: RolloutSettings,
+    report: "Share",
+) -> list[Curve]:
+    """Curves from N rollouts at each of the L prefixes of 0 .. L - 1 tokens."""
+    n = settings.n_rollouts
+    draws = [
+        Draw(
+            state, t, None, seed_of(settings.seed, state.solution.solution_id, "from", t, j), tally
+        )
+        for state in states
+        for t, tally in enumerate(state.tallies)
+        for j in range(n)
+    ]
+    _make(engine, draws, settings, report)
+    return [
+        exhaustive_curve(
+            n,
+            [sum(tally.correct) for tally in state.tallies],
+            state.solution.correct,
+        )
+        for state in states
+    ]
+
+
+def branch(
+    engine: Engine,
+    states: Sequence[Trajectory],
+    settings: RolloutSettings,
+    report: "Share",
+) -> list[Curve]:
+    """Curves from ceil(N (1 - k)) rollouts that leave at each token of keep probability k."""
+    draws = []
+    for state in states:
+        counts = branch_counts(state.keep_prob, settings.n_rollouts)
+        for t in np.flatnonzero(counts):
+            draws += _leaving(
+                state, int(t), int(counts[t]), "leave", settings.seed, state.tallies[t]
+            )
+    _make(engine, draws, settings, report)
+    return [_fold(state) for state in states]
+
+
+def label_only(
+    engine: Engine,
+    states: Sequence[Trajectory],
+    settings: RolloutSettings,
+    report: "Share",
+) -> list[Curve]:
+    """Curves seen from the right as far as the first value of 5%, the rest unknown (NaN)."""
+    counts = [branch_counts(state.keep_prob, settings.n_rollouts) for state in states]
+    todo = [
+        list(np.flatnonzero(c)) for c in counts
+    ]  # positions where something leaves, rightmost last
+    total = sum(map(len, todo)) or 1
+    seen_from = [0] * len(states)
+    curves = [_fold(state, state.length) for state in states]
+    active = set(range(len(states)))
+    while active:
+        wave = []
+        for i in sorted(active):
+            if todo[i]:
+                t = int(todo[i].pop())
+                count, tally = int(counts[i][t]), states[i].tallies[t]
+                wave += _leaving(states[i], t, count, "leave", settings.seed, tally)
+                # Nothing leaves between t and the next position, so values are known down to there.
+                seen_from[i] = int(todo[i][-1]) + 1 if todo[i] else 0
+        _make(engine, wave, settings, lambda share, tokens: report(0, tokens))
+        for i in sorted(active):
+            curves[i] = _fold(states[i], seen_from[i])
+            if not todo[i] or curves[i].value[seen_from[i]] >= LOST:
+                active.discard(i)
+                todo[i] = []
+        report(1 - sum(map(len, todo)) / total, 0)
+    return curves
+
+
+def replacements(
+    engine: Engine,
+    states: Sequence[Trajectory],
+    marks: Sequence[list[int]],
+    settings: RolloutSettings,
+) -> list[Tally]:
+    """N rollouts that replace each trajectory's first marked token: those there, topped up.
+
+    Empty where nothing is marked or where the policy can draw no other token.
+    """
+    replaced, draws = [], []
+    for state, marked in zip(states, marks, strict=True):
+        replacement = Tally()
+        if marked:
+            there = state.tallies[marked[0]]
+            if settings.estimator == "branch":  # `exhaustive` may have drawn the token itself
+                replacement = Tally(list(there.alternatives), list(there.correct))
+            missing = settings.n_rollouts - len(replacement.correct)
+            if missing > 0:
+                tag = "replace"
+                draws += _leaving(state, marked[0], missing, tag, settings.seed, replacement)
+        replaced.append(replacement)
+    _make(engine, draws, settings, lambda share, tokens: None)
+    return replaced
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One rollout to make: keep the tokens before `position`, take `alternative`, go on; then book it."""
+
+    trajectory: Trajectory
+    position: int
+    alternative: int | None
+    seed: int
+    tally: Tally
+
+
+def _leaving(
+    state: Trajectory, position: int, count: int, tag: str, seed: int, tally: Tally
+) -> list[Draw]:
+    """`count` rollouts that leave the trajectory at `position`; none if no other token can be drawn."""
+    nucleus, own = state.nuclei[position], state.solution.token_ids[position]
+    other = nucleus.token_ids != own
+    if not other.any():
+        return []
+    name = (seed, state.solution.solution_id, tag, position)
+    offset = np.random.Generator(np.random.Philox(key=seed_of(*name))).random()
+    picks = systematic(nucleus.probs[other], count, offset)
+    return [
+        Draw(state, position, int(token), seed_of(*name, j), tally)
+        for j, token in enumerate(nucleus.token_ids[other][picks])
+    ]
+
+
+def _make(
+    engine: Engine,
+    draws: Sequence[Draw],
+    settings: RolloutSettings,
+    report: Callable[[float, int], None],
+) -> None:
+    """Makes rollouts and books each, graded."""
+    prefixes = [_prefix(draw) for draw in draws]
+    open_ = [
+        i
+        for i, prefix in enumerate(prefixes)
+        if len(prefix) < settings.max_new_tokens
+        and not (prefix and draws[i].alternative is not None and prefix[-1] in engine.eos_ids)
+    ]
+    requests = [
+        Request(
+            prompt_ids=draws[i].trajectory.solution.prompt_ids,
+            prefix_ids=prefixes[i],
+            seed=draws[i].seed,
+            max_new_tokens=settings.max_new_tokens - len(prefixes[i]),
+        )
+        for i in open_
+    ]
+    finished = 0.0
+
+    def progress(requests_done: float, tokens: int) -> None:
+        nonlocal finished
+        finished += requests_done
+        report(finished / len(requests), tokens)
+
+    completions = dict(
+        zip(open_, engine.sample(requests, settings.sampling, progress), strict=True)
+    )
+    for i, draw in enumerate(draws):
+        state, tokens = draw.trajectory, prefixes[i]
+        ended = bool(tokens) and tokens[-1] in engine.eos_ids
+        state.generated += draw.alternative is not None
+        if i in completions:
+            tokens = (*tokens, *completions[i].token_ids)
+            ended = completions[i].finish_reason == "stop"
+            state.generated += len(completions[i].token_ids)
+        draw.tally.alternatives.append(draw.alternative)
+        draw.tally.correct.append(_is_correct(engine, state, tokens, ended))
+
+
+def _prefix(draw: Draw) -> tuple[int, ...]:
+    kept = tuple(draw.trajectory.solution.token_ids[: draw.position])
+    return kept if draw.alternative is None else (*kept, draw.alternative)
+
+
+def _is_correct(engine: Engine, state: Trajectory, tokens: tuple[int, ...], finished: bool) -> bool:
+    """The grade of a whole solution; rollouts repeat each other, so each text is graded once."""
+    if tokens not in state.graded:
+        problem = state.problem
+        verdict = grade(problem.answer, engine.decode(tokens), problem.benchmark, finished=finished)
+        state.graded[tokens] = verdict.correct
+    return state.graded[tokens]
+
+
+def _fold(state: Trajectory, seen_from: int = 0) -> Curve:
+    n_rollouts = [len(tally.correct) for tally in state.tallies]
+    n_correct = [sum(tally.correct) for tally in state.tallies]
+    return branch_curve(state.keep_prob, n_rollouts, n_correct, state.solution.correct, seen_from)

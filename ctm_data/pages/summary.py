@@ -1,0 +1,73 @@
+"""The figures of a run: what the closing summary and the card say."""
+
+from collections import Counter
+from dataclasses import dataclass, fields
+
+from ctm_data.run.store import Store
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run holds, read off its tables.
+
+    `hopeless` counts trajectories whose value was 0 before their first token: that token is then the
+    critical one, and says more of the problem than of the token. `exhaustive_tokens` is what N rollouts
+    after every token would generate, taking each rollout to be as long as what is left of its trajectory.
+    `generators` are the right and wrong rows of the `verifier` table by who wrote them.
+    """
+
+    problems: int
+    solutions: int
+    correct: int
+    truncated: int
+    no_answer: int
+    trajectories: int
+    critical: int
+    hopeless: int
+    pairs: int
+    solution_tokens: int
+    rollout_tokens: int
+    replacement_tokens: int
+    exhaustive_tokens: int
+    generators: dict[str, tuple[int, int]]
+
+    @property
+    def generated_tokens(self) -> int:
+        """All tokens drawn: for the solutions, the values and the replacements."""
+        return self.solution_tokens + self.rollout_tokens + self.replacement_tokens
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of sampled solutions that are correct; None if there are none."""
+        return self.correct / self.solutions if self.solutions else None
+
+
+def summarize(store: Store) -> Summary:
+    """The figures of a run, finished or not."""
+    import pyarrow.compute as pc
+
+    counts: Counter[str] = Counter()
+    for part in store.each("solutions", ["correct", "verdict", "token_ids"]):
+        counts["solutions"] += part.num_rows
+        counts["correct"] += pc.sum(part["correct"]).as_py() or 0
+        counts["solution_tokens"] += pc.sum(pc.list_value_length(part["token_ids"])).as_py() or 0
+        counts.update(v for v in part["verdict"].to_pylist() if v in ("truncated", "no_answer"))
+    n = store.manifest["recipe"].get("n_rollouts", 0)
+    columns = ["critical_index", "prompt_value", "generated_tokens", "replacement_tokens"]
+    for part in store.each("rollouts", ["token_ids", *columns]):
+        lengths = pc.list_value_length(part["token_ids"]).to_pylist()
+        counts["trajectories"] += part.num_rows
+        counts["critical"] += part.num_rows - part["critical_index"].null_count
+        counts["hopeless"] += part["prompt_value"].to_pylist().count(0.0)
+        counts["rollout_tokens"] += pc.sum(part["generated_tokens"]).as_py()
+        counts["replacement_tokens"] += pc.sum(part["replacement_tokens"]).as_py()
+        counts["exhaustive_tokens"] += sum(n * length * (length + 1) // 2 for length in lengths)
+    counts["pairs"] = sum(part.num_rows for part in store.each("contrast", ["pair_id"]))
+    counts["problems"] = sum(part.num_rows for part in store.each("problems", ["problem_id"]))
+    labels: Counter[tuple[str, bool]] = Counter()
+    for part in store.each("verifier", ["generator", "correct"]):
+        labels.update(zip(*(column.to_pylist() for column in part.columns), strict=True))
+    names = sorted({name for name, _ in labels})
+    generators = {name: (labels[name, True], labels[name, False]) for name in names}
+    numbers = {f.name: counts[f.name] for f in fields(Summary) if f.name != "generators"}
+    return Summary(**numbers, generators=generators)

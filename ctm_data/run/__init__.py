@@ -1,0 +1,1 @@
+"""The run folder: its store, its tables, and where runs are read from."""

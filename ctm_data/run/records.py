@@ -1,0 +1,53 @@
+"""Rows of a run as what they stand for: its problems, and the solutions sampled for them."""
+
+from collections.abc import Iterator
+
+from ctm_data.run.store import Store
+from ctm_eval.errors import CtmError
+from ctm_eval.types import Problem, Solution
+
+
+def problems_of(store: Store, chunk: int) -> Iterator[Problem]:
+    """The problems of a chunk."""
+    for row in store.rows("problems", chunk):
+        yield Problem(**{**row, "tests": tuple(row["tests"] or ())})
+
+
+def solutions_of(store: Store, chunk: int) -> dict[str, list[Solution]]:
+    """The solutions of a chunk by problem."""
+    own: dict[str, list[Solution]] = {row.problem_id: [] for row in problems_of(store, chunk)}
+    for row in store.rows("solutions", chunk):
+        own[row["problem_id"]].append(Solution(**row))
+    return own
+
+
+def solutions_in(store: Store) -> Iterator[tuple[int, list[tuple[Problem, Solution]]]]:
+    """The chunks of a finished run, each with its solutions and their problems. Raises CtmError."""
+    chunks = store.chunks("solutions")
+    if not chunks or "parts" not in store.manifest:
+        raise CtmError(f"{store.folder} is not a finished run with solutions", usage=True)
+    return ((chunk, list(_with_problems(store, chunk))) for chunk in chunks)
+
+
+def _with_problems(store: Store, chunk: int) -> Iterator[tuple[Problem, Solution]]:
+    own = solutions_of(store, chunk)
+    for problem in problems_of(store, chunk):
+        for solution in own[problem.problem_id]:
+            yield problem, solution
+
+
+def samples(store: Store) -> list[Solution]:
+    """All samples of a run."""
+    return [Solution(**row) for part in store.each("solutions") for row in part.to_pylist()]
+
+
+def are_programs(store: Store) -> bool:
+    """Whether the problems of a run ask for programs."""
+    return any(
+        tests for part in store.each("problems", ["tests"]) for tests in part["tests"].to_pylist()
+    )
+
+
+def count_solutions(store: Store) -> int:
+    """How many solutions a run has."""
+    return sum(part.num_rows for part in store.each("solutions", ["problem_id"]))

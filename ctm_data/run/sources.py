@@ -1,0 +1,117 @@
+"""Where tables are read from: a run folder, or a published run on the Hub."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctm_eval.errors import CtmError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from huggingface_hub import HfFileSystem
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run: its name, its manifest, and the paths of the parts of every table it has."""
+
+    name: str
+    manifest: dict[str, Any]
+    root: str  # every part is below it
+    parts: dict[str, list[str]]
+    filesystem: "HfFileSystem | None" = None  # of an hf:// source
+
+
+def load(run: str | Path, table: str, *, revision: str | None = None) -> "Dataset":
+    """A table of a run folder or of user/name on the Hub, as a `datasets.Dataset`.
+
+    It is memory-mapped, not held in memory. Raises CtmError if there is no such run or table.
+    """
+    from datasets import load_dataset
+
+    from ctm_data.run.hub_client import ask
+
+    source = find(run, revision)
+    if not source.parts.get(table):
+        have = ", ".join(name for name, parts in source.parts.items() if parts)
+        raise CtmError(
+            f"{source.name} has no table {table!r}; it has: {have or 'none yet'}", usage=True
+        )
+    return ask(
+        source.name, lambda: load_dataset("parquet", data_files=source.parts[table], split="train")
+    )
+
+
+def find(run: str | Path, revision: str | None = None) -> Source:
+    """The run in a folder, or in user/name on the Hub at `revision` (pinned to the commit it is now).
+
+    A name that is a folder here is that folder. Raises CtmError if there is no run.
+    """
+    from ctm_data.run.hub_client import is_repo_name
+    from ctm_data.run.store import Store
+
+    if is_repo_name(run):
+        return _on_the_hub(str(run), revision)
+    if not Path(run).is_dir():
+        raise CtmError(
+            f"there is no run folder {run}, and user/name is how a repository is spelled",
+            usage=True,
+        )
+    from ctm_data.run.schema import SCHEMAS
+
+    store = Store(run)
+    parts = {table: [str(path) for path in store.parts(table)] for table in SCHEMAS}
+    return Source(str(run), store.manifest, f"{store.folder.resolve()}/", parts)
+
+
+def _on_the_hub(repo: str, revision: str | None) -> Source:
+    from ctm_data.run.hub_client import api, ask, filesystem
+    from ctm_data.run.store import MANIFEST
+
+    info = ask(repo, lambda: api().dataset_info(repo, revision=revision))
+    root = f"hf://datasets/{repo}@{info.sha}/"
+    if MANIFEST not in [file.rfilename for file in info.siblings or []]:
+        raise CtmError(
+            f"{repo} holds no run of ctm (it has no {MANIFEST}); `ctm pull {repo}` can bring down data in "
+            "the format of the paper's authors"
+        )
+    files = filesystem()
+    manifest = parse_manifest(ask(repo, lambda: files.cat_file(root + MANIFEST)), repo)
+    parts = {
+        table: [root + part for part in names] for table, names in parts_by_table(manifest).items()
+    }
+    return Source(repo, manifest, root, parts, files)
+
+
+def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
+    """The manifest of a finished run, every part of it a name that a run folder can have.
+
+    Raises CtmError if it is none, is of a later schema, or names a part outside of the tables.
+    """
+    from ctm_data.run.schema import SCHEMA_VERSION
+    from ctm_data.run.store import PART
+
+    try:
+        manifest = json.loads(content)
+        version, parts = manifest["schema_version"], dict(manifest["parts"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CtmError(f"the manifest of {where} is not that of a finished run") from error
+    if version != SCHEMA_VERSION:
+        raise CtmError(
+            f"{where} has schema version {version}, and this ctm reads {SCHEMA_VERSION}: install the "
+            "version of ctm that its card names"
+        )
+    for part in parts:
+        table, _, name = part.partition("/")
+        if not table.isidentifier() or PART.fullmatch(name) is None:  # a path may lead anywhere
+            raise CtmError(f"the manifest of {where} names {part!r}, which is no part of a table")
+    return dict(manifest)
+
+
+def parts_by_table(manifest: dict[str, Any]) -> dict[str, list[str]]:
+    """The parts that a manifest lists, by the tables that are known here."""
+    from ctm_data.run.schema import SCHEMAS
+
+    names = sorted(manifest["parts"])
+    return {table: [name for name in names if name.startswith(f"{table}/")] for table in SCHEMAS}

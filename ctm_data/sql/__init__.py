@@ -1,0 +1,1 @@
+"""SQL over runs: the connection and its views, the classes of words, the formats of answers."""

@@ -1,0 +1,281 @@
+"""Contrastive estimation: how much more a model of right solutions likes a token than one of wrong ones.
+
+The `contrast` table: preference pairs whose tokens carry these scores. It needs two models, p+ and p-;
+`train_models` fine-tunes them on the run's own right and wrong solutions.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from ctm_data.run.records import problems_of, solutions_of
+from ctm_eval.errors import CtmError
+from ctm_eval.models import adapter_base, default_device, default_dtype, load_model, model_path
+from ctm_eval.pair_selection import Pair, negatives, positives, select_pairs
+from ctm_eval.progress import Advance, Counter, Progress
+from ctm_eval.prompts import prompt
+from ctm_eval.seeds import seed_of
+from ctm_eval.types import Solution
+
+if TYPE_CHECKING:
+    import torch
+
+    from ctm_data.run.store import Store
+    from ctm_train.train import Progress as TrainProgress
+
+LOGIT_BYTES = 1 << 28  # bound on the logits of one batch of one model
+
+
+def write(
+    store: "Store", recipe: Mapping[str, Any], progress: Progress, device: str | None = None
+) -> None:
+    """Writes the `contrast` table from the run's solutions; trains p+ and p- unless they are given."""
+    chunks = store.chunks("solutions")
+    seed, count = recipe["seed"], recipe["trajectories"]
+    todo: dict[int, list[Pair]] = {}
+    total = finished = 0
+    for chunk in chunks:
+        own = solutions_of(store, chunk)
+        pairs = [
+            pair
+            for problem in problems_of(store, chunk)
+            for pair in select_pairs(problem, own[problem.problem_id], count, seed)
+        ]
+        total += 2 * len(pairs)
+        if len(store.done("contrast", chunk)) == len(pairs):
+            finished += 2 * len(pairs)
+        elif pairs:
+            todo[chunk] = pairs
+    if not todo:
+        return
+    positive, negative = recipe["positive_model"], recipe["negative_model"]
+    names = (positive or "models/positive", negative or "models/negative")
+    if not positive:
+        every = (item for chunk in chunks for item in solutions_of(store, chunk).items())
+        positive, negative = train_models(store, every, recipe["model"], seed, progress)
+    how = Contrast(*names, recipe["ce_beta"], recipe["ce_plausibility"], seed)
+    models = ContrastModels(positive, negative, device=device)
+    counter = Counter(progress, "contrasting", total)
+    counter(finished)
+    for chunk, pairs in todo.items():
+        store.write("contrast", chunk, score_pairs(models, pairs, how, counter))
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How pairs are scored: beta and plausibility of `ce_scores`, and the names of p+ and p-."""
+
+    positive_model: str
+    negative_model: str
+    beta: float = 1.0
+    plausibility: float = 0.0
+    seed: int = 0
+
+
+def train_models(
+    store: "Store",
+    solutions: Iterable[tuple[str, Sequence[Solution]]],
+    model: str,
+    seed: int,
+    progress: Progress | None = None,
+) -> tuple[str, str]:
+    """Fine-tunes p+ and p- on the right and wrong solutions of a run, by problem, into its folder.
+
+    Finished ones are kept. Returns their folders. Raises CtmError if there are no right or no wrong
+    ones, TrainError from training.
+    """
+    from datasets import Dataset
+
+    from ctm_train.settings import settings_for
+    from ctm_train.train import train
+
+    chosen: dict[str, list[Solution]] = {"positive": [], "negative": []}
+    for problem_id, own in solutions:
+        chosen["positive"] += positives(own, Random(seed_of(seed, problem_id, "positives")))
+        chosen["negative"] += negatives(own, Random(seed_of(seed, problem_id, "negatives")))
+    settings = settings_for("sft", "pocket" if model == "pocket" else None, seed=seed % 2**32)
+    folders = []
+    for name, rows in chosen.items():
+        if not rows:
+            raise CtmError(f"there are no {'right' if name == 'positive' else 'wrong'} solutions")
+        ids = [{"prompt_ids": s.prompt_ids, "completion_ids": s.token_ids} for s in rows]
+        folder = store.folder / "models" / name
+        train(
+            "sft",
+            Dataset.from_list(ids),
+            folder,
+            model=model_path(model),
+            settings=settings,
+            name=model,
+            described={"data": f"the {name} solutions of a run"},
+            progress=progress and _staged(progress, f"p{'+' if name == 'positive' else '-'}"),
+        )
+        folders.append(str(folder))
+    return folders[0], folders[1]
+
+
+def score_pairs(
+    models: "ContrastModels", pairs: Sequence[Pair], how: Contrast, progress: Advance | None = None
+) -> list[dict[str, Any]]:
+    """Rows of the `contrast` table for `pairs`, in their order."""
+    sides = [(side.prompt_ids, side.token_ids) for _, *both in pairs for side in both]
+    scores = models.scores(sides, how.beta, how.plausibility, progress)
+    rows = []
+    for (problem, chosen, rejected), chosen_ce, rejected_ce in zip(
+        pairs, scores[::2], scores[1::2], strict=True
+    ):
+        rows.append(
+            {
+                "pair_id": f"{chosen.solution_id}:{rejected.sample_index:03d}",
+                "problem_id": problem.problem_id,
+                "chosen_id": chosen.solution_id,
+                "rejected_id": rejected.solution_id,
+                "prompt": prompt(problem),
+                "chosen": chosen.text,
+                "rejected": rejected.text,
+                "prompt_ids": chosen.prompt_ids,
+                "chosen_ids": chosen.token_ids,
+                "rejected_ids": rejected.token_ids,
+                "chosen_ce": chosen_ce,
+                "rejected_ce": rejected_ce,
+                "positive_model": how.positive_model,
+                "negative_model": how.negative_model,
+                "ce_beta": how.beta,
+                "ce_plausibility": how.plausibility,
+                "seed": how.seed,
+            }
+        )
+    return rows
+
+
+class ContrastModels:
+    """p+ and p-, loaded: two models, or two LoRA adapters on one base."""
+
+    def __init__(self, positive: str, negative: str, *, device: str | None = None) -> None:
+        """Loads both from folders or Hub ids. Raises CtmError if they cannot be used together."""
+
+        self.device = default_device(device)
+        dtype = default_dtype(self.device)
+        bases = [adapter_base(path) for path in (positive, negative)]
+        if bases[0] and bases[0] == bases[1]:
+            from peft import PeftModel
+
+            shared = PeftModel.from_pretrained(
+                load_model(bases[0], dtype), positive, adapter_name="positive"
+            )
+            shared.load_adapter(negative, adapter_name="negative")
+            self._models: dict[str, Any] = {"positive": shared, "negative": shared}
+        else:
+            self._models = {
+                "positive": load_model(positive, dtype),
+                "negative": load_model(negative, dtype),
+            }
+        sizes = [model.config.get_text_config().vocab_size for model in self._models.values()]
+        if sizes[0] != sizes[1]:
+            raise CtmError(
+                f"{positive} and {negative} have different vocabularies ({sizes[0]} and {sizes[1]} "
+                "entries): p+ and p- have to be of one family",
+                usage=True,
+            )
+        self._vocabulary = sizes[0]
+        for model in self._models.values():
+            model.to(self.device).eval()
+
+    @property
+    def models_loaded(self) -> int:
+        """1 if the two share a base, else 2."""
+        return len({id(model) for model in self._models.values()})
+
+    def scores(
+        self,
+        sequences: Sequence[tuple[Sequence[int], Sequence[int]]],
+        beta: float = 1.0,
+        plausibility: float = 0.0,
+        progress: Advance | None = None,
+    ) -> list[list[float]]:
+        """The score of every completion token of every (prompt ids, completion ids), in their order.
+
+        `progress` is called with (sequences finished, tokens scored) since its last call.
+        """
+        import torch
+
+        results: list[list[float]] = [[]] * len(sequences)
+        for batch in self._batches(sequences):
+            with torch.inference_mode():
+                own = [sequences[i] for i in batch]
+                positive, negative = (self._logits(name, own) for name in self._models)
+                for i, high, low in zip(batch, positive, negative, strict=True):
+                    ids = torch.tensor(sequences[i][1], device=self.device)
+                    results[i] = ce_scores(high, low, ids, beta, plausibility).tolist()
+            if progress:
+                progress(len(batch), sum(len(sequences[i][1]) for i in batch))
+        return results
+
+    def _logits(
+        self, name: str, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> "list[torch.Tensor]":
+        """For every sequence the (T, V) logits that predict its completion's tokens."""
+        import torch
+
+        model = self._models[name]
+        if self.models_loaded == 1:
+            model.set_adapter(name)
+        rows = [[*prompt_ids, *ids] for prompt_ids, ids in sequences]
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self.device)
+        seen = torch.tensor(
+            [[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self.device
+        )
+        logits = model(input_ids=ids, attention_mask=seen, use_cache=False).logits
+        return [
+            row[len(prompt_ids) - 1 : len(prompt_ids) + len(ids) - 1]
+            for row, (prompt_ids, ids) in zip(logits, sequences, strict=True)
+        ]
+
+    def _batches(
+        self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> Iterator[list[int]]:
+        """Indices of sequences of like length whose padded logits fit the bound."""
+        order = sorted(range(len(sequences)), key=lambda i: sum(map(len, sequences[i])))
+        batch: list[int] = []
+        for i in order:
+            width = sum(map(len, sequences[i]))
+            if batch and (len(batch) + 1) * width * self._vocabulary * 4 > LOGIT_BYTES:
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
+
+
+def ce_scores(
+    positive_logits: "torch.Tensor",
+    negative_logits: "torch.Tensor",
+    token_ids: "torch.Tensor",
+    beta: float = 1.0,
+    plausibility: float = 0.0,
+) -> "torch.Tensor":
+    """The score s_t in [0, 1] of every token, float32, shape (T,); low marks a critical token.
+
+    log s_t = (1 + beta) log p+(y_t) - beta log p-(y_t) - log Z, with Z over the vocabulary. The logits
+    (T, V) are those of the positive and the negative model at the position that predicts token t;
+    `token_ids` is (T,). `plausibility` > 0 keeps only tokens with p+ >= plausibility * max p+ in the
+    vocabulary, and gives those outside a score of 0; the paper uses none.
+    Source: arXiv 2411.19943, eq. 1. Raises ValueError if the shapes do not fit.
+    """
+    import torch
+
+    if positive_logits.shape != negative_logits.shape or len(token_ids) != len(positive_logits):
+        shapes = [tuple(t.shape) for t in (positive_logits, negative_logits, token_ids)]
+        raise ValueError(f"two (T, V) tensors and T token ids are expected, not {shapes}")
+    positive = positive_logits.float().log_softmax(-1)
+    contrast = (1 + beta) * positive - beta * negative_logits.float().log_softmax(-1)
+    if plausibility > 0:
+        floor = positive.max(-1, keepdim=True).values + torch.log(torch.tensor(plausibility))
+        contrast = contrast.masked_fill(positive < floor, -torch.inf)
+    return contrast.softmax(-1).gather(-1, token_ids[:, None])[:, 0]
+
+
+def _staged(progress: Progress, stage: str) -> "TrainProgress":
+    return lambda _, done, total, tokens, loss: progress(stage, done, total, tokens, loss)

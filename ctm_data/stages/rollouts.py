@@ -1,0 +1,162 @@
+"""The `rollouts` table: a row for each trajectory, with its values and its critical token."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ctm_data.config import BuildConfig
+from ctm_data.estimator.critical import mark
+from ctm_data.estimator.estimators import (
+    Share,
+    Tally,
+    Trajectory,
+    branch,
+    exhaustive,
+    label_only,
+    replacements,
+)
+from ctm_data.estimator.settings import RolloutSettings
+from ctm_data.estimator.values import Curve
+from ctm_data.run.records import solutions_of
+from ctm_data.run.store import Store
+from ctm_eval.engines import Engine, LazyEngine
+from ctm_eval.metrics import pass_at_k
+from ctm_eval.pair_selection import select_wrong
+from ctm_eval.progress import Advance, Counter, Progress
+from ctm_eval.types import Problem, Solution
+
+
+def write(
+    store: Store,
+    chunks: Mapping[int, Sequence[Problem]],
+    engine: LazyEngine,
+    config: BuildConfig,
+    progress: Progress,
+) -> None:
+    """Writes the `rollouts` table: the wrong solutions that are selected, rolled out at every token."""
+    counter = Counter(progress, "rolling out", sum(map(len, chunks.values())))
+    settings = config.rollout_settings()
+    for chunk, problems in chunks.items():
+        own = solutions_of(store, chunk)
+        wrong = [
+            (problem, solution)
+            for problem in problems
+            for solution in select_wrong(
+                problem, own[problem.problem_id], config.trajectories, config.seed
+            )
+        ]
+        if wrong and store.done("rollouts", chunk) != {(s.solution_id,) for _, s in wrong}:
+            advance = counter.scaled(len(problems))
+            store.write("rollouts", chunk, roll_out(engine(), wrong, settings, advance))
+        else:
+            counter(len(problems))
+
+
+def roll_out(
+    engine: Engine,
+    trajectories: Sequence[tuple[Problem, Solution]],
+    settings: RolloutSettings,
+    progress: Advance | None = None,
+) -> list[dict[str, Any]]:
+    """Rows of the `rollouts` table for `trajectories`, in their order.
+
+    `progress` is called with the share of the work done and the tokens generated since its last call.
+    """
+    sequences = [(s.prompt_ids, s.token_ids) for _, s in trajectories]
+    nuclei = engine.next_token_distributions(sequences, settings.sampling)
+    states = [
+        Trajectory(
+            solution=solution,
+            problem=problem,
+            nuclei=own,
+            keep_prob=[n.prob(y) for n, y in zip(own, solution.token_ids, strict=True)],
+            tallies=[Tally() for _ in solution.token_ids],
+        )
+        for (problem, solution), own in zip(trajectories, nuclei, strict=True)
+    ]
+    report = Share(progress)
+    if settings.estimator == "exhaustive":
+        curves = exhaustive(engine, states, settings, report)
+    elif settings.label_only:
+        curves = label_only(engine, states, settings, report)
+    else:
+        curves = branch(engine, states, settings, report)
+    marks = [mark(settings.rule, curve, settings.n_rollouts) for curve in curves]
+    spent = [state.generated for state in states]
+    replaced = replacements(engine, states, marks, settings)
+    report(1.0, 0)
+    return [
+        _row(engine, state, curve, marked, replacement, tokens, settings)
+        for state, curve, marked, replacement, tokens in zip(
+            states, curves, marks, replaced, spent, strict=True
+        )
+    ]
+
+
+def _row(
+    engine: Engine,
+    state: Trajectory,
+    curve: Curve,
+    marked: list[int],
+    replacement: Tally,
+    generated_tokens: int,
+    settings: RolloutSettings,
+) -> dict[str, Any]:
+    solution = state.solution
+    pieces = engine.pieces(solution.token_ids)
+    n, correct = len(replacement.correct), sum(replacement.correct)
+    return {
+        "solution_id": solution.solution_id,
+        "problem_id": solution.problem_id,
+        "model": solution.model,
+        "prompt_ids": solution.prompt_ids,
+        "token_ids": solution.token_ids,
+        "pieces": pieces,
+        "prompt_value": _nullable(curve.value)[0],
+        "value": _nullable(curve.value)[1:],
+        "value_low": _nullable(curve.low)[1:],
+        "value_high": _nullable(curve.high)[1:],
+        "n_rollouts": [len(tally.correct) for tally in state.tallies],
+        "n_correct": [sum(tally.correct) for tally in state.tallies],
+        "keep_prob": state.keep_prob,
+        "estimator": f"{settings.estimator}{'-label-only' if settings.label_only else ''}",
+        "rule": settings.rule,
+        "marked": marked,
+        "critical_index": marked[0] if marked else None,
+        "critical_piece": pieces[marked[0]] if marked else None,
+        "replacement_pass_at_k": [pass_at_k(n, correct, k) for k in powers_of_two(n)],
+        "replacements": _by_token(engine, state, marked, replacement),
+        "generated_tokens": generated_tokens,
+        "replacement_tokens": state.generated - generated_tokens,
+        "temperature": settings.sampling.temperature,
+        "top_p": settings.sampling.top_p,
+        "seed": settings.seed,
+    }
+
+
+def powers_of_two(n: int) -> list[int]:
+    """1, 2, 4, ... up to n: the k of `replacement_pass_at_k`."""
+    return [1 << i for i in range(n.bit_length())]
+
+
+def _by_token(
+    engine: Engine, state: Trajectory, marked: list[int], replacement: Tally
+) -> list[dict[str, Any]]:
+    """How often each alternative to the first marked token was drawn and went well, most drawn first."""
+    counts: dict[int, list[int]] = {}
+    for token, correct in zip(replacement.alternatives, replacement.correct, strict=True):
+        assert token is not None
+        tally = counts.setdefault(token, [0, 0])
+        tally[0] += 1
+        tally[1] += correct
+    rows = []
+    for token, (drawn, won) in sorted(counts.items(), key=lambda item: (-item[1][0], item[0])):
+        before = state.solution.token_ids[max(0, marked[0] - 1) : marked[0]]
+        piece = engine.pieces([*before, token])[-1]
+        rows.append({"token_id": token, "piece": piece, "n_rollouts": drawn, "n_correct": won})
+    return rows
+
+
+def _nullable(values: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]

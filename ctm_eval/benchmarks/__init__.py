@@ -1,0 +1,113 @@
+"""Benchmarks: a file for each, with all its facts, and how their problems are loaded."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ctm_eval.benchmarks.code import CODE
+from ctm_eval.benchmarks.gsm8k import GSM8K
+from ctm_eval.benchmarks.math import MATH, MATH500
+from ctm_eval.benchmarks.mbpp import MBPP
+from ctm_eval.benchmarks.pocket import POCKET, POCKET_CODE
+from ctm_eval.data_files import read_rows
+from ctm_eval.errors import CtmError
+from ctm_eval.types import Benchmark, Problem
+
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (POCKET, POCKET_CODE, GSM8K, MATH500, MATH, MBPP, CODE)
+}
+GENERATED_COUNT = 32  # problems of a generated benchmark, where no limit is given
+
+
+def load_problems(
+    benchmark: str,
+    *,
+    split: str = "test",
+    data_file: str | Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    revision: str | None = None,
+) -> list[Problem]:
+    """The first `limit` problems of a benchmark's split, read from the Hub or from `data_file`.
+
+    `data_file` is JSONL or Parquet with the fields that the Hub's rows have, `revision` the commit on
+    the Hub. `code` is any file of tasks with a `prompt` and `tests`. `pocket` and `pocket-code` are
+    generated: from `seed`, 32 problems unless `limit` says otherwise. Raises CtmError for an unknown
+    benchmark, a file that is not there, or a row that cannot be read, named by its number.
+    """
+    kind = benchmark_called(benchmark)
+    if kind.generate is not None:
+        if data_file is not None or revision is not None:
+            option = "--data-file" if data_file is not None else "--revision"
+            raise CtmError(f"{benchmark} makes its own problems: leave out {option}", usage=True)
+        return kind.generate(split, GENERATED_COUNT if limit is None else limit, seed)
+    assert kind.read is not None
+    if kind.repo is None and data_file is None:
+        raise CtmError(f"{benchmark} is read from a file: give --data-file", usage=True)
+    rows = read_rows(data_file) if data_file else _rows_of_hub(kind, split, revision)
+    problems: list[Problem] = []
+    for index, (where, row) in enumerate(rows):
+        if len(problems) == limit:
+            break
+        try:
+            if problem := kind.read(row, split, index):
+                problems.append(problem)
+        except CtmError as error:
+            raise CtmError(f"{where}: {error}", usage=True) from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CtmError(
+                f"{where} is not a row of {benchmark}: the field {error} is missing or of the "
+                f"wrong type (see {kind.repo or 'docs/eval.md'} for its fields)",
+                usage=True,
+            ) from error
+    if not problems:
+        source = data_file or kind.repo
+        raise CtmError(f"there are no problems of the split {split} in {source}", usage=True)
+    return problems
+
+
+def benchmark_called(name: str) -> Benchmark:
+    """The benchmark of that name. Raises CtmError if there is none."""
+    if name not in BENCHMARKS:
+        raise CtmError(
+            f"unknown benchmark {name!r}; there are: {', '.join(BENCHMARKS)}", usage=True
+        )
+    return BENCHMARKS[name]
+
+
+def revision_of(benchmark: str, revision: str | None = None) -> str | None:
+    """The commit on the Hub that `revision` (a branch, a tag, by default the newest) means today.
+
+    None for a benchmark that is not on the Hub. Raises CtmError if the Hub cannot be asked.
+    """
+    kind = BENCHMARKS.get(benchmark)
+    if kind is None or kind.repo is None:
+        return None
+    from datasets import load_dataset_builder
+
+    with _explained(kind):
+        return load_dataset_builder(kind.repo, kind.config, revision=revision).hash
+
+
+def _rows_of_hub(
+    kind: Benchmark, split: str, revision: str | None
+) -> Iterable[tuple[str, dict[str, Any]]]:
+    from datasets import load_dataset
+
+    assert kind.repo is not None
+    with _explained(kind):
+        dataset = load_dataset(kind.repo, kind.config, split=split, revision=revision)
+    return ((f"{kind.repo}, row {number}", row) for number, row in enumerate(dataset, 1))
+
+
+@contextmanager
+def _explained(kind: Benchmark) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise CtmError(
+            f"cannot load {kind.repo} from the Hub: {str(error).splitlines()[0]}; "
+            f"without a network, give a local copy with --data-file"
+        ) from error

@@ -1,0 +1,45 @@
+"""MATH and its 500 problems MATH500: competition mathematics; the answer stands in a box."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ctm_eval.grading import gold_answer
+from ctm_eval.types import Benchmark, Problem
+
+
+def _reader(name: str) -> Callable[[dict[str, Any], str, int], Problem]:
+    def read(row: dict[str, Any], split: str, index: int) -> Problem:
+        level = row.get("level")
+        return Problem(
+            problem_id=f"{name}-{split}-{index:05d}",
+            benchmark=name,
+            split=split,
+            question=row["problem"],
+            answer=row["answer"] if "answer" in row else gold_answer(row["solution"]),
+            subject=row.get("subject", row.get("type")),
+            level=str(level).removeprefix("Level ") if level is not None else None,
+        )
+
+    return read
+
+
+MATH500 = Benchmark(
+    name="math500",
+    title="MATH500",
+    repo="HuggingFaceH4/MATH-500",
+    license="mit",
+    kind="math",
+    answer_format="box",
+    read=_reader("math500"),
+    shots=4,  # arXiv 2411.19943, table 3
+    exemplars="math",
+    instruction=r"Think step by step. Put the final answer into \boxed{}.",
+)
+MATH = replace(
+    MATH500,
+    name="math",
+    title="MATH",
+    repo="DigitalLearningGmbH/MATH-lighteval",
+    read=_reader("math"),
+)

@@ -1,0 +1,115 @@
+"""The protocol of engines: token ids in, sampled token ids or next-token distributions out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from ctm_eval.errors import CtmError
+from ctm_eval.progress import Advance
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The rollout policy: temperature first, then top-p. Temperature 0 is greedy decoding.
+
+    `stop` are strings that end a completion once they appear in it.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise CtmError(f"temperature must be 0 or more, not {self.temperature}", usage=True)
+        if not 0 < self.top_p <= 1:
+            raise CtmError(f"top-p must be above 0 and at most 1, not {self.top_p}", usage=True)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to draw: continue `prompt_ids + prefix_ids` by at most `max_new_tokens`.
+
+    Requests with equal `prompt_ids` share their prompt's key-value cache and that of every prefix
+    they have in common. The completion depends on the request alone, not on its batch.
+    """
+
+    prompt_ids: Sequence[int]
+    seed: int
+    max_new_tokens: int
+    prefix_ids: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The new tokens of a request, the end-of-sequence token included where it was drawn."""
+
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True)
+class Nucleus:
+    """A next-token distribution after temperature and top-p: what can be drawn, most likely first."""
+
+    token_ids: "np.ndarray"  # (K,) int64
+    probs: "np.ndarray"  # (K,) float64, sums to 1
+
+    def prob(self, token_id: int) -> float:
+        """The probability of drawing `token_id`; 0 outside the nucleus."""
+        return float(self.probs[self.token_ids == token_id].sum())
+
+
+class Engine(Protocol):
+    """A loaded model. Token ids in, token ids out."""
+
+    name: str
+    eos_ids: frozenset[int]
+    max_length: int | None  # positions the model was made for, prompt and completion together
+
+    def encode(self, text: str) -> list[int]:
+        """Prompt text to token ids, with whatever the model wants before a prompt (BOS)."""
+
+    def encode_chat(self, messages: Sequence[dict[str, str]]) -> list[int]:
+        """Turns of a chat to token ids by the model's chat template, ready for the assistant's."""
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Token ids to text, special tokens left out."""
+
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """Each token as it reads after the one before it, special tokens by name."""
+
+    def sample(
+        self, requests: Sequence[Request], sampling: Sampling, progress: Advance | None = None
+    ) -> list[Completion]:
+        """A completion for every request, in their order.
+
+        `progress` is called with (requests finished, tokens drawn) since its last call.
+        """
+
+    def next_token_distributions(
+        self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]], sampling: Sampling
+    ) -> list[list[Nucleus]]:
+        """For every (prompt ids, completion ids), the distribution that each token was drawn from."""
+
+
+class LazyEngine:
+    """An engine that is loaded when it is first asked for: a finished run needs none."""
+
+    def __init__(self, load: Callable[[], Engine]) -> None:
+        self._load = load
+        self._engine: Engine | None = None
+
+    def __call__(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._load()
+        return self._engine
+
+    def forget(self) -> None:
+        """Gives the engine up, so that the next one has its memory."""
+        self._engine = None

@@ -1,0 +1,104 @@
+"""Where a model is and how it is loaded: one place for engines, scorers and tokenizers.
+
+Code that a repository brings along is never run: every loader is told `trust_remote_code=False`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctm_eval.errors import CtmError
+from ctm_eval.pocket import MODELS
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+
+def model_path(model: str) -> str:
+    """A Hub id, or the folder of a local or built-in model. Raises CtmError if it is not there."""
+    path = str(MODELS.get(model, model))
+    is_hub_id = path.count("/") <= 1 and not path.startswith((".", "/", "~"))
+    if not is_hub_id and not Path(path).is_dir():
+        raise CtmError(f"there is no model folder {path}", usage=True)
+    return path
+
+
+def adapter_folder(adapter: str) -> Path:
+    """The folder of a LoRA adapter. Raises CtmError if it holds none."""
+    if not (Path(adapter) / "adapter_config.json").is_file():
+        raise CtmError(f"{adapter} holds no LoRA adapter (adapter_config.json)", usage=True)
+    return Path(adapter)
+
+
+def adapter_base(folder: str | Path) -> str | None:
+    """The base model of a folder that holds a LoRA adapter; None for any other folder or name."""
+    path = Path(folder) / "adapter_config.json"
+    return str(json.loads(path.read_text())["base_model_name_or_path"]) if path.exists() else None
+
+
+def default_device(device: str | None) -> str:
+    """`device`, or by default cuda where there is one. Raises CtmError for one that torch cannot use."""
+    import torch
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise CtmError(
+            f"this machine has no device {device!r} that torch can use: leave out --device",
+            usage=True,
+        ) from error
+    return device
+
+
+def default_dtype(device: str) -> "torch.dtype":
+    """bfloat16 on a GPU, float32 on a CPU."""
+    import torch
+
+    return torch.bfloat16 if device.startswith("cuda") else torch.float32
+
+
+def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> Any:
+    """A causal language model from a Hub id, a folder or a built-in name; of a folder with a LoRA adapter,
+    the base with the adapter folded in. With `head`, a token classifier with one label instead.
+
+    Raises CtmError if it cannot be loaded.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
+
+    kind: Any = AutoModelForTokenClassification if head else AutoModelForCausalLM
+    options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False}
+    try:
+        if base := adapter_base(name):
+            from peft import PeftModel
+
+            labels = {"num_labels": 1} if head else {}
+            bare = kind.from_pretrained(model_path(base), **options, **labels)
+            return PeftModel.from_pretrained(bare, name).merge_and_unload()
+        return kind.from_pretrained(model_path(name), **options)
+    except (OSError, ValueError) as error:
+        raise CtmError(
+            f"cannot load the model {name!r}: it is neither a folder with a model or an adapter nor a "
+            f"Hub model that can be reached ({str(error).strip().splitlines()[0]})",
+            usage=True,
+        ) from error
+
+
+def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a Hub id, a folder or a built-in model. Raises CtmError if there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(MODELS.get(name, name)), trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CtmError(f"cannot load the tokenizer {name!r} ({reason})", usage=True) from error
+
+
+def decode(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The text of token ids, special tokens left out."""
+    return str(
+        tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    )

@@ -1,0 +1,91 @@
+"""Which of a problem's sampled solutions become training data (arXiv 2411.19943, section 3).
+
+Answers are grouped by equality and
+counted over all samples; solutions with equal token ids then count as one candidate. Solutions
+without an answer belong to no group and are never selected.
+"""
+
+from collections.abc import Sequence
+from random import Random
+
+from ctm_eval.grading import equal
+from ctm_eval.seeds import seed_of
+from ctm_eval.types import Problem, Solution
+
+Pair = tuple[Problem, Solution, Solution]  # the right solution, then the wrong one
+
+
+def select_wrong(
+    problem: Problem, solutions: Sequence[Solution], count: int, seed: int
+) -> list[Solution]:
+    """The wrong solutions to look at: one for each of a problem's `count` commonest wrong answers."""
+    rng = Random(seed_of(seed, problem.problem_id, "negatives"))
+    return negatives(solutions, rng)[:count]
+
+
+def select_pairs(
+    problem: Problem, solutions: Sequence[Solution], count: int, seed: int
+) -> list[Pair]:
+    """A right solution against each of `select_wrong`: the very trajectories that are rolled out."""
+    rng = Random(seed_of(seed, problem.problem_id, "chosen"))
+    wrong = select_wrong(problem, solutions, count, seed)
+    return [(problem, *pair) for pair in preference_pairs(solutions, wrong, rng)]
+
+
+def positives(solutions: Sequence[Solution], rng: Random) -> list[Solution]:
+    """One correct solution at random, for the positive model; none if there is no correct one."""
+    candidates = distinct([s for s in solutions if s.correct])
+    return [rng.choice(candidates)] if candidates else []
+
+
+def negatives(solutions: Sequence[Solution], rng: Random, top_p: float = 0.5) -> list[Solution]:
+    """One solution for each of the most frequent wrong answers that cover `top_p` of the wrong cases.
+
+    Most frequent answer first; the answer that reaches `top_p` is the last.
+    """
+    groups = by_answer([s for s in solutions if not s.correct])
+    total, covered, chosen = sum(map(len, groups)), 0, []
+    for group in groups:
+        if covered >= top_p * total:
+            break
+        covered += len(group)
+        chosen.append(rng.choice(distinct(group)))
+    return chosen
+
+
+def preference_pairs(
+    solutions: Sequence[Solution], rejected: Sequence[Solution], rng: Random
+) -> list[tuple[Solution, Solution]]:
+    """(chosen, rejected) for each of `rejected`, the chosen ones drawn from the modal correct answer.
+
+    The paper rejects a solution of the modal wrong answer, the first of `negatives`.
+    """
+    right = by_answer([s for s in solutions if s.correct])
+    if not right:
+        return []
+    candidates = distinct(right[0])
+    return [(rng.choice(candidates), wrong) for wrong in rejected]
+
+
+def by_answer(solutions: Sequence[Solution]) -> list[list[Solution]]:
+    """Solutions grouped by equal answers, largest group first, ties by first appearance."""
+    groups: list[list[Solution]] = []
+    home: dict[str, list[Solution]] = {}
+    for solution in solutions:
+        answer = solution.answer
+        if answer is None:
+            continue
+        if answer not in home:
+            same = (group for group in groups if equal(str(group[0].answer), answer))
+            group = next(same, None)
+            if group is None:
+                group = []
+                groups.append(group)
+            home[answer] = group
+        home[answer].append(solution)
+    return sorted(groups, key=len, reverse=True)
+
+
+def distinct(solutions: Sequence[Solution]) -> list[Solution]:
+    """The solutions without repetitions of the same token ids, in their order."""
+    return list({tuple(s.token_ids): s for s in reversed(solutions)}.values())[::-1]

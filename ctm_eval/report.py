@@ -1,0 +1,252 @@
+"""The figures of an evaluation: from scored samples to a table, lm-evaluation-harness' JSON, a line."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ctm_eval.cotnpot import Filter, filter_figures
+from ctm_eval.errors import CtmError
+from ctm_eval.metrics import Comparison, Estimate, clustered, maj_at_k, paired, pass_at_k
+from ctm_eval.pair_selection import by_answer
+from ctm_eval.types import Solution
+from ctm_eval.voting import best_of_k, weighted_at_k
+
+SEPARATE = ("no_answer", "truncated", "timeout", "refused", "unparsed")  # counted beside the wrong
+
+
+@dataclass(frozen=True)
+class Results:
+    """The figures over `problems` problems with `samples` samples each.
+
+    `accuracy` is avg@n, the mean share of correct samples; `pass_at` and `maj_at` are by k, for every
+    k up to n (`maj_at` is empty for programs: they have no answers to vote with). `chosen` are those of
+    verifiers and of CoTnPoT, by name (`best`, `weighted`, `cotnpot maj`, …) and by k; `filters`
+    say by coder what CoTnPoT keeps. `reasons` counts the verdicts of all samples.
+    """
+
+    problems: int
+    samples: int
+    accuracy: Estimate
+    pass_at: Mapping[int, Estimate]
+    maj_at: Mapping[int, Estimate]
+    reasons: Mapping[str, int]
+    chosen: Mapping[str, Mapping[int, Estimate]] = field(default_factory=dict)
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+
+
+Scores = Mapping[str, tuple[float, float]]  # by solution: its score, and what it weighs in a vote
+
+
+def measure(
+    samples: Sequence[Solution],
+    *,
+    programs: bool = False,
+    scores: Mapping[str, Scores] | None = None,
+    kept: Mapping[str, Mapping[str, bool]] | None = None,
+) -> Results:
+    """The figures of graded samples, as many of every problem.
+
+    `scores` are those of verifiers by their names; `kept` says by coder and solution whether the coder's
+    program agrees.
+    Raises CtmError if there are none, or more of one problem than of another.
+    """
+    of: dict[str, list[Solution]] = {}
+    for sample in samples:
+        of.setdefault(sample.problem_id, []).append(sample)
+    counts = {len(own) for own in of.values()}
+    if len(counts) != 1:
+        what = f"{min(counts)} to {max(counts)} samples a problem" if counts else "no samples"
+        raise CtmError(f"there are {what}: no figures can be made of that")
+    n = counts.pop()
+    right = [sum(sample.correct for sample in own) for own in of.values()]
+    majorities = [] if programs else [maj_at_k(*votes(own)) for own in of.values()]
+    ks = range(1, n + 1)
+    return Results(
+        problems=len(of),
+        samples=n,
+        accuracy=clustered([correct / n for correct in right], n),
+        pass_at={k: clustered([pass_at_k(n, c, k) for c in right], n // k) for k in ks},
+        maj_at={k: clustered([at[k - 1] for at in majorities], n // k) for k in ks if majorities},
+        reasons=dict(Counter(sample.verdict for sample in samples).most_common()),
+        filters={
+            coder: filter_figures(
+                (s.problem_id, s.correct, agrees[s.solution_id]) for own in of.values() for s in own
+            )
+            for coder, agrees in (kept or {}).items()
+        },
+        chosen={
+            name: {k: clustered([at[k - 1] for at in by_problem], n // k) for k in ks}
+            for name, by_problem in choices(
+                list(of.values()), programs, scores or {}, kept or {}
+            ).items()
+        },
+    )
+
+
+def choices(
+    problems: Sequence[Sequence[Solution]],
+    programs: bool,
+    scores: Mapping[str, Scores],
+    kept: Mapping[str, Mapping[str, bool]],
+) -> dict[str, list[list[float]]]:
+    """By the name of a choice, for every problem the chance that it is right at k = 1 to n."""
+    figures: dict[str, list[list[float]]] = {}
+    for own in problems:
+        group_of = {s.solution_id: i for i, group in enumerate(by_answer(own)) for s in group}
+        answers = [group_of.get(s.solution_id) for s in own]
+        correct = [float(s.correct) for s in own]
+        filters: dict[str, list[bool] | None] = {"": None}
+        for coder, agrees in kept.items():
+            of = f" ({coder})" if len(kept) > 1 else ""
+            filters[f"cotnpot{of} "] = [agrees[s.solution_id] for s in own]
+        for prefix, keep in filters.items():
+            found: dict[str, list[float]] = {}
+            if prefix and not programs:
+                found["maj"] = weighted_at_k(answers, correct, [1.0] * len(own), keep)
+            for verifier, by_solution in scores.items():
+                of = f" ({verifier})" if len(scores) > 1 else ""
+                values, weights = zip(*(by_solution[s.solution_id] for s in own), strict=True)
+                found[f"best{of}"] = best_of_k(correct, values, keep)
+                if not programs:
+                    found[f"weighted{of}"] = weighted_at_k(answers, correct, weights, keep)
+            for name, at in found.items():
+                figures.setdefault(prefix + name, []).append(at)
+    return figures
+
+
+SELECT = {
+    "first": "avg",
+    "majority": "maj",
+    "best-of-n": "best",
+    "weighted": "weighted",
+    "oracle": "pass",
+}
+
+
+def shown(results: Results, select: str | None = None) -> dict[str, Estimate]:
+    """The figures worth a line: accuracy, then for powers of two and n pass@k, maj@k and the like.
+
+    `select`, one of `SELECT`, leaves those of one way to choose among k samples. Raises CtmError if the
+    run has none of it.
+    """
+    ks = [k for k in results.pass_at if k == results.samples or k & (k - 1) == 0]
+    table = {"accuracy" if results.samples == 1 else f"avg@{results.samples}": results.accuracy}
+    if results.samples > 1:
+        table |= {f"pass@{k}": results.pass_at[k] for k in ks}
+        table |= {f"maj@{k}": results.maj_at[k] for k in ks if k in results.maj_at and k > 2}
+        for name, at in results.chosen.items():
+            table |= {f"{name}@{k}": at[k] for k in ks if k > 1}
+    if select is None:
+        return table
+    if select not in SELECT:
+        raise CtmError(f"unknown --select {select!r}; there are: {', '.join(SELECT)}", usage=True)
+    if select == "first":
+        return dict(list(table.items())[:1])
+    kind = SELECT[select]
+    left = {name: e for name, e in table.items() if kind in name.partition("@")[0].split()}
+    if not left:
+        needs = {"maj": "answers to vote with and --n above 2", "pass": "--n above 1"}
+        raise CtmError(
+            f"--select {select} needs {needs.get(kind, '--n and --verifier')}", usage=True
+        )
+    return left
+
+
+def paired_by_problem(first: Sequence[Solution], second: Sequence[Solution]) -> Comparison:
+    """The paired test of two runs on the problems that both have. Raises CtmError if there is none."""
+    tallies: list[dict[str, tuple[int, int]]] = []
+    for samples in (first, second):
+        tally: dict[str, tuple[int, int]] = {}
+        for sample in samples:
+            correct, n = tally.get(sample.problem_id, (0, 0))
+            tally[sample.problem_id] = (correct + sample.correct, n + 1)
+        tallies.append(tally)
+    common = [problem for problem in tallies[0] if problem in tallies[1]]
+    if not common:
+        raise CtmError("the two runs have no problem in common", usage=True)
+    return paired([tallies[0][p] for p in common], [tallies[1][p] for p in common])
+
+
+def lm_eval(
+    results: Results, recipe: Mapping[str, Any], extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The figures in the shape of lm-evaluation-harness' results.json; what it has no place for, our
+    intervals among them, is under `ctm`. There is no date in it: equal runs give equal files."""
+    task, figures = str(recipe["benchmark"]), _named(results)
+    flat: dict[str, Any] = {"alias": task}
+    for name, estimate in figures.items():
+        flat |= {f"{name},none": estimate.value, f"{name}_stderr,none": _number(estimate.stderr)}
+    shots = recipe.get("few_shot", 0)
+    greedy = recipe["temperature"] == 0
+    return {
+        "results": {task: flat},
+        "group_subtasks": {task: []},
+        "configs": {
+            task: {
+                "task": task,
+                "dataset_path": extra.get("dataset") or recipe.get("data_file") or task,
+                "dataset_kwargs": {"revision": recipe.get("revision")},
+                "test_split": recipe["split"],
+                "num_fewshot": shots,
+                "repeats": results.samples,
+                "output_type": "generate_until",
+                "generation_kwargs": {
+                    "do_sample": not greedy,
+                    "temperature": recipe["temperature"],
+                    "top_p": recipe["top_p"],
+                    "max_gen_toks": recipe["max_new_tokens"],
+                },
+            }
+        },
+        "versions": {task: 1},
+        "n-shot": {task: shots},
+        "higher_is_better": {task: dict.fromkeys(figures, True)},
+        "n-samples": {task: {"original": results.problems, "effective": results.problems}},
+        "config": {
+            "model": recipe["engine"],
+            "model_args": f"pretrained={recipe['model']}",
+            "limit": recipe.get("limit"),
+            "random_seed": recipe["seed"],
+        },
+        "ctm": {
+            **extra,
+            "recipe": dict(recipe),
+            "verdicts": dict(results.reasons),
+            "cotnpot": {coder: asdict(filtered) for coder, filtered in results.filters.items()},
+            "intervals_95": {name: [e.low, e.high] for name, e in figures.items()},
+        },
+    }
+
+
+def markdown(results: Results, recipe: Mapping[str, Any]) -> str:
+    """A row of a model card's table: benchmark, how, figure with its interval, n."""
+    name, estimate = next(iter(shown(results).items()))
+    shots = "chat" if recipe.get("chat") else f"{recipe.get('few_shot', 0)}-shot"
+    how = "greedy" if recipe["temperature"] == 0 else f"T={recipe['temperature']}"
+    interval = f"{estimate.value:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]"
+    return (
+        f"| {recipe['benchmark']} | {shots}, {how} | {name} | {interval} | {results.problems:,} |"
+    )
+
+
+def _named(results: Results) -> dict[str, Estimate]:
+    """Every figure under the harness' names."""
+    main = "exact_match" if results.maj_at else "pass_at_1"
+    return {
+        main: results.accuracy,
+        **{f"pass@{k}": e for k, e in results.pass_at.items()},
+        **{f"maj@{k}": e for k, e in results.maj_at.items()},
+        **{f"{name}@{k}": e for name, at in results.chosen.items() for k, e in at.items()},
+    }
+
+
+def votes(own: Sequence[Solution]) -> tuple[list[tuple[int, float]], int]:
+    """What `maj_at_k` wants of a problem's samples."""
+    groups = by_answer(own)
+    votes = [(len(group), sum(s.correct for s in group) / len(group)) for group in groups]
+    return votes, len(own) - sum(len(group) for group in groups)
+
+
+def _number(value: float) -> float | str:
+    return value if value == value else "N/A"  # the harness' word for no standard error

@@ -1,0 +1,211 @@
+"""Rolling out, on a toy engine whose values are known and with the built-in model."""
+
+import numpy as np
+import pytest
+
+from ctm_data.estimator.settings import RolloutSettings
+from ctm_data.run.schema import PER_TOKEN, to_table
+from ctm_data.stages.rollouts import powers_of_two, roll_out
+from ctm_data.stages.solutions import sample_solutions
+from ctm_eval.benchmarks import load_problems
+from ctm_eval.engines import Completion, Nucleus, Sampling
+from ctm_eval.errors import CtmError
+from ctm_eval.metrics import pass_at_k
+from ctm_eval.types import Problem
+
+EOS = 3
+
+
+class Tree:
+    """An engine over a known tree: three tokens, DEPTH of them, then the end.
+
+    A leaf is correct as `wins` says; the next-token probabilities depend on the path.
+    """
+
+    name, eos_ids, depth = "tree", frozenset([EOS]), 4
+
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        paths = [()]
+        for path in paths:
+            if len(path) < self.depth:
+                paths += [(*path, token) for token in range(3)]
+        self.probs = {path: rng.dirichlet([0.4, 0.4, 0.4]) for path in paths}
+        self.wins = {path: bool(rng.random() < 0.4) for path in paths if len(path) == self.depth}
+
+    def value(self, path):
+        if len(path) == self.depth:
+            return float(self.wins[path])
+        children = [self.value((*path, token)) for token in range(3)]
+        return float(np.dot(self.probs[path], children))
+
+    def decode(self, token_ids):
+        path = tuple(token for token in token_ids if token != EOS)
+        return f"#### {int(self.wins.get(path, False))}"
+
+    def pieces(self, token_ids):
+        return [str(token) for token in token_ids]
+
+    def sample(self, requests, sampling, progress=None):
+        completions = []
+        for request in requests:
+            rng, path = np.random.default_rng(request.seed), tuple(request.prefix_ids)
+            while len(path) < self.depth:
+                path = (*path, int(rng.choice(3, p=self.probs[path])))
+            new = (*path[len(request.prefix_ids) :], EOS)
+            completions.append(Completion(new, "stop"))
+        return completions
+
+    def next_token_distributions(self, sequences, sampling):
+        return [[self._nucleus(path[:t]) for t in range(len(path))] for _, path in sequences]
+
+    def _nucleus(self, path):
+        if len(path) == self.depth:
+            return Nucleus(np.array([EOS]), np.array([1.0]))
+        order = np.argsort(-self.probs[path])
+        return Nucleus(order, self.probs[path][order])
+
+
+class Trajectory:
+    """The solution of the tree that is rolled out."""
+
+    solution_id, problem_id, model, prompt_ids = "s", "p", "tree", ()
+
+    def __init__(self, tree, path):
+        self.token_ids, self.correct = (*path, EOS), tree.wins[path]
+
+
+PROBLEM = Problem("p", "pocket", "test", "?", "1")
+
+
+def curves(tree, path, runs, **settings):
+    """Estimated values V_0..V_L of `runs` runs with seeds of their own, (runs, L + 1)."""
+    rows = []
+    for seed in range(runs):
+        chosen = RolloutSettings(Sampling(), max_new_tokens=99, seed=seed, **settings)
+        [row] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], chosen)
+        rows.append([row["prompt_value"], *row["value"]])
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("estimator", ["branch", "exhaustive"])
+def test_values_are_unbiased_and_no_noisier_than_n_rollouts_a_token(seed, estimator):
+    """300 runs against the tree's own values: means within 4.5 standard errors, variance at most
+    V (1 - V) / N, with room for the noise of a variance measured on 300 runs of a binomial share,
+    whose kurtosis is 3 + 1 / (N V (1 - V)) at most."""
+    tree, n, runs = Tree(seed), 8, 300
+    path = next(path for path, wins in tree.wins.items() if not wins)
+    estimates = curves(tree, path, runs, n_rollouts=n, estimator=estimator)
+    true = np.array([tree.value(path[:t]) for t in range(5)] + [tree.value(path)])
+    bound = true * (1 - true) / n
+    assert (np.abs(estimates.mean(0) - true) <= 4.5 * np.sqrt(bound / runs) + 1e-9).all()
+    noise = 4.5 * np.sqrt((2 * bound**2 + bound / n**2) / runs)
+    assert (estimates.var(0, ddof=1) <= bound + noise + 1e-9).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_label_only_finds_the_token_that_the_whole_curve_finds(seed):
+    """Same seeds, same draws: what was looked at is equal, and so is the critical token."""
+    tree = Tree(seed)
+    path = next(path for path, wins in tree.wins.items() if not wins)
+    for run in range(5):
+        settings = RolloutSettings(Sampling(), n_rollouts=16, max_new_tokens=99, seed=run)
+        only = RolloutSettings(
+            Sampling(), n_rollouts=16, max_new_tokens=99, seed=run, label_only=True
+        )
+        [whole] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], settings)
+        [part] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], only)
+        assert part["critical_index"] == whole["critical_index"]
+        seen = [i for i, value in enumerate(part["value"]) if value is not None]
+        assert [part["value"][i] for i in seen] == [whole["value"][i] for i in seen]
+        assert part["generated_tokens"] <= whole["generated_tokens"]
+
+
+@pytest.fixture(scope="module")
+def wrong(engine):
+    """(problem, wrong solution) of the built-in model, a few."""
+    problems = {p.problem_id: p for p in load_problems("pocket", limit=12)}
+    solutions = sample_solutions(
+        engine,
+        list(problems.values()),
+        Sampling(1.0, 0.95),
+        n_samples=6,
+        max_new_tokens=150,
+        seed=0,
+    )
+    pairs = [(problems[s.problem_id], s) for s in solutions if not s.correct]
+    assert len(pairs) >= 3
+    return pairs[:3]
+
+
+@pytest.fixture(scope="module", params=["branch", "label-only", "exhaustive"])
+def rows(request, engine, wrong):
+    settings = RolloutSettings(
+        Sampling(1.0, 0.95),
+        n_rollouts=8,
+        max_new_tokens=150,
+        estimator="exhaustive" if request.param == "exhaustive" else "branch",
+        label_only=request.param == "label-only",
+    )
+    return roll_out(engine, wrong, settings)
+
+
+def test_per_token_lists_are_as_long_as_the_tokens(rows):
+    table = to_table("rollouts", rows)
+    for row in table.to_pylist():
+        for column in PER_TOKEN["rollouts"]["token_ids"]:
+            assert len(row[column]) == len(row["token_ids"])
+
+
+def test_a_list_of_another_length_is_refused(rows):
+    broken = {**rows[0], "value": rows[0]["value"][:-1]}
+    with pytest.raises(CtmError, match=r"rollouts\.value of .* entries for"):
+        to_table("rollouts", [broken])
+
+
+def test_the_last_value_is_that_of_the_finished_wrong_solution(rows):
+    assert all(row["value"][-1] == 0 for row in rows)
+
+
+def test_replacement_pass_at_k_follows_from_the_draws(rows):
+    for row in rows:
+        n = sum(r["n_rollouts"] for r in row["replacements"])
+        correct = sum(r["n_correct"] for r in row["replacements"])
+        assert n in (0, 8)
+        expected = [pass_at_k(n, correct, k) for k in powers_of_two(n)]
+        assert row["replacement_pass_at_k"] == expected
+
+
+def test_the_critical_token_itself_is_never_its_replacement(rows):
+    for row in rows:
+        if row["critical_index"] is not None:
+            own = row["token_ids"][row["critical_index"]]
+            assert own not in [r["token_id"] for r in row["replacements"]]
+
+
+def test_the_same_seed_gives_the_same_rows(engine, wrong):
+    settings = RolloutSettings(Sampling(1.0, 0.95), n_rollouts=8, max_new_tokens=150)
+    assert roll_out(engine, wrong, settings) == roll_out(engine, wrong, settings)
+
+
+def test_the_whole_solution_is_graded_not_the_continuation_alone(engine):
+    """'4' + '2' is 42: graded on the continuation alone, every rollout from inside it would be wrong."""
+    problem = Problem("p", "pocket", "test", "What is 40 + 2?", "42")
+    text = " Add: That makes 40 + 2 = 42 dollars.\n#### 42"
+    ids = engine.tokenizer(text, add_special_tokens=False).input_ids
+    solution = Trajectory.__new__(Trajectory)
+    solution.token_ids, solution.correct = (*ids, *engine.eos_ids), True
+    solution.prompt_ids = engine.encode("Question: What is 40 + 2?\nAnswer:")
+    settings = RolloutSettings(
+        Sampling(temperature=0), n_rollouts=4, max_new_tokens=150, estimator="exhaustive"
+    )
+    [row] = roll_out(engine, [(problem, solution)], settings)
+    inside = len(ids) - 2  # after '#### 4': what is left to write is '2' and the end
+    assert row["pieces"][inside] == " 4"
+    assert row["value"][inside] == 1
+
+
+def test_powers_of_two():
+    assert powers_of_two(64) == [1, 2, 4, 8, 16, 32, 64]
+    assert powers_of_two(0) == []
