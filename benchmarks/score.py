@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     from ctm_data.build import build_dataset
     from ctm_data.config import BuildConfig
-    from ctm_data.stages.all import problems_of, solutions_of
+    from ctm_data.run.records import problems_of, solutions_of
     from ctm_data.train import train
     from ctm_eval.prompts import prompt
     from ctm_eval.verifiers import Candidate, Verifier, padded

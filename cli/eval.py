@@ -1,4 +1,4 @@
-"""`ctm eval`: wires options to `ctm_data.evaluate`."""
+"""`ctm eval`: wires options to `ctm_data.eval`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,7 +50,7 @@ def command(
     on when the same command is given again.
     """
     from ctm_cli._progress import Progress
-    from ctm_data.evaluate import evaluate
+    from ctm_data.eval import evaluate
     from ctm_data.pages import evaluation
     from ctm_data.run.store import Store
     from ctm_eval.report import shown

@@ -27,8 +27,8 @@ app = typer.Typer(
     help="Critical tokens: find, label, publish and train on the tokens that lose a solution.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
     build_dataset,
@@ -73,11 +73,10 @@ def run() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app()
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            print("ctm: interrupted; run the same command again to go on", file=sys.stderr)
-        raise
+        sys.exit(app(standalone_mode=False))
+    except (KeyboardInterrupt, typer.Abort):
+        print("ctm: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         from ctm_eval.errors import CtmError
         from ctm_train.errors import TrainError
@@ -87,6 +86,10 @@ def run() -> None:
         if isinstance(error, CtmError | TrainError):
             print(f"ctm: {error}", file=sys.stderr)
             sys.exit(2 if error.usage else 1)
+        wrong_call = getattr(error, "format_message", None)  # what typer's own errors have
+        if wrong_call is not None:
+            print(f"ctm: {wrong_call().replace('Value error, ', '')}", file=sys.stderr)
+            sys.exit(2)
         advice = "run it with `ctm --debug ...` for the traceback"
         print(f"ctm: {type(error).__name__}: {error} ({advice})", file=sys.stderr)
         sys.exit(1)

@@ -211,7 +211,7 @@ def _pairs(plan: Plan, folder: Path) -> None:
 
     said = [0.0]
 
-    def report(stage: str, done: float, total: int, tokens: int) -> None:
+    def report(stage: str, done: float, total: float, *_: object) -> None:
         if time.monotonic() - said[0] > 15:
             said[0] = time.monotonic()
             print(f"{stage}: {done:.0f} of {total}", file=sys.stderr)
@@ -254,8 +254,8 @@ def _one_thread() -> None:
 def _cell(plan: Plan, folder: Path, cell: Cell) -> tuple[str, float, float]:
     """Trains and answers: in a process of the pool."""
     from ctm_data.run.store import Store
-    from ctm_data.stages.contrast import model_path
     from ctm_data.train import training_rows
+    from ctm_eval.models import model_path
     from ctm_train.settings import settings_for
     from ctm_train.train import train
 

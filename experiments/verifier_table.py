@@ -115,7 +115,7 @@ def _data(plan: Plan, folder: Path, benchmark: str) -> None:
     """The runs: rollouts, the verifiers' data, and the samples of both splits with their programs."""
     from ctm_data.build import build_dataset
     from ctm_data.config import BuildConfig, EvalConfig
-    from ctm_data.evaluate import evaluate
+    from ctm_data.eval import evaluate
     from ctm_data.programs import check_run
 
     said = [0.0]
@@ -208,10 +208,10 @@ def _one_thread() -> None:
 
 def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     """Trains and scores: in a process of the pool."""
+    from ctm_data.run.records import solutions_in
     from ctm_data.run.store import Store
-    from ctm_data.score import solutions_in
-    from ctm_data.stages.contrast import model_path
     from ctm_data.train import training_rows
+    from ctm_eval.models import model_path
     from ctm_eval.prompts import prompt
     from ctm_eval.verifiers import Candidate, Verifier
     from ctm_train.settings import settings_for

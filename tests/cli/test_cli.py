@@ -90,9 +90,9 @@ WRONG_CALLS = {
     "unknown benchmark": (["--benchmark", "gsm9k"], "unknown benchmark 'gsm9k'; there are: pocket"),
     "missing data file": (["--benchmark", "gsm8k", "--data-file", "no.jsonl"], "there is no file"),
     "pocket with a file": (["--data-file", "no.jsonl"], "leave out --data-file"),
-    "unknown rule": (["--rule", "vital"], "unknown rule 'vital'; there are: critical"),
-    "unknown estimator": (["--estimator", "magic"], "unknown estimator 'magic'"),
-    "unknown engine": (["--engine", "steam"], "unknown engine 'steam'"),
+    "unknown rule": (["--rule", "vital"], "'vital' is not one of 'critical', 'pivotal', 'cliff'"),
+    "unknown estimator": (["--estimator", "magic"], "'magic' is not one of 'branch', 'exhaustive'"),
+    "unknown engine": (["--engine", "steam"], "'steam' is not one of 'transformers', 'vllm'"),
     "label-only with a rule that needs more": (
         ["--label-only", "--rule", "pivotal"],
         "--label-only finds the critical token alone",
@@ -107,7 +107,10 @@ WRONG_CALLS = {
     "a shard that is no fraction": (["--shard", "two"], "takes I/N"),
     "top-p above one": (["--top-p", "1.5"], "top-p must be above 0 and at most 1"),
     "a recipe that is not there": (["--config", "no.yaml"], "cannot read no.yaml"),
-    "an unknown stage": (["--stages", "rollouts,dance"], "unknown stages: dance"),
+    "an unknown stage": (
+        ["--stages", "rollouts,dance"],
+        "unknown --stages 'dance'; there are: rollouts",
+    ),
     "p+ without p-": (["--positive-model", "m"], "give both --positive-model and --negative-model"),
     "merging nothing": (["--merge", "nowhere"], "is not a run folder"),
 }
@@ -134,7 +137,7 @@ WRONG_TRAINING = {
     ),
     "a rate of nothing": ([*TRAIN, "--learning-rate", "0"], "--learning-rate must be above 0"),
     "merging without an adapter": ([*TRAIN, "--merge"], "--no-lora has none"),
-    "a model that is not there": ([*TRAIN, "--model", "./no"], "cannot load the model './no'"),
+    "a model that is not there": ([*TRAIN, "--model", "./no"], "there is no model folder ./no"),
     "an unknown config": ([*TRAIN, "--accelerate-config", "magic"], "unknown config 'magic'"),
 }
 

@@ -102,7 +102,7 @@ def test_a_changed_verdict_fails_the_check_and_is_then_mended(typed, tmp_path):
 
 WRONG_CALLS = {
     "unknown benchmark": (["--benchmark", "gsm9k"], "unknown benchmark 'gsm9k'; there are: pocket"),
-    "unknown engine": (["--engine", "steam"], "there are: transformers, vllm"),
+    "unknown engine": (["--engine", "steam"], "'steam' is not one of 'transformers', 'vllm'"),
     "greedy many times": (["--n", "4", "--temperature", "0"], "give --temperature above 0"),
     "too many exemplars": (["--few-shot", "2"], "2 exemplars wanted, 0 are for pocket"),
     "a summary of no run": (["--summary", "nowhere"], "is not a run folder"),
@@ -134,7 +134,7 @@ def test_without_vllm_the_extra_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--select", "best"], "--select is one of first, majority"),
+        (["--select", "best"], "'best' is not one of 'first', 'majority'"),
         (["--select", "weighted"], "needs a --verifier"),
         (["--verifier", "nowhere"], "is not a verifier"),
     ],

@@ -7,9 +7,9 @@ import pytest
 import ctm_data
 from ctm_data.released import import_released, read_released
 from ctm_data.run.store import Store
-from ctm_data.tokenizer import load_tokenizer
 from ctm_data.verify import verify
 from ctm_eval.errors import CtmError
+from ctm_eval.models import load_tokenizer
 
 PROMPT, RIGHT, WRONG = "Ben has 4 apples.", " He has 4 + 3 = 7.", " He has 4 - 3 = 1."
 

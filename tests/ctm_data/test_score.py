@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from ctm_data.config import EvalConfig
-from ctm_data.evaluate import evaluate
+from ctm_data.eval import evaluate
 from ctm_data.pages.evaluation import summarize
 from ctm_data.programs import check_run
 from ctm_data.run.store import Store

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.errors import CtmError
 from ctm_eval.grading import grade
-from ctm_eval.prompts import OWN, SHOTS, Exemplar, Prompting, exemplars, fingerprint, prompt
+from ctm_eval.prompts import Exemplar, Prompting, exemplars, fingerprint, prompt
 from ctm_eval.sandbox import Program, Sandbox
 from ctm_eval.scoring import program_of
 from ctm_eval.types import Problem
@@ -27,20 +28,22 @@ def test_exemplars_come_first_with_a_blank_line_between():
     )
 
 
-@pytest.mark.parametrize("benchmark", SHOTS)
+@pytest.mark.parametrize(
+    "benchmark", [b for b in BENCHMARKS.values() if b.shots], ids=lambda b: b.name
+)
 def test_there_are_as_many_exemplars_of_our_own_as_are_asked_for_by_default(benchmark):
-    assert len(exemplars(benchmark, SHOTS[benchmark])) == SHOTS[benchmark]
+    assert len(exemplars(benchmark, benchmark.shots)) == benchmark.shots
 
 
 @pytest.mark.parametrize("benchmark", ["gsm8k", "math"])
 def test_the_grader_reads_the_answer_of_every_exemplar(benchmark):
-    for exemplar in exemplars(benchmark, SHOTS[benchmark]):
+    for exemplar in exemplars(BENCHMARKS[benchmark], BENCHMARKS[benchmark].shots):
         assert grade(exemplar.solution, exemplar.solution, benchmark).correct
 
 
 @pytest.mark.parametrize("number", range(3))
 def test_the_program_of_every_exemplar_passes_the_tests_in_its_question(number):
-    exemplar = exemplars("mbpp", 3)[number]
+    exemplar = exemplars(BENCHMARKS["mbpp"], 3)[number]
     tests = tuple(line for line in exemplar.question.splitlines() if line.startswith("assert"))
     with Sandbox(1) as sandbox:
         assert sandbox.run([Program(program_of(exemplar.solution), tests)])[0].status == "passed"
@@ -56,27 +59,27 @@ ROWS = {
 @pytest.mark.parametrize("name", ROWS)
 def test_exemplars_are_read_from_the_rows_of_other_datasets(name, tmp_path):
     (tmp_path / "shots.jsonl").write_text(json.dumps(ROWS[name]) + "\n")
-    assert exemplars("gsm8k", 1, tmp_path / "shots.jsonl") == (Exemplar("Q", "S"),)
+    assert exemplars(BENCHMARKS["gsm8k"], 1, tmp_path / "shots.jsonl") == (Exemplar("Q", "S"),)
 
 
 def test_programs_of_mbpps_rows_are_fenced(tmp_path):
     (tmp_path / "shots.jsonl").write_text(json.dumps({"text": "Q", "code": "x = 1"}))
-    [exemplar] = exemplars("mbpp", 1, tmp_path / "shots.jsonl")
+    [exemplar] = exemplars(BENCHMARKS["mbpp"], 1, tmp_path / "shots.jsonl")
     assert program_of(exemplar.solution) == "x = 1"
 
 
 def test_too_few_exemplars_are_refused(tmp_path):
     with pytest.raises(CtmError, match="9 exemplars wanted, 8 are for gsm8k"):
-        exemplars("gsm8k", 9)
+        exemplars(BENCHMARKS["gsm8k"], 9)
     (tmp_path / "shots.jsonl").write_text('{"question": "Q", "solution": "S"}\n')
     with pytest.raises(CtmError, match=r"2 exemplars wanted, 1 are in .*shots\.jsonl"):
-        exemplars("gsm8k", 2, tmp_path / "shots.jsonl")
+        exemplars(BENCHMARKS["gsm8k"], 2, tmp_path / "shots.jsonl")
 
 
 def test_a_row_that_is_no_exemplar_is_named(tmp_path):
     (tmp_path / "shots.jsonl").write_text('{"question": "Q"}\n')
     with pytest.raises(CtmError, match="line 1 has no text called solution or answer or code"):
-        exemplars("gsm8k", 1, tmp_path / "shots.jsonl")
+        exemplars(BENCHMARKS["gsm8k"], 1, tmp_path / "shots.jsonl")
 
 
 def test_a_model_without_a_chat_template_is_refused(engine):
@@ -86,19 +89,17 @@ def test_a_model_without_a_chat_template_is_refused(engine):
 
 def test_a_chat_ends_with_the_question_and_a_word_on_the_form(engine, monkeypatch):
     monkeypatch.setattr(engine.tokenizer, "chat_template", TEMPLATE)
-    ids = Prompting((Exemplar("One?", "1"),), chat=True).encode(engine, PROBLEM)
     form = "Think step by step. End with a line `#### ` and the number that is the answer."
+    ids = Prompting((Exemplar("One?", "1"),), chat=True, instruction=form).encode(engine, PROBLEM)
     rendered = f"<user>One?\n\n{form}<assistant>1<user>How many?\n\n{form}<assistant>"
     assert ids == engine.tokenizer(rendered, add_special_tokens=False).input_ids
 
 
-@pytest.mark.parametrize("benchmark", OWN)
+@pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=lambda b: b.name)
 def test_every_benchmark_says_in_a_chat_what_form_an_answer_has(benchmark):
-    message = Prompting(chat=True).messages(Problem("p", benchmark, "test", "Q", "A"))[-1][
-        "content"
-    ]
-    word = {"gsm8k": "####", "math": "boxed", "math500": "boxed"}.get(benchmark, "```python")
-    assert word in message
+    word = {"####": "####", "box": "boxed", None: "```python"}[benchmark.answer_format]
+    assert word in benchmark.instruction
+    assert (benchmark.kind == "code") == (benchmark.answer_format is None)
 
 
 def test_the_fingerprint_knows_every_token_and_every_border():

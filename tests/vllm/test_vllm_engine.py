@@ -137,7 +137,7 @@ def test_an_adapter_works_without_merging_as_in_the_transformers_engine(engine, 
 def test_an_evaluation_by_vllm_gives_the_figures_of_one_by_transformers(tmp_path):
     """Through the command; greedy, 64 problems: at most two may differ, by ties."""
     from ctm_data.config import EvalConfig
-    from ctm_data.evaluate import evaluate
+    from ctm_data.eval import evaluate
 
     accuracy = []
     for name in ("transformers", "vllm"):

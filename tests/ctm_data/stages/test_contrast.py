@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ctm_data.build import build_dataset
 from ctm_data.config import BuildConfig
-from ctm_data.stages.contrast import Scorer, ce_scores
+from ctm_data.stages.contrast import ContrastModels, ce_scores
 from ctm_eval.errors import CtmError
 from ctm_train.settings import settings_for
 from ctm_train.train import train
@@ -107,7 +107,7 @@ def test_the_chosen_side_is_right_and_of_the_same_problem(run, pairs):
 def test_scores_do_not_depend_on_the_batch(run, pairs):
     """Alone, without padding, each completion scores as the table says."""
     models = (str(run.folder / "models" / name) for name in ("positive", "negative"))
-    scorer = Scorer(*models)
+    scorer = ContrastModels(*models)
     for pair in pairs[:4]:
         [alone] = scorer.scores([(pair["prompt_ids"], pair["rejected_ids"])])
         assert alone == pytest.approx(pair["rejected_ce"], abs=1e-5)
@@ -133,7 +133,7 @@ def test_scores_are_those_of_equation_1_with_the_models_that_transformers_loads(
 
 def test_two_adapters_on_one_base_score_as_two_models_do(tmp_path, pairs):
     """The base is loaded once; each adapter is switched on for its own pass."""
-    from ctm_data.stages.contrast import model_path
+    from ctm_eval.models import model_path
 
     base = model_path("pocket")
     for name, seed in (("p", 1), ("n", 2)):
@@ -144,9 +144,9 @@ def test_two_adapters_on_one_base_score_as_two_models_do(tmp_path, pairs):
             folder = tmp_path / f"{name}{'-merged' if merge else ''}"
             train("sft", rows, folder, model=base, settings=settings, merge=merge)
     sequences = [(pair["prompt_ids"], pair["rejected_ids"]) for pair in pairs]
-    shared = Scorer(str(tmp_path / "p"), str(tmp_path / "n"))
+    shared = ContrastModels(str(tmp_path / "p"), str(tmp_path / "n"))
     assert shared.models_loaded == 1
-    apart = Scorer(str(tmp_path / "p-merged"), str(tmp_path / "n-merged"))
+    apart = ContrastModels(str(tmp_path / "p-merged"), str(tmp_path / "n-merged"))
     assert apart.models_loaded == 2
     for one, other in zip(shared.scores(sequences), apart.scores(sequences), strict=True):
         assert one == pytest.approx(other, abs=1e-4)
@@ -164,7 +164,7 @@ def test_models_of_different_vocabularies_are_refused(tmp_path):
     )
     LlamaForCausalLM(small).save_pretrained(tmp_path)
     with pytest.raises(CtmError, match="different vocabularies"):
-        Scorer("pocket", str(tmp_path))
+        ContrastModels("pocket", str(tmp_path))
 
 
 def test_given_models_are_used_and_named_in_every_row(tmp_path):
@@ -188,7 +188,7 @@ def test_the_table_goes_straight_into_trls_own_dpo_trainer(run, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import DPOConfig, DPOTrainer
 
-    from ctm_data.stages.contrast import model_path
+    from ctm_eval.models import model_path
 
     rows = load_dataset(str(run.folder), "contrast", split="train", cache_dir=str(tmp_path))
     trainer = DPOTrainer(
@@ -213,7 +213,7 @@ def test_trl_reads_the_ids_that_were_sampled(run, tmp_path, pairs):
     """Text and ids of a row are one: trl's own tokenization of the text gives our ids."""
     from transformers import AutoTokenizer
 
-    from ctm_data.stages.contrast import model_path
+    from ctm_eval.models import model_path
 
     tokenizer = AutoTokenizer.from_pretrained(model_path("pocket"))
     for pair in pairs:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctm_data.estimator.settings import RolloutSettings
-from ctm_data.run.schema import PER_TOKEN, to_table
+from ctm_data.run.schema import per_token, to_table
 from ctm_data.stages.rollouts import powers_of_two, roll_out
 from ctm_data.stages.solutions import sample_solutions
 from ctm_eval.benchmarks import load_problems
@@ -154,7 +154,7 @@ def rows(request, engine, wrong):
 def test_per_token_lists_are_as_long_as_the_tokens(rows):
     table = to_table("rollouts", rows)
     for row in table.to_pylist():
-        for column in PER_TOKEN["rollouts"]["token_ids"]:
+        for column in per_token("rollouts"):
             assert len(row[column]) == len(row["token_ids"])
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ctm_data.config import EvalConfig
-from ctm_data.evaluate import evaluate
-from ctm_data.pages.evaluation import as_json, compare, summarize
+from ctm_data.eval import evaluate
+from ctm_data.pages.evaluation import as_json, paired, summarize
 from ctm_data.regrade import regrade
 from ctm_data.run.store import Store
 from ctm_eval.engines import Request, Sampling
@@ -149,7 +149,7 @@ def test_other_options_are_refused_and_nothing_is_touched(whole):
 PROGRAM = """
 import sys
 from ctm_data.config import EvalConfig
-from ctm_data.evaluate import evaluate
+from ctm_data.eval import evaluate
 say = lambda *counts: print(counts, flush=True)
 evaluate(
     EvalConfig(sys.argv[1], limit=60, n_samples=2, chunk_size=2, max_new_tokens=120), say
@@ -226,12 +226,12 @@ def test_a_damaged_run_is_not_scored_as_if_the_rest_were_all(whole, tmp_path):
 
 
 def test_a_run_against_itself_shows_no_difference(greedy):
-    comparison = compare(greedy, greedy)
+    comparison = paired(greedy, greedy)
     assert (comparison.problems, comparison.difference, comparison.p) == (60, 0, 1)
 
 
 def test_greedy_against_sampled_is_paired_by_problem(greedy, whole):
-    comparison = compare(greedy, whole)
+    comparison = paired(greedy, whole)
     assert comparison.difference == pytest.approx(
         summarize(whole).accuracy.value - summarize(greedy).accuracy.value
     )
@@ -241,7 +241,7 @@ def test_greedy_against_sampled_is_paired_by_problem(greedy, whole):
 def test_runs_of_different_data_are_not_compared(greedy, tmp_path):
     other = evaluate(EvalConfig(tmp_path / "run", limit=4, seed=1, max_new_tokens=4)).folder
     with pytest.raises(CtmError, match="no problem in common"):
-        compare(greedy, other)
+        paired(greedy, other)
 
 
 def test_programs_are_run_and_a_model_without_any_scores_zero(tasks, tmp_path):
