@@ -120,7 +120,7 @@ def _data(plan: Plan, folder: Path, benchmark: str) -> None:
 
     said = [0.0]
 
-    def report(stage: str, done: float, total: int, tokens: int, note: str = "") -> None:
+    def report(stage: str, done: float, total: float, tokens: int = 0, note: str = "") -> None:
         if time.monotonic() - said[0] > 15:
             said[0] = time.monotonic()
             print(f"{stage}: {done:.0f} of {total}", file=sys.stderr)
