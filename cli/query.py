@@ -54,7 +54,8 @@ def command(
 
     DuckDB's SQL, read-only: one SELECT over the given runs, and nothing else can be reached.
     """
-    from ctm_data.query import answer, connect_fenced, named_queries, named_query
+    from ctm_data.query import answer, connect_fenced
+    from ctm_data.sql.named_queries import named_queries, named_query
     from ctm_data.sql.output import write_answer
     from ctm_eval.errors import CtmError
 

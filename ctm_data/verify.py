@@ -114,10 +114,10 @@ def verify(
     against the curve and the rule, and `texts` against the decoded ids (by `tokenizer`, or that of the
     recipe; skipped if it cannot be had). Raises CtmError if there is no such run.
     """
-    from ctm_data.query import open_sources
     from ctm_data.run.hub_client import is_repo_name
     from ctm_data.run.sources import Source
     from ctm_data.run.store import Store
+    from ctm_data.sql.connection import open_sources
 
     if is_repo_name(run):
         from ctm_data.run.hub_client import snapshot

@@ -81,7 +81,7 @@ def draw(store: "Store") -> str | None:
     from rich.console import Console
     from rich.terminal_theme import MONOKAI
 
-    from ctm_data.show import show
+    from ctm_data.pages.heat_map import heat_map
 
     if not store.parts("rollouts"):
         return None
@@ -89,7 +89,7 @@ def draw(store: "Store") -> str | None:
         record=True, width=96, file=StringIO(), force_terminal=True, color_system="truecolor",
         legacy_windows=False,
     )  # fmt: skip
-    console.print(show(store.folder, width=96), highlight=False)
+    console.print(heat_map(store, width=96), highlight=False)
     svg = console.export_svg(title="ctm show", theme=MONOKAI, unique_id="ctm")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # nothing from elsewhere
 
@@ -191,9 +191,11 @@ def size_category(rows: int) -> str:
 
 def _figures(store: "Store") -> dict[str, list[dict[str, Any]]]:
     """The answers of the named queries that the card shows."""
-    from ctm_data.query import connect, named_query
+    from ctm_data.run.sources import find
+    from ctm_data.sql.connection import open_sources
+    from ctm_data.sql.named_queries import named_query
 
-    con = connect(store.folder)
+    con = open_sources([find(store.folder)])
     names = ("accuracy", "existence", "word-classes", "replacement-pass-at-k", "ce-agreement")
     return {
         name.replace("-", "_"): con.sql(named_query(name)).to_arrow_table().to_pylist()
