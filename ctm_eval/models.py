@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctm_eval.errors import CtmError
-from ctm_eval.pocket import MODELS
+from ctm_eval.pocket.builtin import MODELS
 
 if TYPE_CHECKING:
     import torch

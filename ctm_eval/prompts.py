@@ -17,7 +17,7 @@ from ctm_eval.errors import CtmError
 from ctm_eval.types import Benchmark, Problem
 
 if TYPE_CHECKING:
-    from ctm_eval.engines import Engine
+    from ctm_eval.engines.base import Engine
 
 STOP = ("\n\nQuestion:", "\n\nProblem:")  # a base model that goes on to the next exercise
 PROGRAM = "Answer with the whole program in one ```python block."
