@@ -30,7 +30,8 @@ sys.path[:0] = [str(ROOT), str(TABLES)]
 
 from rewriting import changed, kept  # noqa: E402
 
-from ctm_eval.grading import gold_answer, grade, matches, symbolic  # noqa: E402
+from ctm_eval.grading import gold_answer, grade, matches  # noqa: E402
+from ctm_eval.grading.maths import symbolic  # noqa: E402
 
 Question = tuple[str, str, bool]
 """A gold, an answer or response, and whether it is right."""

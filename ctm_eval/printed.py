@@ -3,9 +3,10 @@
 import re
 from math import isfinite
 
-from ctm_eval.grading import exact_numbers, matches, text, values
-from ctm_eval.grading.numeric import real_value
-from ctm_eval.grading.tree import Unreadable
+from ctm_eval.grading import matches
+from ctm_eval.grading.maths import exact_numbers, text, values
+from ctm_eval.grading.maths.numeric import real_value
+from ctm_eval.grading.maths.tree import Unreadable
 
 MAX_LINES = 8  # different lines of output that are compared with each other
 LONG_FLOAT = re.compile(r"-?\d+\.\d{9,}(e[+-]\d+)?|-?\d+(\.\d+)?e[+-]\d+")  # as Python prints it

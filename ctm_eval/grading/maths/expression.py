@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ctm_eval.grading import commands, numerals
-from ctm_eval.grading.cursor import MAX_DEPTH, Cursor
-from ctm_eval.grading.tree import (
+from ctm_eval.grading.maths import commands, numerals
+from ctm_eval.grading.maths.cursor import MAX_DEPTH, Cursor
+from ctm_eval.grading.maths.tree import (
     ZERO,
     Tree,
     Unreadable,
@@ -185,7 +185,7 @@ def factor(c: Cursor) -> Tree:
         c.expect("|")
     elif token.kind == "begin" or c.sees("(", "[", "\\{"):
         bars, c.bars = c.bars, 0
-        tree = c.bracketed(c)
+        tree = c.rules.bracketed(c)
         c.bars = bars
     else:
         raise Unreadable(f"a value expected before {token.text!r}")

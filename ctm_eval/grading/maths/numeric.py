@@ -11,8 +11,8 @@ from hashlib import blake2b
 from types import ModuleType
 from typing import Any
 
-from ctm_eval.grading.rationals import rational
-from ctm_eval.grading.tree import EXPRESSIONS, Tree, symbols, walk
+from ctm_eval.grading.maths.rationals import rational
+from ctm_eval.grading.maths.tree import EXPRESSIONS, Tree, symbols, walk
 
 MAX_NODES = 1_500
 BITS, MORE_BITS = 212, 1_200

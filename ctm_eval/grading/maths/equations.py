@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ctm_eval.grading import identity
-from ctm_eval.grading.tree import EXPRESSIONS, ZERO, Tree, contains, symbols
+from ctm_eval.grading.maths import identity
+from ctm_eval.grading.maths.tree import EXPRESSIONS, ZERO, Tree, contains, symbols
 
 
 @dataclass(frozen=True, slots=True)

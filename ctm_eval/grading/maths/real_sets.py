@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ctm_eval.grading import identity
-from ctm_eval.grading.numeric import real_value
-from ctm_eval.grading.tree import INFINITY, ZERO, Tree, negated, symbols
+from ctm_eval.grading.maths import identity
+from ctm_eval.grading.maths.numeric import real_value
+from ctm_eval.grading.maths.tree import INFINITY, ZERO, Tree, negated, symbols
 
 MAX_PIECES = 100
 

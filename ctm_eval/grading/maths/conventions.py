@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ctm_eval.grading import equations, identity, numeric
-from ctm_eval.grading.exact_numbers import Number
-from ctm_eval.grading.rationals import rational
-from ctm_eval.grading.tree import EXPRESSIONS, Tree, number, symbols
+from ctm_eval.grading.maths import equations, identity, numeric
+from ctm_eval.grading.maths.exact_numbers import Number
+from ctm_eval.grading.maths.rationals import rational
+from ctm_eval.grading.maths.tree import EXPRESSIONS, Tree, number, symbols
 
 
 def of_gold(gold: Number, answer: Tree) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ctm_eval.grading.numerals import BASES
-from ctm_eval.grading.tree import Tree, number
+from ctm_eval.grading.maths.numerals import BASES
+from ctm_eval.grading.maths.tree import Tree, number
 
 
 def choice(cleaned: str) -> Tree | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from ctm_eval.grading import units
+from ctm_eval.grading.maths import units
 
 MAX_CHARS = 1_000
 """A longer text is no number for this layer."""

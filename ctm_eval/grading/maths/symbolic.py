@@ -13,8 +13,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from ctm_eval.grading.rationals import rational
-from ctm_eval.grading.tree import Tree, contains, symbols, walk
+from ctm_eval.grading.maths.rationals import rational
+from ctm_eval.grading.maths.tree import Tree, contains, symbols, walk
 from ctm_eval.grading.workers import WorkerLost, WorkerPool, answer_requests
 
 SECONDS = 0.5

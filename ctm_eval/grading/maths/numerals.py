@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ctm_eval.grading import commands
-from ctm_eval.grading.cursor import Cursor
-from ctm_eval.grading.tree import Tree, Unreadable, number
+from ctm_eval.grading.maths.cursor import Cursor
+from ctm_eval.grading.maths.tree import Tree, Unreadable, number
 
 
 def read(c: Cursor) -> Tree:
@@ -17,7 +16,7 @@ def read(c: Cursor) -> Tree:
     value = Fraction(text.rstrip(".") if text != "." else "0")
     if text.isdigit() and c.sees_command("frac"):
         start = c.at
-        part = commands.command(c)
+        part = c.rules.factor(c)
         if _proper(part):
             return number(value + _ratio(part))
         c.at = start

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ctm_eval.grading import expression as grammar
-from ctm_eval.grading.cursor import Cursor
-from ctm_eval.grading.tokens import FUNCTIONS, GREEK, Token
-from ctm_eval.grading.tree import (
+from ctm_eval.grading.maths.cursor import Cursor
+from ctm_eval.grading.maths.tokens import FUNCTIONS, GREEK, Token
+from ctm_eval.grading.maths.tree import (
     IMAGINARY,
     INFINITY,
     ONE,
@@ -30,7 +29,7 @@ def variable(c: Cursor) -> Tree:
     if name == "e":
         return Tree("const", ("e",))
     if name in ("f", "g", "h") and c.sees("(") and not c.token.spaced:
-        return Tree("fn", (name, grammar.factor(c)))
+        return Tree("fn", (name, c.rules.factor(c)))
     return symbol(name)
 
 
@@ -57,7 +56,7 @@ def command(c: Cursor) -> Tree:
     if name == "sqrt":
         degree = ONE
         if c.take("["):
-            degree = grammar.expression(c)
+            degree = c.rules.expression(c)
             c.expect("]")
             return Tree("root", (degree, _radicand(c)))
         return Tree("root", (number(2), _radicand(c)))
@@ -73,7 +72,7 @@ def command(c: Cursor) -> Tree:
         name = {"varepsilon": "epsilon", "varphi": "phi", "vartheta": "theta"}.get(name, name)
         return symbol(name + subscript(c))
     if name in ("lfloor", "lceil"):
-        tree = Tree("floor" if name == "lfloor" else "ceil", (grammar.expression(c),))
+        tree = Tree("floor" if name == "lfloor" else "ceil", (c.rules.expression(c),))
         if not c.sees_command("rfloor", "rceil"):
             raise Unreadable("an open floor")
         c.next()
@@ -83,7 +82,7 @@ def command(c: Cursor) -> Tree:
         return _decorated(c, name)
     if name in ("langle", "emptyset", "mathbb"):
         c.at -= 1
-        return c.bracketed(c)
+        return c.rules.bracketed(c)
     if name in ("ldots", "prime"):
         return symbol(name)
     raise Unreadable(f"\\{name}")
@@ -100,7 +99,7 @@ def _decorated(c: Cursor, mark: str) -> Tree:
             break
     if braced:
         if not letters:
-            tree = grammar.expression(c)
+            tree = c.rules.expression(c)
             c.expect("}")
             return tree
         c.expect("}")
@@ -116,21 +115,21 @@ def _decorated(c: Cursor, mark: str) -> Tree:
 def _argument(c: Cursor) -> Tree:
     """Read an argument in LaTeX's way: a group, or one token, which of a number is one digit."""
     if c.take("{"):
-        return grammar.braced(c)
+        return c.rules.braced(c)
     token = c.token
     if token.kind == "num" and len(token.text) > 1 and token.text[0].isdigit():
         c.tokens[c.at : c.at + 1] = [Token("num", token.text[0]), Token("num", token.text[1:])]
         return number(int(c.next().text))
-    return grammar.factor(c)
+    return c.rules.factor(c)
 
 
 def _radicand(c: Cursor) -> Tree:
     """Read what a root sign covers; without braces a whole number, as people write it."""
     if c.take("{"):
-        return grammar.braced(c)
+        return c.rules.braced(c)
     if c.token.kind == "num":
         return number(Fraction(c.next().text.rstrip(".")))
-    return grammar.factor(c)
+    return c.rules.factor(c)
 
 
 def _function(c: Cursor, name: str) -> Tree:
@@ -142,18 +141,18 @@ def _function(c: Cursor, name: str) -> Tree:
         if base is None and c.take("_"):
             base = _argument(c)
         elif exponent is None and c.take("^"):
-            exponent = negated(grammar.power(c)) if c.take("-") else _argument(c)
+            exponent = negated(c.rules.power(c)) if c.take("-") else _argument(c)
     if c.sees("("):
-        argument = grammar.factor(c)
+        argument = c.rules.factor(c)
     else:
         sign = -1 if c.take("-") else 1
-        parts = [grammar.power(c)]
+        parts = [c.rules.power(c)]
         while (
-            grammar.starts_factor(c)
+            c.rules.starts_factor(c)
             and not (c.token.kind == "cmd" and c.token.text in FUNCTIONS)
             and not c.sees("(")
         ):
-            parts.append(grammar.power(c))
+            parts.append(c.rules.power(c))
         argument = parts[0] if len(parts) == 1 else Tree("mul", tuple(parts))
         argument = negated(argument) if sign < 0 else argument
     arguments = argument.args[2:] if argument.op == "bracket" else (argument,)

@@ -13,8 +13,8 @@ from fractions import Fraction
 from functools import lru_cache, reduce
 from hashlib import blake2b
 
-from ctm_eval.grading.rationals import bits, rational, rational_power
-from ctm_eval.grading.tree import Tree
+from ctm_eval.grading.maths.rationals import bits, rational, rational_power
+from ctm_eval.grading.maths.tree import Tree
 
 PRIME = 1 + 75472 * 8 * math.prod((3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47))
 """Congruent to 1 modulo 8 and all these primes: -1 and every prime below 120 have square roots,

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import reduce
 from operator import mul
 
-from ctm_eval.grading.tree import EXPRESSIONS, Tree
+from ctm_eval.grading.maths.tree import EXPRESSIONS, Tree
 
 MAX_BITS = 8_192
 """The longest exact integer that is built."""

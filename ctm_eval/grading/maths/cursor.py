@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from ctm_eval.grading.tokens import Token
-from ctm_eval.grading.tree import Tree, Unreadable
+from ctm_eval.grading.maths.tokens import Token
+from ctm_eval.grading.maths.tree import Tree, Unreadable
 
 MAX_DEPTH = 50
+
+
+class Rules(NamedTuple):
+    """The rules of the grammar that call each other; every file reaches the others' through here."""
+
+    expression: Callable[[Cursor], Tree]
+    power: Callable[[Cursor], Tree]
+    factor: Callable[[Cursor], Tree]
+    braced: Callable[[Cursor], Tree]
+    starts_factor: Callable[[Cursor], bool]
+    bracketed: Callable[[Cursor], Tree]
 
 
 class Cursor:
     """A place in a list of tokens; `bars` counts the `|` that are open, `depth` the nesting."""
 
-    __slots__ = ("at", "bars", "bracketed", "depth", "tokens")
+    __slots__ = ("at", "bars", "depth", "rules", "tokens")
 
-    def __init__(self, tokens: list[Token], bracketed: Callable[[Cursor], Tree]) -> None:
+    def __init__(self, tokens: list[Token], rules: Rules) -> None:
         self.tokens = tokens
         self.at = 0
         self.depth = 0
         self.bars = 0
-        self.bracketed = bracketed
+        self.rules = rules
 
     @property
     def token(self) -> Token:

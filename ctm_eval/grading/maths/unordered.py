@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ctm_eval.grading import equations, identity
-from ctm_eval.grading.outcome import DIFFERENT, UNDECIDED, Outcome, all_of, by_convention
-from ctm_eval.grading.tree import EXPRESSIONS, Tree
+from ctm_eval.grading.maths import equations, identity
+from ctm_eval.grading.maths.comparison import (
+    DIFFERENT,
+    UNDECIDED,
+    Comparison,
+    all_of,
+    by_convention,
+)
+from ctm_eval.grading.maths.tree import EXPRESSIONS, Tree
 
-Compare = Callable[[Tree, Tree], Outcome]
+Compare = Callable[[Tree, Tree], Comparison]
 
 MAX_PAIRWISE = 24
 """Lists of more values than this are compared only if all of them have an image."""
@@ -29,7 +35,7 @@ def is_collection(tree: Tree) -> bool:
     return tree.op in EXPRESSIONS and len(identity.branches(tree)) > 1
 
 
-def collections(first: Tree, second: Tree, compare: Compare) -> Outcome:
+def collections(first: Tree, second: Tree, compare: Compare) -> Comparison:
     """Compare values without order: lists, sets, plus-or-minus; every element counts."""
     for collection, other in ((first, second), (second, first)):
         if other.op == "bracket" or other.op == "rel" and other.args[1].op == "bracket":
@@ -37,7 +43,7 @@ def collections(first: Tree, second: Tree, compare: Compare) -> Outcome:
     return match(_members(first), _members(second), compare)
 
 
-def _assignments(collection: Tree, other: Tree, compare: Compare) -> Outcome:
+def _assignments(collection: Tree, other: Tree, compare: Compare) -> Comparison:
     """Compare `x = 1, y = 2` with `(1, 2)`: values in the order of their names."""
     if collection.op != "list":
         return DIFFERENT
@@ -81,28 +87,28 @@ def _members(tree: Tree) -> list[Tree]:
     return [tree]
 
 
-def match(first: list[Tree], second: list[Tree], compare: Compare) -> Outcome:
+def match(first: list[Tree], second: list[Tree], compare: Compare) -> Comparison:
     """Compare two collections by their elements, each with one of the other's."""
     one, other = _images(first), _images(second)
     if one is not None and other is not None:
-        return Outcome(one == other)
+        return Comparison(one == other)
     if max(len(first), len(second)) > MAX_PAIRWISE:
         return UNDECIDED
     first, second = _distinct(first, compare), _distinct(second, compare)
     if len(first) != len(second):
         return DIFFERENT
-    remaining, outcomes = list(second), []
+    remaining, comparisons = list(second), []
     for item in first:
         tried = [compare(item, candidate) for candidate in remaining]
-        matched = next((k for k, outcome in enumerate(tried) if outcome.same), None)
+        matched = next((k for k, comparison in enumerate(tried) if comparison.same), None)
         if matched is None:
             return _without_partner(first, second, compare)
-        outcomes.append(tried[matched])
+        comparisons.append(tried[matched])
         del remaining[matched]
-    return all_of(outcomes)
+    return all_of(comparisons)
 
 
-def _without_partner(first: list[Tree], second: list[Tree], compare: Compare) -> Outcome:
+def _without_partner(first: list[Tree], second: list[Tree], compare: Compare) -> Comparison:
     """Say whether an element of either side is certainly none of the other side's."""
     table = [[compare(a, b).same for b in second] for a in first]
     lines = [*table, *(list(column) for column in zip(*table, strict=True))]
@@ -123,7 +129,8 @@ def _distinct(trees: list[Tree], compare: Compare) -> list[Tree]:
     kept: list[Tree] = []
     for tree in trees:
         if not any(
-            outcome.same and not outcome.convention for outcome in (compare(tree, k) for k in kept)
+            comparison.same and not comparison.convention
+            for comparison in (compare(tree, k) for k in kept)
         ):
             kept.append(tree)
     return kept

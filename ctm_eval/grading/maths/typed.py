@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ctm_eval.grading import equations, identity, real_sets, units, unordered
-from ctm_eval.grading.outcome import DIFFERENT, Outcome, all_of, by_convention
-from ctm_eval.grading.tree import EXPRESSIONS, Tree, Unreadable, number
-from ctm_eval.grading.values import read as read_value
+from ctm_eval.grading.maths import equations, identity, real_sets, units, unordered
+from ctm_eval.grading.maths.comparison import DIFFERENT, Comparison, all_of, by_convention
+from ctm_eval.grading.maths.tree import EXPRESSIONS, Tree, Unreadable, number
+from ctm_eval.grading.maths.values import read as read_value
 
 
-def compare(first: Tree, second: Tree) -> Outcome:
+def compare(first: Tree, second: Tree) -> Comparison:
     """Compare two typed values; symmetric."""
     if first == second:
-        return Outcome(True)
+        return Comparison(True)
     first, second = _simplified(first), _simplified(second)
     ops = {first.op, second.op}
     for op, rule in _RULES:
@@ -45,9 +45,9 @@ def compare(first: Tree, second: Tree) -> Outcome:
     return DIFFERENT
 
 
-def _identity(first: Tree, second: Tree) -> Outcome:
+def _identity(first: Tree, second: Tree) -> Comparison:
     same = identity.same(first, second)
-    return Outcome(same, None, ((first, second),) if same is None else ())
+    return Comparison(same, None, ((first, second),) if same is None else ())
 
 
 def _simplified(tree: Tree) -> Tree:
@@ -87,14 +87,14 @@ def _compound(tree: Tree) -> Tree | None:
     return Tree("quantity", (Tree("add", tuple(parts)), tree.args[1].args[1]))
 
 
-def _choice(choice: Tree, other: Tree) -> Outcome:
+def _choice(choice: Tree, other: Tree) -> Comparison:
     letter, content = choice.args
     if other.op == "choice":
-        return Outcome(letter == other.args[0])
+        return Comparison(letter == other.args[0])
     if other.op in ("sym", "const"):
-        return by_convention(Outcome(other.args[0].upper() == letter), "letter of a choice")
+        return by_convention(Comparison(other.args[0].upper() == letter), "letter of a choice")
     if other.op == "words" and other.args[0].upper() == letter:
-        return Outcome(True, "letter of a choice")
+        return Comparison(True, "letter of a choice")
     if not content:
         return DIFFERENT
     try:
@@ -103,13 +103,13 @@ def _choice(choice: Tree, other: Tree) -> Outcome:
         return DIFFERENT
 
 
-def _words(words: Tree, other: Tree) -> Outcome:
+def _words(words: Tree, other: Tree) -> Comparison:
     if other.op == "words":
-        return Outcome(words.args == other.args)
+        return Comparison(words.args == other.args)
     if other.op == "sym":
-        return Outcome(words.args[0] == other.args[0].lower())
+        return Comparison(words.args[0] == other.args[0].lower())
     if other.op == "quantity" and other.args[0].op == "sym":
-        return Outcome(words.args[0] == f"{other.args[0].args[0]} {other.args[1]}".lower())
+        return Comparison(words.args[0] == f"{other.args[0].args[0]} {other.args[1]}".lower())
     if other.op == "rel":
         solution = equations.solution(other)
         return (
@@ -120,30 +120,30 @@ def _words(words: Tree, other: Tree) -> Outcome:
     )
 
 
-def _based(based: Tree, other: Tree) -> Outcome:
+def _based(based: Tree, other: Tree) -> Comparison:
     if other.op == "based":
-        return Outcome(based.args == other.args)
+        return Comparison(based.args == other.args)
     if other.op == "rel":
         solution = equations.solution(other)
         return _based(based, solution.value) if solution else DIFFERENT
     same = other.op == "num" and str(other.args[0]) == based.args[0]
-    return Outcome(True, "base left out") if same else DIFFERENT
+    return Comparison(True, "base left out") if same else DIFFERENT
 
 
-def _time(time: Tree, other: Tree) -> Outcome:
+def _time(time: Tree, other: Tree) -> Comparison:
     minutes, certain = time.args
     if other.op == "time":
         if certain == other.args[1]:
-            return Outcome(minutes == other.args[0])
+            return Comparison(minutes == other.args[0])
         return by_convention(
-            Outcome((minutes - other.args[0]) % 720 == 0), "half of the day left out"
+            Comparison((minutes - other.args[0]) % 720 == 0), "half of the day left out"
         )
     if certain or other.op not in ("ratio", *EXPRESSIONS):
         return DIFFERENT
     return _ratio(Tree("ratio", (number(minutes // 60), number(minutes % 60))), other)
 
 
-def _ratio(ratio: Tree, other: Tree) -> Outcome:
+def _ratio(ratio: Tree, other: Tree) -> Comparison:
     parts = other.args if other.op == "ratio" else (other, number(1))
     if len(parts) != len(ratio.args) or not {part.op for part in parts} <= EXPRESSIONS:
         return DIFFERENT
@@ -154,24 +154,24 @@ def _ratio(ratio: Tree, other: Tree) -> Outcome:
     return all_of(products)
 
 
-def _real_sets(first: Tree, second: Tree) -> Outcome:
+def _real_sets(first: Tree, second: Tree) -> Comparison:
     same = real_sets.same(first, second)
     if same is not None:
-        return Outcome(same)
+        return Comparison(same)
     if first.op == second.op == "rel":
-        return Outcome(equations.same_relation(first, second))
+        return Comparison(equations.same_relation(first, second))
     if first.op == second.op and first.op in ("cup", "list", "minus", "cap"):
         return unordered.match(list(unordered.parts(first)), list(unordered.parts(second)), compare)
     return DIFFERENT
 
 
-def _equations(first: Tree, second: Tree) -> Outcome:
+def _equations(first: Tree, second: Tree) -> Comparison:
     one, other = equations.solution(first), equations.solution(second)
     if one is not None and other is not None and _like_names(one.name, other.name):
-        outcome = compare(one.value, other.value)
-        if outcome.same:
-            return outcome
-    return Outcome(equations.same_relation(first, second))
+        comparison = compare(one.value, other.value)
+        if comparison.same:
+            return comparison
+    return Comparison(equations.same_relation(first, second))
 
 
 def _like_names(first: str | None, second: str | None) -> bool:
@@ -181,7 +181,7 @@ def _like_names(first: str | None, second: str | None) -> bool:
     return first == second or {first[:2], second[:2]} in ({"y", "f("}, {"y", "g("}, {"y", "h("})
 
 
-def _structures(first: Tree, second: Tree) -> Outcome:
+def _structures(first: Tree, second: Tree) -> Comparison:
     """Compare tuples, intervals, vectors and matrices: the same brackets, each element in turn."""
     if first.op == "matrix" and second.op == "matrix":
         if first.args[:2] != second.args[:2]:
@@ -203,7 +203,7 @@ def _structures(first: Tree, second: Tree) -> Outcome:
     return all_of([compare(a, b) for a, b in zip(first.args[2:], second.args[2:], strict=True)])
 
 
-def _quantities(first: Tree, second: Tree) -> Outcome:
+def _quantities(first: Tree, second: Tree) -> Comparison:
     """Compare values with units: one left out is the other's, of two the value is converted."""
     (a, unit_a), (b, unit_b) = _quantity(first), _quantity(second)
     if a.op not in EXPRESSIONS or b.op not in EXPRESSIONS:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ctm_eval.grading import units
-from ctm_eval.grading.tree import Unreadable
+from ctm_eval.grading.maths import units
+from ctm_eval.grading.maths.tree import Unreadable
 
 MAX_TOKENS = 12_000
 MAX_DIGITS = 1_000

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ctm_eval.grading import plain_answers
-from ctm_eval.grading.cursor import Cursor
-from ctm_eval.grading.expression import expression
-from ctm_eval.grading.numerals import based
-from ctm_eval.grading.tokens import tokenise
-from ctm_eval.grading.tree import (
+from ctm_eval.grading.maths import plain_answers
+from ctm_eval.grading.maths.cursor import Cursor, Rules
+from ctm_eval.grading.maths.expression import braced, expression, factor, power, starts_factor
+from ctm_eval.grading.maths.numerals import based
+from ctm_eval.grading.maths.tokens import tokenise
+from ctm_eval.grading.maths.tree import (
     EXPRESSIONS,
     INFINITY,
     ZERO,
@@ -33,7 +33,7 @@ def read(cleaned: str) -> Tree:
     if tree is not None:
         return tree
     try:
-        cursor = Cursor(tokenise(cleaned), _bracketed)
+        cursor = Cursor(tokenise(cleaned), _RULES)
         if cursor.sees("=", "~") or cursor.sees_command("approx"):
             cursor.next()
         tree = _statement(cursor)
@@ -288,3 +288,4 @@ _SIGN_COMMANDS = {
 }  # fmt: skip
 _STRUCTURES = frozenset("bracket set builder empty reals matrix based".split())
 _MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix smallmatrix array vmatrix".split())
+_RULES = Rules(expression, power, factor, braced, starts_factor, _bracketed)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ctm_eval.grading import modular, numeric
-from ctm_eval.grading.tree import EXPRESSIONS, Tree, contains, walk
+from ctm_eval.grading.maths import modular, numeric
+from ctm_eval.grading.maths.tree import EXPRESSIONS, Tree, contains, walk
 
 
 def same(first: Tree, second: Tree) -> bool | None:
