@@ -3,22 +3,25 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
-# Tests with a bound on the wall clock run alone, the others by two workers.
-TIMED = tests/ctm_eval/grading/test_hostile.py tests/ctm_eval/grading/test_properties.py
 
-.PHONY: demo test test-vllm lint pocket pocket-coder paper-table verifier-table bench clean
+.PHONY: demo test test-vllm coverage lint pocket pocket-coder paper-table verifier-table bench clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
 	$(VENV)/bin/ctm show $(RUN)
 
 test: $(VENV)/.installed-dev lint
-	$(VENV)/bin/python -m pytest $(TIMED)
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(TIMED:%=--ignore=%)
+	$(VENV)/bin/python -m pytest -m alone
+	$(VENV)/bin/python -m pytest -m "not alone and not vllm" -n 2 --dist loadfile
+
+# Which lines the tests reach; a table, and pages in build/coverage.
+coverage: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -m "not alone and not vllm" -n 2 --dist loadfile \
+		--cov --cov-report=term --cov-report=html:build/coverage
 
 # The vllm engine for real, on a CPU, in an environment of its own (some 4 GB).
 test-vllm: $(VENV)-vllm/.installed
-	$(VENV)-vllm/bin/python -m pytest tests/vllm
+	$(VENV)-vllm/bin/python -m pytest -m vllm tests/vllm
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
@@ -54,9 +57,9 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/score.py
 	$(VENV)/bin/python benchmarks/cotnpot.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[all]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

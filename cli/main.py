@@ -78,7 +78,7 @@ def run() -> None:
         print("ctm: interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except Exception as error:
-        from ctm_eval.errors import CtmError
+        from ctm_eval.errors import EXTRAS, CtmError, missing
         from ctm_train.errors import TrainError
 
         if os.environ.get("CTM_DEBUG"):
@@ -86,6 +86,9 @@ def run() -> None:
         if isinstance(error, CtmError | TrainError):
             print(f"ctm: {error}", file=sys.stderr)
             sys.exit(2 if error.usage else 1)
+        if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+            print(f"ctm: {missing(error.name)}", file=sys.stderr)
+            sys.exit(1)
         wrong_call = getattr(error, "format_message", None)  # what typer's own errors have
         if wrong_call is not None:
             print(f"ctm: {wrong_call().replace('Value error, ', '')}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The error that a user can mend."""
+"""The error that a user can mend, and what to say of a package that is not installed."""
 
 
 class CtmError(Exception):
@@ -10,3 +10,21 @@ class CtmError(Exception):
     def __init__(self, message: str, *, usage: bool = False) -> None:
         super().__init__(message)
         self.usage = usage
+
+
+EXTRAS = {  # heavy packages, by the extra of ctm that brings them
+    "torch": "transformers",
+    "transformers": "transformers",
+    "tokenizers": "transformers",
+    "safetensors": "transformers",
+    "datasets": "transformers",
+    "peft": "transformers",
+    "accelerate": "train",
+    "trl": "train",
+}
+
+
+def missing(package: str) -> str:
+    """What to tell a user who lacks a package that only some commands need."""
+    extra = EXTRAS.get(package, "all")
+    return f'this needs {package}, which is not installed: pip install "ctm[{extra}]"'

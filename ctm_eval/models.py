@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctm_eval.errors import CtmError
+from ctm_eval.errors import CtmError, missing
 from ctm_eval.pocket.builtin import MODELS
 
 if TYPE_CHECKING:
@@ -88,8 +88,10 @@ def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of a Hub id, a folder or a built-in model. Raises CtmError if there is none."""
-    from transformers import AutoTokenizer
-
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise CtmError(missing("transformers")) from error
     try:
         return AutoTokenizer.from_pretrained(str(MODELS.get(name, name)), trust_remote_code=False)
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from ctm_eval.prompts import exercise
 if importlib.util.find_spec("vllm") is None:
     pytest.skip("vllm is not installed here: `make test-vllm`", allow_module_level=True)
 
+pytestmark = pytest.mark.vllm
 POLICY = Sampling(temperature=1.0, top_p=0.95)
 TIE = 1e-4  # probabilities closer than this are a tie in float32
 
