@@ -73,10 +73,10 @@ def run() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        sys.exit(app(standalone_mode=False))
-    except (KeyboardInterrupt, typer.Abort):
-        print("ctm: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            print("ctm: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(code)
     except Exception as error:
         from ctm_eval.errors import EXTRAS, CtmError, missing
         from ctm_train.errors import TrainError

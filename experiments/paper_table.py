@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from grid import Lines, arguments, load, pool_for, run_cells
+from grid import Lines, arguments, keep, load, pool_for, run_cells
 
 RATES, GAMMAS = (1e-4, 2e-4, 4e-4), (0.3, 1.0)
 SFT_RATES = (2e-4, 8e-4, 3.2e-3)  # its gradient is another one, and wants a higher rate
