@@ -59,6 +59,10 @@ Unisolated = Annotated[
 ]
 
 
+PANELS = ("Model", "Benchmark", "Prompt", "Sampling", "Rollouts", "Contrast", "Verifier", "Choosing",
+          "Running")  # fmt: skip
+
+
 def with_options_of(kind: type[Configuration]) -> Callable[[Callable[..., None]], Any]:
     """Gives a command the options of a configuration: it is called with one made from what was typed.
 
@@ -68,8 +72,9 @@ def with_options_of(kind: type[Configuration]) -> Callable[[Callable[..., None]]
     def decorate(command: Callable[..., None]) -> Any:
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         hints = get_type_hints(kind, include_extras=True)
-        made = [(name, *_parameter(name, hints[name], option, kind))
-                for name, option in options(kind) if option.panel]  # fmt: skip
+        shown = [(name, option) for name, option in options(kind) if option.panel]
+        shown.sort(key=lambda pair: PANELS.index(pair[1].panel))
+        made = [(name, *_parameter(name, hints[name], option, kind)) for name, option in shown]
 
         def called(**given: Any) -> None:
             typed = {name: given.pop(parameter.name) for name, parameter, _ in made}
@@ -108,7 +113,7 @@ def _parameter(
         of, convert = str | None, _shard
     made = typer.Option(
         *flags,
-        help=option.help.replace("[", r"\["),
+        help=option.help,
         rich_help_panel=option.panel,
         metavar=option.metavar,
     )

@@ -1,11 +1,15 @@
 """`ctm grade`: wires options to `ctm_eval.grading.grade_file` and `explain`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson
+from ctm_cli._options import AsJson, Unisolated
+from ctm_cli._output import answer
+
+if TYPE_CHECKING:
+    from ctm_eval.grading.files import FileGrades
 
 EXAMPLES = """Examples:
 
@@ -57,9 +61,7 @@ def command(
         tuple[str, str] | None,
         typer.Option("--explain", metavar="GOLD TEXT", help="Show how one response is graded."),
     ] = None,
-    allow_unisolated: Annotated[
-        bool, typer.Option("--allow-unisolated", help="Run programs where they cannot be isolated.")
-    ] = False,
+    allow_unisolated: Unisolated = False,
     as_json: AsJson = False,
 ) -> None:
     """Re-score saved outputs without generating.
@@ -92,22 +94,20 @@ def command(
         output=output,
         processes=processes,
     )
-    if as_json:
-        import json
-
-        print(json.dumps(grades.summary()))
-    else:
-        print(
-            f"{grades.correct:,} of {grades.total:,} correct ({grades.correct / grades.total:.1%})"
-        )
-        print("reasons  " + ", ".join(f"{name} {n:,}" for name, n in grades.reasons.items()))
-        print("layers   " + ", ".join(f"{name} {n:,}" for name, n in grades.layers.items()))
-        if grades.changed is not None:
-            print(f"changed  {len(grades.changed):,} against the saved verdicts")
+    answer(grades.summary(), as_json=as_json, render=lambda: _show(grades))
     if check and grades.changed is None:
         raise CtmError("--check needs a boolean column `correct` in the file", usage=True)
     if check and grades.changed:
         raise CtmError(f"{len(grades.changed)} rows are graded otherwise than they were saved")
+
+
+def _show(grades: "FileGrades") -> None:
+    share = grades.correct / grades.total
+    print(f"{grades.correct:,} of {grades.total:,} correct ({share:.1%})")
+    print("reasons  " + ", ".join(f"{name} {n:,}" for name, n in grades.reasons.items()))
+    print("layers   " + ", ".join(f"{name} {n:,}" for name, n in grades.layers.items()))
+    if grades.changed is not None:
+        print(f"changed  {len(grades.changed):,} against the saved verdicts")
 
 
 def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> None:
@@ -121,12 +121,12 @@ def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> No
     with Progress() as progress:
         results, changed = regrade(folder, write=not check, isolate=isolate, progress=progress)
     store = Store(folder)
-    if as_json:
-        import json
 
-        print(json.dumps({**evaluation.as_json(store, results), "changed": changed}))
-    else:
+    def render() -> None:
         show_results(folder, store.manifest["recipe"], results)
         print(f"changed  {len(changed):,} against the saved verdicts")
+
+    value = {**evaluation.as_json(store, results), "changed": changed}
+    answer(value, as_json=as_json, render=render)
     if check and changed:
         raise CtmError(f"{len(changed)} samples are graded otherwise than they were saved")

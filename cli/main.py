@@ -27,7 +27,7 @@ app = typer.Typer(
     help="Critical tokens: find, label, publish and train on the tokens that lose a solution.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (

@@ -1,12 +1,15 @@
 """`ctm publish`: wires options to `ctm_data.publish`."""
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ctm_cli._options import AsJson
+from ctm_cli._output import answer, next_steps
+
+if TYPE_CHECKING:
+    from ctm_data.publish import Publication
 
 EXAMPLES = """Examples:
 
@@ -53,10 +56,18 @@ def command(
         done = publish(
             run, repo, private=private, revision=revision, dry_run=dry_run, progress=progress
         )
-    if as_json:
-        said = {"repo": done.repo, "revision": done.revision, "url": done.url, "files": done.files}
-        print(json.dumps({**said, "card": done.card} if dry_run else said))
-        return
+    value: dict[str, Any] = {
+        "repo": done.repo,
+        "revision": done.revision,
+        "url": done.url,
+        "files": done.files,
+    }
+    if dry_run:
+        value["card"] = done.card
+    answer(value, as_json=as_json, render=lambda: _show(done, dry_run))
+
+
+def _show(done: "Publication", dry_run: bool) -> None:
     if dry_run:
         for name, size in done.files.items():
             print(f"{size:>12,}  {name}")
@@ -64,4 +75,4 @@ def command(
         return
     print(f"{len(done.files)} files, {sum(done.files.values()):,} bytes: {done.url}")
     if "manifest.json" in done.files:
-        print(f"\nNext:\n  ctm query --name top-critical-tokens --repo {done.repo}")
+        next_steps(f"ctm query --name top-critical-tokens --repo {done.repo}")

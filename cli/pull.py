@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ctm_cli._options import Revision
+from ctm_cli._output import next_steps
 
 EXAMPLES = """Examples:
 
@@ -44,4 +45,4 @@ def command(
     print(f"{len(store.manifest['parts'])} parts in {folder}")
     for reason, count in store.manifest["recipe"].get("set_aside", {}).items():
         print(f"set aside {count:,}: {reason}")
-    print(f"\nNext:\n  ctm verify {folder}\n  ctm query --run {folder} --name accuracy")
+    next_steps(f"ctm verify {folder}", f"ctm query --run {folder} --name accuracy")

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ctm_cli._options import Device
+from ctm_eval.verifiers import Pool
+
 EXAMPLES = """Examples:
 
 ctm score runs/eval-pocket --verifier models/orm
@@ -29,10 +32,10 @@ def command(
     ],
     verifier: Annotated[Path, typer.Option(help="A folder that `ctm train` wrote.")],
     pool: Annotated[
-        str | None,
+        Pool | None,
         typer.Option(help="orm, prm: last, mean or min. [default: last; for prm min]"),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if any]")] = None,
+    device: Device = None,
     out: Annotated[
         Path | None, typer.Option(help="Of a file: write here. [default: to stdout]")
     ] = None,

@@ -17,10 +17,11 @@ from ctm_eval.engines.base import Sampling
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.prompts import STOP
+from ctm_eval.verifiers import Pool
 
 Stage = Literal["rollouts", "contrast", "verifier"]
 EngineName = Literal["transformers", "vllm"]
-Pool = Literal["last", "mean", "min"]
+
 Select = Literal["first", "majority", "best-of-n", "weighted", "oracle"]
 Shard = tuple[int, int]
 
