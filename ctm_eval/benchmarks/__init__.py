@@ -2,22 +2,26 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
-from ctm_eval.benchmarks.code import CODE
-from ctm_eval.benchmarks.gsm8k import GSM8K
-from ctm_eval.benchmarks.math import MATH, MATH500
-from ctm_eval.benchmarks.mbpp import MBPP
-from ctm_eval.benchmarks.pocket import POCKET, POCKET_CODE
 from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
 from ctm_eval.types import Benchmark, Problem
 
+FOUND = (
+    found
+    for module in iter_modules(__path__)
+    for found in vars(import_module(f"{__name__}.{module.name}")).values()
+    if isinstance(found, Benchmark)
+)
 BENCHMARKS = {
-    benchmark.name: benchmark
-    for benchmark in (POCKET, POCKET_CODE, GSM8K, MATH500, MATH, MBPP, CODE)
+    one.name: one for one in sorted(FOUND, key=lambda one: (one.generate is None, one.name))
 }
+"""Every benchmark that a file of this folder defines, by name; the generated ones first."""
+
 GENERATED_COUNT = 32  # problems of a generated benchmark, where no limit is given
 
 
