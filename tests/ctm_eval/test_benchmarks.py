@@ -85,7 +85,7 @@ def test_an_empty_file_is_named(tmp_path):
 
 def test_an_unknown_benchmark_names_the_known_ones():
     with pytest.raises(
-        CtmError, match="there are: pocket, pocket-code, gsm8k, math500, math, mbpp"
+        CtmError, match="there are: pocket, pocket-code, code, gsm8k, math, math500, mbpp"
     ):
         load_problems("gsm9k")
 
