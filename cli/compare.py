@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def command(run: Run, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """Show how well contrastive estimation finds the critical tokens that rollouts find."""
+    """Measure how well contrastive estimation finds the critical tokens that rollouts find."""
     from rich.console import Console
     from rich.table import Table
 
@@ -43,6 +43,6 @@ def command(run: Run, seed: Seed = 0, as_json: AsJson = False) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"\n{rows[0].n} wrong trajectories; means with 95% bootstrap intervals over them.",
+        f"\nMeans over {rows[0].n} wrong trajectories, with 95% bootstrap intervals.",
         highlight=False,
     )

@@ -23,15 +23,15 @@ def add_to(app: typer.Typer) -> None:
 
 def command(
     run: Annotated[
-        str, typer.Argument(help="A run folder, or user/name on the Hub.", show_default=False)
+        str, typer.Argument(help="Run folder, or user/name on the Hub.", show_default=False)
     ],
     revision: Revision = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Decodes the ids. [default: that of the run's model]")
+        str | None, typer.Option(help="Tokenizer to decode ids. [default: that of the run's model]")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a run against its manifest, and its tables against themselves. Exit code 1 if one fails."""
+    """Check a run against its manifest, and its tables for consistency. Exits with 1 if a check fails."""
     from ctm_data.verify import verify
 
     report = verify(run, revision=revision, tokenizer=tokenizer)
@@ -40,9 +40,7 @@ def command(
         print(json.dumps({"run": report.run, "ok": report.ok, "checks": checks}))
     else:
         for check in report.checks:
-            said = (
-                f"skipped: {check.skipped}" if check.skipped else f"{check.looked_at:,} looked at"
-            )
+            said = f"skipped: {check.skipped}" if check.skipped else f"{check.looked_at:,} checked"
             bad = f", {check.failed:,} wrong" if check.failed else ""
             print(f"{'FAIL' if check.failed else '  ok'}  {check.name} ({said}{bad})")
             for failure in check.failures:

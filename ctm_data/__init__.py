@@ -1,4 +1,4 @@
-"""Problems in, annotated tables out: sample, roll out, store, show, publish, query."""
+"""Runs: problems in, annotated tables out. Sample, roll out, store, show, publish, query."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first asked for, so that `import ctm_data` stays light."""
+    """Imports a public name on first use, so that `import ctm_data` stays light."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

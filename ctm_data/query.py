@@ -1,10 +1,10 @@
-"""SQL over runs: a DuckDB connection with a view for every table, and one row a token.
+"""SQL over runs: a DuckDB connection with a view for every table, and views of single tokens.
 
     problems, solutions, rollouts, contrast ...   the tables, with a column `run` that names their run
     tokens                                        a token of a rolled-out solution
     critical_tokens                               a rolled-out solution that has a critical token
 
-The database is in memory and only looks at the runs: nothing in it can change them.
+The database is in memory and only reads the runs; no query can change them.
 """
 
 import re
@@ -28,13 +28,13 @@ BATCH = 10_000  # rows of an answer that are held at a time
 def connect(*runs: str | Path, revision: str | None = None) -> "DuckDBPyConnection":
     """A DuckDB connection over run folders and repositories (user/name) of the Hub.
 
-    A table that no run has is an empty view. Raises CtmError if there is no such run.
+    A table that no run has becomes an empty view. Raises CtmError if a run does not exist.
     """
     return open_sources(_sources(runs, revision))
 
 
 def connect_fenced(*runs: str | Path, revision: str | None = None) -> "DuckDBPyConnection":
-    """Like `connect`, for queries that others wrote: it reads the runs and no other file or address."""
+    """Like `connect`, for untrusted queries: they can read the runs, but no other file or address."""
     sources = _sources(runs, revision)
     con = open_sources(sources)
     con.execute("set allowed_directories = ?", [[source.root for source in sources]])
@@ -44,9 +44,9 @@ def connect_fenced(*runs: str | Path, revision: str | None = None) -> "DuckDBPyC
 
 
 def query(sql: str, *runs: str | Path, revision: str | None = None) -> "RecordBatchReader":
-    """The answer to one SELECT over `runs`, in batches that are computed as they are read.
+    """The result of one SELECT over `runs`, in batches that are computed as they are read.
 
-    Raises CtmError if there is no such run or the query is wrong.
+    Raises CtmError if a run does not exist or the query is invalid.
     """
     return answer(connect_fenced(*runs, revision=revision), sql)
 
@@ -72,9 +72,9 @@ def open_sources(sources: "Sequence[Source]") -> "DuckDBPyConnection":
 
 
 def answer(con: "DuckDBPyConnection", sql: str) -> "RecordBatchReader":
-    """The answer to one SELECT, in batches; anything that is not a SELECT is refused.
+    """The result of one SELECT, in batches. Any other statement is refused.
 
-    Raises CtmError for a wrong query, with DuckDB's own words.
+    Raises CtmError with DuckDB's message if the query is invalid.
     """
     import duckdb
 
@@ -88,7 +88,7 @@ def answer(con: "DuckDBPyConnection", sql: str) -> "RecordBatchReader":
 
 
 def named_queries() -> dict[str, tuple[str, str]]:
-    """The named queries: what each answers, and its SQL. They are the files of `ctm_data/queries`."""
+    """The named queries with their descriptions and SQL: the files in `ctm_data/sql/queries`."""
     found = {}
     for file in sorted(
         (files("ctm_data") / "sql" / "queries").iterdir(), key=lambda file: file.name
@@ -101,7 +101,7 @@ def named_queries() -> dict[str, tuple[str, str]]:
 
 
 def named_query(name: str) -> str:
-    """The SQL of a named query. Raises CtmError if there is none of that name."""
+    """The SQL of a named query. Raises CtmError if there is no query of that name."""
     known = named_queries()
     if name not in known:
         raise CtmError(f"there is no query {name!r}; there are: {', '.join(known)}", usage=True)
@@ -137,7 +137,7 @@ def _literal(text: str) -> str:
 
 
 def _spill() -> str:
-    """Where DuckDB puts what does not fit the memory, instead of the current folder."""
+    """The folder for what does not fit into memory; DuckDB's default is the current folder."""
     import os
     import tempfile
 
@@ -145,5 +145,5 @@ def _spill() -> str:
 
 
 def _one_line(error: Exception) -> str:
-    """What DuckDB says, without the drawing of where."""
+    """DuckDB's message without the excerpt of the query."""
     return " ".join(str(error).partition("\n\nLINE ")[0].split())

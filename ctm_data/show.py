@@ -1,4 +1,4 @@
-"""A wrong solution in the terminal, each token coloured by the probability that it still ends well."""
+"""A heat map of a wrong solution: each token coloured by the chance of still reaching the right answer."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.text import Text
 
-# From lost to safe: eleven steps that differ in lightness too, for eyes that do not tell red from green.
+# Eleven steps from value 0 to 1. They also differ in lightness, for readers who cannot tell red from green.
 COLOURS = (
     "#8b1a1a #a83232 #c0504d #cf7a55 #d9a35f #dcc36f #c9cf7a #a5c878 #7fbf7b #59b06f #3f9f68"
 ).split()
@@ -23,8 +23,8 @@ def show(
 ) -> "Group":
     """The heat map of a rolled-out solution of `run`, for rich to print in `width` columns.
 
-    Without `solution_id`, the one whose critical token costs most. Without `colour`, a row of
-    digits under each line says the same: tenths of the value, `^` under the critical token.
+    By default, this is the solution whose critical token lowers the value most. Without `colour`, a row of
+    digits under each line shows the values in tenths, and `^` marks the critical token.
     Raises CtmError if the run has no such solution.
     """
     from rich.console import Group
@@ -53,7 +53,7 @@ def show(
 
 def _choose(store: Store, solution_id: str | None) -> dict[str, Any]:
     if not store.parts("rollouts"):
-        raise CtmError(f"{store.folder} has no rolled-out solutions: every sampled one was correct")
+        raise CtmError(f"{store.folder} has no rolled-out solutions: all samples were correct")
     columns = ["solution_id", "prompt_value", "value", "critical_index"]
     drops = {
         row["solution_id"]: _drop(row)
@@ -78,11 +78,11 @@ def _find(store: Store, table: str, key: str, value: str) -> dict[str, Any]:
         rows = part.filter(pc.field(key) == value).to_pylist()
         if rows:
             return dict(rows[0])
-    raise CtmError(f"{store.folder} has no {table} row {value!r}: parts of it are missing")
+    raise CtmError(f"{store.folder} has no row {value!r} in {table}: a part of the run is missing")
 
 
 def _drop(row: dict[str, Any]) -> float:
-    """By how much the critical token lowers the value; -1 where there is none."""
+    """How much the critical token lowers the value; -1 if there is no critical token."""
     index = row["critical_index"]
     if index is None:
         return -1.0
@@ -94,7 +94,7 @@ def _before(row: dict[str, Any], index: int) -> float | None:
 
 
 def _heat_map(row: dict[str, Any], width: int, colour: bool) -> Iterator["Text"]:
-    """The solution's lines, wrapped between tokens; under each its digits if there is no colour."""
+    """The solution's lines, wrapped between tokens. Without colour, a line of digits follows each."""
     from rich.cells import cell_len
     from rich.text import Text
 
@@ -127,12 +127,12 @@ def _line(line: "Text", below: str, colour: bool) -> Iterator["Text"]:
 def _style(value: float | None, critical: bool) -> str:
     step = 5 if value is None else round(value * (len(COLOURS) - 1))
     ground = UNSEEN if value is None else COLOURS[step]
-    ink = "white" if step < 3 else "black"  # the first steps are dark
+    ink = "white" if step < 3 else "black"  # the first colours are dark
     return f"bold underline {ink} on {ground}" if critical else f"{ink} on {ground}"
 
 
 def _digit(value: float | None) -> str:
-    """Tenths of the value, rounded down: 0 to 9, and # for a value of 1; ? if nobody looked."""
+    """Tenths of the value, rounded down: 0 to 9; # for a value of 1, ? for an unknown value."""
     if value is None:
         return "?"
     return "#" if value >= 1 else str(int(value * 10))
@@ -141,9 +141,9 @@ def _digit(value: float | None) -> str:
 def _legend(colour: bool) -> "Text":
     from rich.text import Text
 
-    legend = Text("probability that it still ends well: ", style="dim")
+    legend = Text("chance of still reaching the right answer: ", style="dim")
     if not colour:
-        legend.append("0 to 9 tenths, # certain, ? not looked at, ^ the critical token")
+        legend.append("0 to 9 tenths, # certain, ? not estimated, ^ the critical token")
         return legend
     legend.append("0% ")
     for ground in COLOURS:
@@ -154,7 +154,7 @@ def _legend(colour: bool) -> "Text":
 
 
 def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
-    """What the critical token does, and what replacing it does."""
+    """The effect of the critical token, and the effect of replacing it."""
     from rich.text import Text
 
     index = row["critical_index"]
