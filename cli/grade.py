@@ -32,30 +32,30 @@ def command(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help="A run folder, a JSONL or Parquet file, or a folder of Parquet.",
+            help="Run folder, JSONL or Parquet file, or folder of Parquet files.",
             show_default=False,
         ),
     ] = None,
     benchmark: Annotated[
-        str | None, typer.Option(help="gsm8k, math, math500 or pocket: where its answers stand.")
+        str | None, typer.Option(help="Answer format of: gsm8k, math, math500 or pocket.")
     ] = None,
     text_column: Annotated[
-        str | None, typer.Option(help="The column of responses. [default: text, response, ...]")
+        str | None, typer.Option(help="Column of the responses. [default: text, response, ...]")
     ] = None,
     gold_column: Annotated[
-        str | None, typer.Option(help="The column of golds. [default: gold, reference, ...]")
+        str | None, typer.Option(help="Column of the gold answers. [default: gold, reference, ...]")
     ] = None,
     problems: Annotated[
-        Path | None, typer.Option(help="Where the golds are, joined by problem_id.")
+        Path | None, typer.Option(help="File with the gold answers, joined by problem_id.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Write the rows with their new verdicts here, as JSONL.")
+        Path | None, typer.Option(help="Write the rows with their new verdicts to this JSONL file.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit 1 when a saved `correct` was graded otherwise.")
+        bool, typer.Option("--check", help="Exit with 1 if a saved verdict would change.")
     ] = False,
     processes: Annotated[
-        int | None, typer.Option(help="Processes to grade with. [default: one a CPU]")
+        int | None, typer.Option(help="Number of grading processes. [default: one for each CPU]")
     ] = None,
     explained: Annotated[
         tuple[str, str] | None,
@@ -64,9 +64,9 @@ def command(
     allow_unisolated: Unisolated = False,
     as_json: AsJson = False,
 ) -> None:
-    """Re-score saved outputs without generating.
+    """Grade saved outputs again, without generating.
 
-    The folder of an evaluation is brought up to date: verdicts and results.json.
+    In the run folder of an evaluation, the verdicts and results.json are updated.
     """
     from ctm_eval.errors import CtmError
     from ctm_eval.grading import explain, grade_file
@@ -79,8 +79,8 @@ def command(
     if (file / "manifest.json").is_file():
         if benchmark or text_column or gold_column or problems or output:
             raise CtmError(
-                f"a run folder knows its columns and its benchmark: give {file / 'solutions'} to grade "
-                "its samples as a file",
+                f"{file} is a run folder, whose columns and benchmark are known: leave these options out, "
+                f"or give {file / 'solutions'} to grade its samples as files",
                 usage=True,
             )
         _grade_run(file, check=check, isolate=not allow_unisolated, as_json=as_json)
@@ -98,7 +98,7 @@ def command(
     if check and grades.changed is None:
         raise CtmError("--check needs a boolean column `correct` in the file", usage=True)
     if check and grades.changed:
-        raise CtmError(f"{len(grades.changed)} rows are graded otherwise than they were saved")
+        raise CtmError(f"the verdicts of {len(grades.changed)} rows differ from the saved ones")
 
 
 def _show(grades: "FileGrades") -> None:
@@ -107,7 +107,7 @@ def _show(grades: "FileGrades") -> None:
     print("reasons  " + ", ".join(f"{name} {n:,}" for name, n in grades.reasons.items()))
     print("layers   " + ", ".join(f"{name} {n:,}" for name, n in grades.layers.items()))
     if grades.changed is not None:
-        print(f"changed  {len(grades.changed):,} against the saved verdicts")
+        print(f"changed  {len(grades.changed):,} of the saved verdicts")
 
 
 def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> None:
@@ -124,9 +124,9 @@ def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> No
 
     def render() -> None:
         show_results(folder, store.manifest["recipe"], results)
-        print(f"changed  {len(changed):,} against the saved verdicts")
+        print(f"changed  {len(changed):,} of the saved verdicts")
 
     value = {**evaluation.as_json(store, results), "changed": changed}
     answer(value, as_json=as_json, render=render)
     if check and changed:
-        raise CtmError(f"{len(changed)} samples are graded otherwise than they were saved")
+        raise CtmError(f"the verdicts of {len(changed)} samples differ from the saved ones")

@@ -31,23 +31,24 @@ def add_to(app: typer.Typer) -> None:
 def command(
     run: Annotated[
         Path,
-        typer.Argument(help="Folder of a run, or of a trained model.", show_default=False),
+        typer.Argument(help="Folder of a run or of a trained model.", show_default=False),
     ],
     repo: Annotated[str, typer.Argument(help="user/name on the Hub.", show_default=False)],
     private: Annotated[
-        bool, typer.Option("--private", help="For you alone, if the repository is new.")
+        bool, typer.Option("--private", help="Make a new repository private.")
     ] = False,
     revision: Annotated[
-        str | None, typer.Option(help="The branch to publish to. [default: main]")
+        str | None, typer.Option(help="Branch to publish to. [default: main]")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the files and the card; ask the Hub nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show the files and the card without contacting the Hub."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish a finished run, or a trained model, on the Hugging Face Hub with its card, in one commit.
+    """Publish a finished run or a trained model on the Hugging Face Hub, with its card, in one commit.
 
-    What others wrote in a dataset's card that is there stays. Log in with `hf auth login`, or set HF_TOKEN.
+    Text that others added to a dataset card is kept. Log in with `hf auth login`, or set HF_TOKEN.
     """
     from ctm_cli._progress import Progress
     from ctm_data.publish import publish

@@ -26,16 +26,17 @@ def add_to(app: typer.Typer) -> None:
 def command(
     repo: Annotated[str, typer.Argument(help="user/name on the Hub.", show_default=False)],
     output_dir: Annotated[
-        Path | None, typer.Option(help="The run folder. [default: runs/NAME]")
+        Path | None, typer.Option(help="Run folder. [default: runs/NAME]")
     ] = None,
     revision: Revision = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="For data in the authors' format: makes their token ids.")
+        str | None,
+        typer.Option(help="Tokenizer for data in the authors' format, which has no token ids."),
     ] = None,
 ) -> None:
-    """Bring a published run down, every part checked against its manifest.
+    """Download a published run and check every part against its manifest.
 
-    Also reads the data that the authors of Critical Tokens Matter released.
+    This also reads the data that the authors of Critical Tokens Matter released.
     """
     from ctm_data.pull import pull
     from ctm_data.run.store import Store

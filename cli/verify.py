@@ -28,11 +28,11 @@ def command(
     run: RunOrRepo,
     revision: Revision = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Decodes the ids. [default: that of the run's model]")
+        str | None, typer.Option(help="Tokenizer to decode ids. [default: that of the run's model]")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a run against its manifest, and its tables against themselves. Exit code 1 if one fails."""
+    """Check a run against its manifest, and its tables for consistency. Exits with 1 if a check fails."""
     from ctm_data.verify import verify
 
     verified = verify(run, revision=revision, tokenizer=tokenizer)
@@ -47,7 +47,7 @@ def command(
 
 def _show(checks: "list[Check]") -> None:
     for check in checks:
-        said = f"skipped: {check.skipped}" if check.skipped else f"{check.looked_at:,} looked at"
+        said = f"skipped: {check.skipped}" if check.skipped else f"{check.looked_at:,} checked"
         bad = f", {check.failed:,} wrong" if check.failed else ""
         print(f"{'FAIL' if check.failed else '  ok'}  {check.name} ({said}{bad})")
         for failure in check.failures:

@@ -1,4 +1,4 @@
-"""Problems in, annotated tables out: sample, roll out, store, show, publish, query."""
+"""Runs: problems in, annotated tables out. Sample, roll out, store, show, publish, query."""
 
 from importlib import import_module
 from importlib.metadata import version

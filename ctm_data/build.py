@@ -1,4 +1,4 @@
-"""`build_dataset`: problems in, annotated tables out; and the merging of shards."""
+"""`build_dataset`: problems in, annotated tables out. `merge_shards`: shards joined into one run."""
 
 import shutil
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from ctm_eval.types import Problem
 
 
 def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Store:
-    """Samples solutions of every problem and grades them; then does the stages of `config`.
+    """Samples solutions of every problem, grades them, and then runs the stages that `config` names.
 
     `rollouts` rolls out wrong solutions at every token, `contrast` scores preference pairs by contrastive
-    estimation, `verifier` labels what a verifier learns from. At most `config.trajectories` wrong solutions
-    of a problem are looked at: those of its most frequent wrong answers. Without `positive_model` and
-    `negative_model` these are trained on the run's own solutions and kept in its folder; a shard leaves
-    that to `merge_shards`. Run again with the same options, it goes on where it was stopped.
+    estimation, `verifier` labels the training data of a verifier. At most `config.trajectories` wrong
+    solutions of a problem are used, one for each of its most frequent wrong answers. If `positive_model`
+    and `negative_model` are not given, they are trained on the run's own solutions and kept in its
+    folder; a shard leaves this to `merge_shards`. A call with the same options resumes a stopped run.
     Raises CtmError.
     """
     config, progress = config.check(), progress or silent
@@ -39,7 +39,7 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
     engines = {name: _engine(config, name, problems) for name in config.models}
     loaders = list(engines.values())
     with Scorer(isolate=config.isolate) as scorer:
-        if not is_run_folder(config.folder):  # what cannot work must not leave a folder behind
+        if not is_run_folder(config.folder):  # fail before a folder is created
             scorer.check(problems)
             for engine in loaders:
                 engine()
@@ -65,10 +65,10 @@ def merge_shards(
     device: str | None = None,
     progress: Progress | None = None,
 ) -> Store:
-    """Joins all shards of a run into one run folder, equal to that of a run without shards.
+    """Joins all shards of a run into one run folder, equal to that of an unsharded run.
 
-    Of `stages`, `contrast` is done here if the shards left it. Raises CtmError if a shard is missing,
-    unfinished or of another recipe.
+    If `stages` includes `contrast` and the shards have not done it, it is done here. Raises CtmError if a
+    shard is missing, unfinished, or has a different recipe.
     """
     stores = [Store(folder) for folder in folders]
     for store in stores:
@@ -84,7 +84,7 @@ def merge_shards(
     have = sorted(store.manifest["shard"][0] for store in stores)
     if any(store.manifest["shard"][1] != count for store in stores) or have != list(range(count)):
         raise CtmError(
-            f"merging takes the shards 0 to {count - 1} of {count}, each once; given: {have}",
+            f"merging needs each of the shards 0 to {count - 1} of {count} once; given: {have}",
             usage=True,
         )
     with Store.open(output_dir, stores[0].manifest["recipe"]) as merged:
@@ -104,7 +104,7 @@ def merge_shards(
 def _chunks(
     problems: Sequence[Problem], size: int, shard: tuple[int, int]
 ) -> dict[int, list[Problem]]:
-    """The shard's chunks of problems by number."""
+    """The chunks of problems that belong to the shard, by number."""
     numbers = range(shard[0], -(-len(problems) // size), shard[1])
     return {number: list(problems[number * size : (number + 1) * size]) for number in numbers}
 
@@ -119,7 +119,7 @@ def _engine(config: BuildConfig, name: str, problems: Sequence[Problem]) -> Lazy
 
 
 def _fitting(engine: Engine, problems: Sequence[Problem], max_new_tokens: int) -> Engine:
-    """The engine, if every prompt and its solution fit the model."""
+    """The engine. Raises CtmError if a prompt and its solution may exceed the model's positions."""
     longest = max(problems, key=lambda problem: len(problem.question))
     length = len(engine.encode(prompt(longest)))
     if engine.max_length and length + max_new_tokens > engine.max_length:

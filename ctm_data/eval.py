@@ -1,4 +1,4 @@
-"""`evaluate`: a model on a benchmark, every sample kept, the figures made from what is kept.
+"""`evaluate`: evaluates a model on a benchmark, keeps every sample, and computes all figures from them.
 
 An evaluation is a run folder like any other: `problems` and `solutions` in Parquet parts, resumable,
 with `results.json` beside them.
@@ -27,11 +27,11 @@ Prompts = Mapping[str, Sequence[int]]  # token ids by problem id
 
 
 def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
-    """Samples solutions of every problem, scores them, and writes `results.json`; then chooses among them.
+    """Samples solutions of every problem, grades them, and writes `results.json`; then chooses among them.
 
-    A single sample is greedy unless `config.temperature` says otherwise; several are drawn at temperature 1
-    and top-p 0.95. With `cotnpot` each sample is checked by a program that `coder` writes, with `verifier`
-    it is scored. Run again with the same options, it goes on where it was stopped. Raises CtmError.
+    Unless `config` says otherwise, a single sample is greedy, and several are drawn at temperature 1 and
+    top-p 0.95. With `cotnpot`, each sample is checked by a program that `coder` writes; with `verifier`,
+    each is scored. A call with the same options resumes a stopped run. Raises CtmError.
     """
     config = config.check()
     if config.verifier is not None:
@@ -62,7 +62,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
 
 
 def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
-    """Samples and scores what is missing; the parts that were damaged and made anew."""
+    """Samples and grades what is missing. Returns the damaged parts that were computed again."""
     benchmark = benchmark_called(config.benchmark)
     shots = exemplars(benchmark, config.few_shot or 0, config.few_shot_file)
     prompting = Prompting(shots, config.chat, benchmark.instruction)
@@ -81,7 +81,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
     chunks = {i: problems[i * size : (i + 1) * size] for i in range(-(-len(problems) // size))}
     with Scorer(isolate=config.isolate) as scorer:
         ready = None
-        if not is_run_folder(config.folder):  # what cannot work must not leave a folder behind
+        if not is_run_folder(config.folder):  # fail before a folder is created
             scorer.check(problems)
             ready = _load(config, problems, prompting)
         with Store.open(config.folder, config.recipe()) as store:
@@ -132,7 +132,7 @@ def _done(store: Store, chunk: int, problems: Sequence[Problem], n_samples: int)
 def _prompts(
     engine: Engine, problems: Sequence[Problem], prompting: Prompting, max_new_tokens: int
 ) -> dict[str, list[int]]:
-    """The prompts by problem id, all of which fit the model with their solutions."""
+    """The prompts by problem id. Raises CtmError if one does not fit the model with its solution."""
     prompts = {p.problem_id: prompting.encode(engine, p) for p in problems}
     longest = max(prompts, key=lambda problem: len(prompts[problem]))
     length = len(prompts[longest])
@@ -147,7 +147,7 @@ def _prompts(
 
 
 def _revision(config: EvalConfig) -> str | None:
-    """The revision of a run that was begun, else the Hub's newest."""
+    """The revision that an existing run uses, or else the latest on the Hub."""
     if is_run_folder(config.folder):
         recipe = Store(config.folder).manifest["recipe"]
         if recipe.get("benchmark") == config.benchmark and recipe.get("revision"):

@@ -19,7 +19,7 @@ BATCH = 10_000  # rows of an answer that are held at a time
 def connect(*runs: str | Path, revision: str | None = None) -> "DuckDBPyConnection":
     """A DuckDB connection over run folders and repositories (user/name) of the Hub.
 
-    A table that no run has is an empty view. Raises CtmError if there is no such run.
+    A table that no run has becomes an empty view. Raises CtmError if a run does not exist.
     """
     from ctm_data.sql.connection import open_sources
 
@@ -39,9 +39,9 @@ def connect_fenced(*runs: str | Path, revision: str | None = None) -> "DuckDBPyC
 
 
 def query(sql: str, *runs: str | Path, revision: str | None = None) -> "RecordBatchReader":
-    """The answer to one SELECT over `runs`, in batches that are computed as they are read.
+    """The result of one SELECT over `runs`, in batches that are computed as they are read.
 
-    Raises CtmError if there is no such run or the query is wrong.
+    Raises CtmError if a run does not exist or the query is invalid.
     """
     return answer(connect_fenced(*runs, revision=revision), sql)
 
@@ -55,9 +55,9 @@ def _sources(runs: "Sequence[str | Path]", revision: str | None) -> list["Source
 
 
 def answer(con: "DuckDBPyConnection", sql: str) -> "RecordBatchReader":
-    """The answer to one SELECT, in batches; anything that is not a SELECT is refused.
+    """The result of one SELECT, in batches. Any other statement is refused.
 
-    Raises CtmError for a wrong query, with DuckDB's own words.
+    Raises CtmError with DuckDB's message if the query is invalid.
     """
     import duckdb
 
@@ -71,5 +71,5 @@ def answer(con: "DuckDBPyConnection", sql: str) -> "RecordBatchReader":
 
 
 def _one_line(error: Exception) -> str:
-    """What DuckDB says, without the drawing of where."""
+    """DuckDB's message without the excerpt of the query."""
     return " ".join(str(error).partition("\n\nLINE ")[0].split())

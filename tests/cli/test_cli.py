@@ -95,7 +95,7 @@ WRONG_CALLS = {
     "unknown engine": (["--engine", "steam"], "'steam' is not one of 'transformers', 'vllm'"),
     "label-only with a rule that needs more": (
         ["--label-only", "--rule", "pivotal"],
-        "--label-only finds the critical token alone",
+        "--label-only finds only the critical token",
     ),
     "solutions longer than the model": (
         ["--max-new-tokens", "2000"],
@@ -230,7 +230,7 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run the same command again to go on" in stderr
+    assert "run the same command again to resume" in stderr
 
 
 def test_debug_shows_the_traceback(tmp_path):
