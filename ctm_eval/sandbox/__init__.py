@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from ctm_eval.errors import CtmError
 from ctm_eval.grading.workers import WorkerLost, WorkerPool
@@ -122,8 +122,12 @@ class Sandbox:
 
 def _outcome(reply: Any) -> Outcome:
     """A known status and texts, or `refused`."""
-    keys = ("status", "detail", "stdout", "suspicious")
-    values = [reply.get(key) if isinstance(reply, dict) else None for key in keys]
-    if not all(isinstance(value, str) for value in values) or values[0] not in get_args(Status):
-        return Outcome("refused", "the sandbox's server gave no known answer")
-    return Outcome(*values)
+    match reply:
+        case {
+            "status": str(status),
+            "detail": str(detail),
+            "stdout": str(stdout),
+            "suspicious": str(suspicious),
+        } if status in get_args(Status):
+            return Outcome(cast(Status, status), detail, stdout, suspicious)
+    return Outcome("refused", "the sandbox's server gave no known answer")

@@ -6,26 +6,6 @@ tests may be given to the program. `values` says what crosses; a `Remote` stands
 
 import builtins
 import os
-from builtins import (
-    BaseException,
-    bytes,
-    callable,
-    dict,
-    getattr,
-    hasattr,
-    id,
-    int,
-    isinstance,
-    issubclass,
-    len,
-    list,
-    object,
-    range,
-    str,
-    tuple,
-    type,
-    zip,
-)
 from collections.abc import Callable, Generator
 from errno import EACCES, EAGAIN, EFBIG, EMFILE, ENOSPC, EPERM, EROFS
 from types import GeneratorType
@@ -33,11 +13,16 @@ from typing import Any, ClassVar
 
 from ctm_eval.sandbox.values import MUTABLE, Broken, Codec, Crossing, base_of, dumps, loads, state
 
+__builtins__ = dict(vars(builtins))  # type: ignore[assignment]  # a program that replaces them does so for itself
+
 LARGEST = 32 << 20  # bytes of a message
 WANTED_MORE = {EPERM, EACCES, EROFS, ENOSPC, EFBIG, EAGAIN, EMFILE}  # errors that a limit gives
 KEPT = 500  # characters of an error message
 NOT_THROUGH = (StopIteration, StopAsyncIteration, GeneratorExit)
 """Exceptions that would end a loop of the one who asked; they come as a RuntimeError."""
+
+RESERVE = bytearray(1 << 20)
+"""Memory that is given up when there is no more, so that this can still be told."""
 
 
 class Gone(Exception):
@@ -94,7 +79,6 @@ class Channel(Codec):
 
     def _answer(self, name: str, parts: list[Any]) -> None:
         crossing = Crossing()
-        reserve = bytearray(1 << 20)  # so that a full memory can still be told of
         before: list[Any] = []
         try:
             arguments = [self.read(part, crossing) for part in parts]
@@ -104,7 +88,7 @@ class Channel(Codec):
         except (Gone, Broken, TooLarge):
             raise
         except BaseException as error:
-            reserve.clear()
+            RESERVE.clear()
             error.__traceback__ = None  # what its frames hold is free again
             self.noticed(error)
             reply = ["raise", self._write_error(error), self._changes(before, crossing)]
@@ -244,7 +228,8 @@ class Channel(Codec):
     def _stand_in(self, number: int, ancestry: Any) -> type[BaseException]:
         """A class of exceptions for one of the other side's."""
         if number not in self._stand_ins:
-            name, base = "Error", Exception
+            name: str = "Error"
+            base: type[BaseException] = Exception
             if isinstance(ancestry, list) and ancestry:
                 name = str(ancestry[0])
                 base = next((e for e in map(_builtin_error, ancestry) if e is not None), Exception)
@@ -283,7 +268,7 @@ class Channel(Codec):
             error = kind(*arguments)
         except Exception:
             error = RuntimeError(text[:KEPT])
-        error.ctm_refused = refused  # type: ignore[attr-defined]
+        error.ctm_refused = refused
         return error
 
     # What may be done with a Remote; a judge is warier

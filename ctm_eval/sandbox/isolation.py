@@ -5,6 +5,7 @@ system's own calls; nothing has to be installed. See user_namespaces(7), pivot_r
 """
 
 import ctypes
+import functools
 import importlib.util
 import os
 import platform
@@ -41,7 +42,8 @@ def libraries() -> list[str]:
 def enter(folders: list[str]) -> None:
     """Returns in a new process that is process 1 of namespaces of its own; the caller waits for its end.
 
-    Of `folders` it sees the libraries of `EXTRA`. Raises CannotIsolate, in the new process as in the old one.
+    Of `folders` it sees the libraries of `EXTRA`. Raises CannotIsolate, in the new process as in the
+    old one.
     """
     if sys.platform != "linux" or platform.machine() not in PIVOT_ROOT:
         raise CannotIsolate(f"{sys.platform} on {platform.machine()}")
@@ -174,9 +176,14 @@ def _wait_and_exit(child: int) -> None:
     os._exit(0)
 
 
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _call(name: str, *arguments: object) -> None:
     """A call into the C library; raises CannotIsolate where it fails."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     plain = [ctypes.c_ulong(a) if isinstance(a, int) and a >= 0 else a for a in arguments]
     if getattr(libc, name)(*plain) < 0:
         error = ctypes.get_errno()

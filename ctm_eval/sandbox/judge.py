@@ -7,6 +7,7 @@ the tests: it equals no such value, is not ordered beside one, and what it makes
 
 import ast
 import builtins
+import contextlib
 import importlib
 import io
 import json
@@ -26,6 +27,7 @@ from ctm_eval.sandbox.channel import (
     Channel,
     Gone,
     Remote,
+    RemoteCallable,
     TooLarge,
     said,
     why_refused,
@@ -219,37 +221,44 @@ class Names(dict[str, Any]):
         super().__init__(__name__="__main__")
         self._judge = judge
         self._theirs: set[str] = set()
+        self._defined: dict[str, Any] = {}  # functions and classes, which need not be asked for
 
-    def offer(self, theirs: Iterable[Any], tests: list[str]) -> None:
+    def wanted(self, tests: list[str]) -> list[str]:
+        """The names that tests read and do not bind themselves."""
+        nodes: list[ast.AST] = []
+        for test in tests:
+            with contextlib.suppress(SyntaxError, ValueError):  # told when it is run
+                nodes += ast.walk(ast.parse(test))
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+        bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        bound |= {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        return sorted({node.id for node in names if node.id not in bound})
+
+    def offer(self, theirs: list[Any], values: dict[Any, Any], wanted: list[str]) -> None:
         """Lets tests see the program's names. A builtin, a module or a helper that they use is not the
         program's, unless that is the only thing of the program which they name: the task then asks for
         a function of this name.
         """
-        trees = []
-        for test in tests:
-            try:
-                trees.append(ast.parse(test))
-            except (SyntaxError, ValueError):  # told when it is run
-                continue
-        nodes = [node for tree in trees for node in ast.walk(tree)]
-        read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        bound = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-        bound |= {n.arg for n in nodes if isinstance(n, ast.arg)}
-        bound |= {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
         names = {name for name in theirs if type(name) is str and not name.startswith("__")}
-        wanted = (read - bound) & names
         common = vars(builtins).keys() | HELPERS.keys() | MODULES
+        both = names.intersection(wanted)
         self._theirs = names - common
-        if not wanted - common:
-            self._theirs |= (wanted - MODULES) or wanted
-        for name in wanted - self._theirs:  # the judge's own
-            if name in HELPERS or name in MODULES:
+        if not both - common:
+            self._theirs |= (both - MODULES) or both
+        for name in both:
+            if name in self._theirs:
+                if isinstance(values.get(name), RemoteCallable | type):
+                    self._defined[name] = values[name]
+            elif name in HELPERS or name in MODULES:  # the judge's own
                 module = importlib.import_module(HELPERS.get(name, name))
                 self[name] = getattr(module, name) if name in HELPERS else module
 
     def __missing__(self, name: str) -> Any:
         if name not in self._theirs:
             raise KeyError(name)
+        if name in self._defined:
+            return self._defined[name]
         return self._judge.ask("name", name)
 
 
@@ -287,17 +296,23 @@ def serve(requests: int, report: int, reader: int, writer: int) -> NoReturn:
 def _judge(code: str, tests: list[str], judge: Judge) -> dict[str, str]:
     status, detail = "passed", ""
     try:
-        ran = judge.ask("run", code, bool(tests))
+        wanted = judge.names.wanted(tests)
+        ran = judge.ask("run", code, bool(tests), wanted)
         match ran:
             case {"unparsed": str(why)}:
                 return {"status": "unparsed", "detail": why[:KEPT], "suspicious": ""}
-            case {"names": list(names), "lacks": list(lacks), "odd": list(odd)}:
+            case {
+                "names": list(names),
+                "values": dict(values),
+                "lacks": list(lacks),
+                "odd": list(odd),
+            }:
                 pass
             case _:
                 raise Broken("no account of a run")
         if tests and odd:
             judge.suspect("it replaced builtins")
-        judge.names.offer(names, tests)
+        judge.names.offer(names, values, wanted)
         judge.lacks = {name for name in lacks if type(name) is str}
         for number, test in enumerate(tests, 1):
             exec(

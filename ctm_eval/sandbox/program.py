@@ -4,28 +4,36 @@ Nothing here is trusted. The process was forked before anybody read the tests, s
 its memory; it learns the arguments of each call when the call is made, and never what is expected.
 """
 
-import ast
 import builtins
 import copy
+import math
 import operator
 import os
 import sys
-from builtins import BaseException, BaseExceptionGroup, isinstance, len, list, next, set, str, vars
 from collections.abc import Callable
-from types import GeneratorType, MethodType
+from types import CodeType, FunctionType, GeneratorType
 from typing import Any, ClassVar, NoReturn
 
-from ctm_eval.sandbox.channel import BINARY, Broken, Channel, Gone, TooLarge
+from ctm_eval.sandbox.channel import BINARY, ORDER, Broken, Channel, Gone, TooLarge
+
+__builtins__ = dict(vars(builtins))  # type: ignore[assignment]  # a program that replaces them does so for itself
 
 OPERATORS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "getitem", "setitem", "delitem")},
-    **{name: getattr(operator, name, None) or getattr(operator, f"{name}_") for name in BINARY if name != "divmod"},
-    **{name: getattr(operator, name) for name in ("eq", "contains", "index", "neg", "pos", "invert")},
-    **{name: getattr(builtins, name) for name in ("len", "hash", "bool", "str", "repr", "abs", "int", "float", "complex", "reversed", "format", "round", "iter", "divmod")},
-    **{name: getattr(__import__("math"), name) for name in ("ceil", "floor", "trunc")},
+    **{name: getattr(operator, f"__{name}__") for name in (*BINARY, *ORDER) if name != "divmod"},
+    **{name: getattr(operator, name) for name in "eq contains index neg pos invert".split()},
+    **{name: getattr(operator, name) for name in "getitem setitem delitem".split()},
+    **{name: getattr(builtins, name) for name in "len hash bool str repr abs int float".split()},
+    **{
+        name: getattr(builtins, name)
+        for name in "complex reversed format round iter divmod".split()
+    },
+    **{name: getattr(math, name) for name in "ceil floor trunc".split()},
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
-}  # fmt: skip
+}
+
+
+DEFINED = (FunctionType, type)
 
 
 class Judged(Channel):
@@ -40,8 +48,9 @@ class Judged(Channel):
         except Exception:
             self.output = None
 
-    def do_run(self, code: str, tested: bool) -> dict[str, Any]:
-        """Runs the program as `__main__`. Returns its names, those that it lacks, and what is odd."""
+    def do_run(self, code: str, tested: bool, wanted: list[str]) -> dict[str, Any]:
+        """Runs the program as `__main__`. Returns its names, the functions and classes among those
+        `wanted`, the names that it lacks, and what is odd."""
         try:
             part = compile(code, "program.py", "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
@@ -52,9 +61,15 @@ class Judged(Channel):
         except SystemExit as error:
             if tested or error.code not in (None, 0):
                 raise
-        names = [name for name in self.main.__dict__ if isinstance(name, str)]
-        replaced = [name for name, value in ours.items() if vars(builtins).get(name) is not value]
-        return {"names": names, "lacks": _lacking(code, names) if tested else [], "odd": replaced}
+        own = self.main.__dict__
+        names = [name for name in own if isinstance(name, str)]
+        common = vars(builtins)
+        return {
+            "names": names,
+            "values": {name: own[name] for name in wanted if isinstance(own.get(name), DEFINED)},
+            "lacks": list(_read(part) - own.keys() - common.keys()) if tested else [],
+            "odd": [name for name, value in ours.items() if common.get(name) is not value],
+        }
 
     def do_name(self, name: str) -> Any:
         return self.main.__dict__[name]
@@ -133,9 +148,8 @@ def serve(reader: int, writer: int, libraries: list[str]) -> NoReturn:
         sys.path[:] = [path for path in sys.path if path.startswith(sys.base_prefix)] + libraries
         sys.modules["random"].seed(0)
         channel = Judged(reader, writer)
-        channel.output = sys.stdout = open(
-            1, "w", encoding="utf-8", errors="replace", closefd=False
-        )
+        channel.output = open(1, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+        sys.stdout = channel.output
         channel.main = sys.modules["__main__"] = type(sys)("__main__")
         channel.answer_all()
     except (Gone, Broken, TooLarge, BaseException):
@@ -143,7 +157,7 @@ def serve(reader: int, writer: int, libraries: list[str]) -> NoReturn:
     os._exit(0)
 
 
-def _lacking(code: str, names: list[str]) -> list[str]:
-    """Names that the program reads and nobody bound: its tests may define them."""
-    used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    return sorted(used - set(names) - vars(builtins).keys())
+def _read(part: CodeType) -> set[str]:
+    """The names in a piece of code, those of attributes among them."""
+    inner = [_read(const) for const in part.co_consts if isinstance(const, CodeType)]
+    return set(part.co_names).union(*inner)

@@ -11,26 +11,15 @@ import datetime
 import importlib
 import json
 import sys
-from builtins import (
-    bytearray,
-    bytes,
-    dict,
-    float,
-    frozenset,
-    getattr,
-    id,
-    int,
-    isinstance,
-    issubclass,
-)
-from builtins import iter, len, list, max, min, range, set, slice, str, tuple, type, zip
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Rational, Real
-from types import BuiltinFunctionType, FunctionType, GeneratorType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
+
+__builtins__ = dict(vars(builtins))  # type: ignore[assignment]  # a program that replaces them does so for itself
 
 WHOLE = 1 << 62  # larger integers are sent in hexadecimal, which takes linear time
 PURE = frozenset(
