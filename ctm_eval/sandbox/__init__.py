@@ -30,7 +30,7 @@ class Limits:
     """What one program may use. CPU time decides on a time-out; the wall clock is for those that wait."""
 
     cpu_seconds: int = 5
-    wall_seconds: float = 15.0
+    wall_seconds: float = 30.0
     memory: int = 512 << 20  # bytes of address space
     file_bytes: int = 16 << 20  # of a file, and of the working folder
     output_bytes: int = 64 << 10

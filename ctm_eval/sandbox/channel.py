@@ -8,7 +8,7 @@ import builtins
 import os
 from collections.abc import Callable, Generator
 from errno import EACCES, EAGAIN, EFBIG, EMFILE, ENOSPC, EPERM, EROFS
-from types import GeneratorType
+from types import CoroutineType, GeneratorType
 from typing import Any, ClassVar
 
 from ctm_eval.sandbox.values import MUTABLE, Broken, Codec, Crossing, base_of, dumps, loads, state
@@ -21,7 +21,7 @@ KEPT = 500  # characters of an error message
 NOT_THROUGH = (StopIteration, StopAsyncIteration, GeneratorExit)
 """Exceptions that would end a loop of the one who asked; they come as a RuntimeError."""
 
-RESERVE = bytearray(1 << 20)
+RESERVE = bytearray(8 << 20)
 """Memory that is given up when there is no more, so that this can still be told."""
 
 
@@ -29,8 +29,11 @@ class Gone(Exception):
     """The other side ended the conversation."""
 
 
-class TooLarge(Exception):
-    """The other side sent a message beyond the limit."""
+class TooLarge(MemoryError):
+    """A message beyond the limit, told by the one who would have sent it."""
+
+    def __init__(self) -> None:
+        super().__init__("a value beyond the limit")
 
 
 class Channel(Codec):
@@ -85,14 +88,19 @@ class Channel(Codec):
             before = [state(value, base_of(type(value)) or "") for value in crossing.objects]
             result = self.write(self.handlers[name](self, *arguments), crossing)
             reply = ["reply", result, self._changes(before, crossing)]
-        except (Gone, Broken, TooLarge):
+            self._send(reply)
+            return
+        except (Gone, Broken):
             raise
         except BaseException as error:
             RESERVE.clear()
             error.__traceback__ = None  # what its frames hold is free again
             self.noticed(error)
-            reply = ["raise", self._write_error(error), self._changes(before, crossing)]
-        self._send(reply)
+            raised = error
+        try:
+            self._send(["raise", self._write_error(raised), self._changes(before, crossing)])
+        except TooLarge as error:
+            self._send(["raise", self._write_error(error), []])
 
     def noticed(self, error: BaseException) -> None:
         """An error that is about to be told to the other side."""
@@ -126,6 +134,8 @@ class Channel(Codec):
     def _send(self, message: object) -> None:
         self.before_sending()
         body = dumps(message)
+        if len(body) > LARGEST:
+            raise TooLarge
         data = memoryview(len(body).to_bytes(4, "big") + body)
         try:
             while data:
@@ -136,7 +146,7 @@ class Channel(Codec):
     def _receive(self) -> Any:
         size = int.from_bytes(self._exactly(4), "big")
         if size > LARGEST:
-            raise TooLarge
+            raise Broken("a message beyond the limit")
         return loads(self._exactly(size))
 
     def _exactly(self, count: int) -> bytes:
@@ -163,7 +173,7 @@ class Channel(Codec):
         if isinstance(value, type) and issubclass(value, BaseException):
             return [number, "x", _ancestry(value)]
         can = "c" if isinstance(value, type) else "f" if callable(value) else ""
-        can += "g" if kind is GeneratorType else ""
+        can += "g" if kind is GeneratorType else "a" if kind is CoroutineType else ""
         can += "=" if _overrides(kind, "__eq__") else ""
         can += "i" if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__") else ""
         return [number, can, None]
@@ -193,9 +203,12 @@ class Channel(Codec):
         if can == "x":
             return self._stand_in(number, ancestry)
         made: Any = (RemoteCallable if "c" in can or "f" in can else Remote)(self, number, can)
-        if "g" in can:
+        if "g" in can or "a" in can:
             self._keep(number, made)
+        if "g" in can:
             made = _generator(made)
+        if "a" in can:
+            made = _coroutine(made)
         return self._keep(number, made)
 
     def borrow_value(self, lent: list[Any], read: Callable[[Any], Any]) -> Any:
@@ -401,6 +414,11 @@ def _generator(remote: Remote) -> Generator[Any, Any, Any]:
         sent = yield found[0]
 
 
+async def _coroutine(remote: Remote) -> Any:
+    """A coroutine here for one of the other side's, which runs there to its end."""
+    return remote._ctm_channel.ask("complete", remote)
+
+
 def said(error: BaseException) -> str:
     """An error in a line, whatever its own text does."""
     try:
@@ -420,7 +438,7 @@ def why_refused(error: BaseException) -> str | None:
         if one is None:
             continue
         if isinstance(one, MemoryError):
-            return "memory"
+            return str(one) if isinstance(one, TooLarge) else "memory"
         chain += [one.__cause__, one.__context__]
     if isinstance(error, OSError) and error.errno in WANTED_MORE:
         return said(error)

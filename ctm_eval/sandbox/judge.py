@@ -28,7 +28,6 @@ from ctm_eval.sandbox.channel import (
     Gone,
     Remote,
     RemoteCallable,
-    TooLarge,
     said,
     why_refused,
 )
@@ -76,7 +75,7 @@ class Judge(Channel):
             raise self.ended
         try:
             return super().ask(name, *arguments)
-        except (Gone, Broken, TooLarge) as error:
+        except (Gone, Broken) as error:
             self.ended = error
             raise
 
@@ -322,8 +321,6 @@ def _judge(code: str, tests: list[str], judge: Judge) -> dict[str, str]:
                 raise error
     except Gone:
         status = "gone"
-    except TooLarge:
-        status, detail = "refused", "a value beyond the limit"
     except Broken as error:
         status, detail = "failed", f"it broke the conversation with its tests: {error}"
         judge.suspect("it wrote on the channel of its tests")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import CodeType, FunctionType, GeneratorType
 from typing import Any, ClassVar, NoReturn
 
-from ctm_eval.sandbox.channel import BINARY, ORDER, Broken, Channel, Gone, TooLarge
+from ctm_eval.sandbox.channel import BINARY, ORDER, Channel
 
 __builtins__ = dict(vars(builtins))  # type: ignore[assignment]  # a program that replaces them does so for itself
 
@@ -33,6 +33,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 }
 
 
+OUT_OF_MEMORY = 102  # the process's exit code
 DEFINED = (FunctionType, type)
 
 
@@ -116,6 +117,11 @@ class Judged(Channel):
         except StopIteration:
             return ()
 
+    def do_complete(self, target: Any) -> Any:
+        import asyncio
+
+        return asyncio.run(target)
+
     def do_apply(self, name: str, *operands: Any) -> Any:
         return OPERATORS[name](*operands)
 
@@ -136,6 +142,7 @@ class Judged(Channel):
         "set": do_set,
         "delete": do_delete,
         "next": do_step,
+        "complete": do_complete,
         "operate": do_apply,
         "isinstance": do_check,
         "content": do_content,
@@ -151,8 +158,11 @@ def serve(reader: int, writer: int, libraries: list[str]) -> NoReturn:
         channel.output = open(1, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
         sys.stdout = channel.output
         channel.main = sys.modules["__main__"] = type(sys)("__main__")
+        channel.main.__builtins__ = builtins
         channel.answer_all()
-    except (Gone, Broken, TooLarge, BaseException):
+    except MemoryError:  # not even this could be told
+        os._exit(OUT_OF_MEMORY)
+    except BaseException:
         os._exit(0)
     os._exit(0)
 

@@ -168,15 +168,11 @@ def _see(
     judging: int, judged: int, report: int, output: int, requests: int, limits: dict[str, Any]
 ) -> dict[str, Any]:
     """Waits for the judge's report within the limits, ends both, and says what came of it."""
+    went = False
     try:
         heard, ended = _listen(report, output, requests, limits)
         said = _read_report(heard[report])
-        if said["status"] == "gone":  # of itself: a moment for the system to say how
-            until = time.monotonic() + 1
-            while not os.waitid(os.P_PID, judged, os.WEXITED | os.WNOHANG | os.WNOWAIT) and (
-                time.monotonic() < until
-            ):
-                time.sleep(0.002)
+        went = said["status"] == "gone" and _went(judged)
     finally:
         ends = [_end(child) for child in (judged, judging)]
     stdout = _drain(output, heard[output], limits["output_bytes"])
@@ -184,6 +180,8 @@ def _see(
         said = {"status": "timeout", "detail": "the wall clock"}
     elif ended == "output" or len(stdout) > limits["output_bytes"]:
         said = {"status": "refused", "detail": "it printed more than the limit"}
+    elif said["status"] == "gone" and not went:
+        said = {**said, "status": "failed", "detail": "it left its tests"}
     elif said["status"] == "gone":
         said = {**said, **_why_gone(*ends[0], limits, "it ended before its tests")}
     elif said["status"] == "none":
@@ -236,6 +234,16 @@ def _read_report(data: bytes) -> dict[str, str]:
     return {"status": "none", "detail": ""}
 
 
+def _went(child: int) -> bool:
+    """Whether a child that closed its pipes ends of itself; the system may need a moment to say so."""
+    until = time.monotonic() + 1
+    while not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.002)
+    return True
+
+
 def _end(child: int) -> tuple[int, float]:
     """Kills a child; how it had ended, and the seconds of CPU that it used."""
     with contextlib.suppress(ProcessLookupError):
@@ -249,6 +257,8 @@ def _why_gone(code: int, used: float, limits: dict[str, Any], otherwise: str) ->
     # where eight programs shared two cores.
     if code < 0 and used > 0.75 * limits["cpu_seconds"]:
         return {"status": "timeout", "detail": "CPU time"}
+    if code == program.OUT_OF_MEMORY or code == -signal.SIGKILL:  # the system was out of it
+        return {"status": "refused", "detail": "memory"}
     return {"status": "failed", "detail": otherwise}
 
 
