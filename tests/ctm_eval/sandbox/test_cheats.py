@@ -57,7 +57,7 @@ def _case(name):
 
 
 def test_the_tests_are_nowhere_in_the_memory_of_the_program(sandbox):
-    """The same search finds a text of the program's own. The second time the server had the tests before."""
+    """The same search finds a text of the program's own. Later ones come after the tests were judged."""
     code = (
         "import gc\nown = 'a word of the program'\n"
         "def everything():\n"
@@ -78,7 +78,7 @@ def test_the_tests_are_nowhere_in_the_memory_of_the_program(sandbox):
     [
         "x = 'a'\nwhile True:\n    x = x + x",
         "x = []\nwhile True:\n    x.append([])",
-        "def f(n):\n    try:\n        return bytearray(1 << 40)\n    except MemoryError:\n        raise ValueError",
+        "def f(n):\n    try:\n        bytearray(1 << 40)\n    except MemoryError:\n        1 / 0",
         "def f(n):\n    return 'x' * (100 << 20)",
     ],
 )
@@ -127,11 +127,12 @@ def test_nothing_but_sympy_is_there_of_what_is_installed(sandbox):
     assert sandbox.run([Program(code)])[0].stdout == ""
 
 
-def test_every_reference_of_mbpp_passes_and_none_is_suspected(sandbox):
+def test_every_reference_of_mbpp_passes_and_none_is_suspected():
     if not DATA.exists():
         pytest.skip(f"wants MBPP at {DATA}")
     problems = load_problems("mbpp", data_file=DATA)
-    outcomes = sandbox.run([Program(p.answer, tuple(p.tests)) for p in problems])
+    with Sandbox(2) as usual:  # one of them computes for two seconds
+        outcomes = usual.run([Program(p.answer, tuple(p.tests)) for p in problems])
     both = zip(problems, outcomes, strict=True)
     bad = {p.problem_id: o for p, o in both if (o.status, o.suspicious) != ("passed", "")}
     assert (len(problems), bad) == (500, {})
