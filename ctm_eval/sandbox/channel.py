@@ -289,6 +289,9 @@ class Channel(Codec):
     def operate(self, name: str, *operands: Any) -> Any:
         return self.ask("operate", name, *operands)
 
+    def attribute(self, remote: "Remote", name: str) -> Any:
+        return self.ask("get", remote, name)
+
     def equal(self, remote: "Remote", other: Any) -> Any:
         return self.operate("eq", remote, other)
 
@@ -313,7 +316,7 @@ class Remote:
         put(self, "_ctm_told", False)  # it knows a value of the tests through an operator
 
     def __getattr__(self, name: str) -> Any:
-        return self._ctm_channel.ask("get", self, name)
+        return self._ctm_channel.attribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._ctm_channel.ask("set", self, name, value)

@@ -47,6 +47,16 @@ READ = (io.StringIO, io.BytesIO, re.Pattern, re.Match, random.Random)
 """Objects of the standard library whose public attributes a program may use when it is given them."""
 ONLY_NUMBERS = {"abs", "float", "int", "complex", "index", "round", "bool", "len", "hash", "str", "repr",
                 "format", "neg", "pos", "invert", "ceil", "floor", "trunc"}  # fmt: skip
+PARTS = set("real imag numerator denominator conjugate days seconds total_seconds".split())
+"""Attributes by which a number gives itself away."""
+PREDICATES = {
+    name
+    for kind in (str, bytes, set, float)
+    for name in dir(kind)
+    if name in ("startswith", "endswith") or name.startswith("is")
+}
+"""Methods of plain values that say whether something holds; an object that a function of the program
+returned instead of such a value does not decide it."""
 
 
 class Unfair(TypeError):
@@ -104,7 +114,7 @@ class Judge(Channel):
         values = [each for each in operands if not isinstance(each, Remote)]
         if name in ORDER and values:
             raise self.unfair("was put in an order with a value")
-        if name in ONLY_NUMBERS and told:
+        if told and (name in ONLY_NUMBERS or name == "iter"):
             raise self.unfair("made a value of what it was told of one")
         result = self.ask("operate", name, *operands)
         if name in BINARY and (values or told):
@@ -112,6 +122,13 @@ class Judge(Channel):
                 raise self.unfair("computed with a value")
             object.__setattr__(result, "_ctm_told", True)
         return result
+
+    def attribute(self, remote: Remote, name: str) -> Any:
+        if remote._ctm_told and name in PARTS:
+            raise self.unfair("made a value of what it was told of one")
+        if not remote._ctm_made and name in PREDICATES:
+            raise self.unfair("has a method that asks plain values about others")
+        return super().attribute(remote, name)
 
     def equal(self, remote: Remote, other: Any) -> Any:
         if remote is other:
@@ -169,6 +186,8 @@ class Judge(Channel):
     def may_set(self, target: Any, name: str, value: Any) -> None:
         self._may_touch(target, name)
         if isinstance(target, type) or not _is_of_the_tests(target):
+            raise AttributeError(name)
+        if callable(getattr(type(target), name, None)):  # a method of the tests stays theirs
             raise AttributeError(name)
         setattr(target, name, value)
 
@@ -276,9 +295,11 @@ def _is_of_the_tests(value: Any) -> bool:
     return kind.__module__ == "__main__"
 
 
-def serve(requests: int, report: int, reader: int, writer: int) -> NoReturn:
+def serve(requests: int, report: int, reader: int, writer: int, libraries: list[str]) -> NoReturn:
     """Judges the one request that comes and reports a line. Never returns."""
     try:
+        # Not the working folder, where the program may have put a module.
+        sys.path[:] = [path for path in sys.path if path.startswith(sys.base_prefix)] + libraries
         request = json.loads(_line(requests))
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, requests)

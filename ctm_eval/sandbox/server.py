@@ -93,7 +93,7 @@ def _keep(
         judging = _fork(
             limits,
             {1: output[1], 3: requests, 4: report[1], 5: to_judge[0], 6: to_program[1]},
-            lambda: judge.serve(3, 4, 5, 6),
+            lambda: judge.serve(3, 4, 5, 6, libraries or []),
             isolate=folder is None,
         )
         if folder is None:
