@@ -14,7 +14,8 @@ from collections.abc import Callable
 from types import CodeType, FunctionType, GeneratorType
 from typing import Any, ClassVar, NoReturn
 
-from ctm_eval.sandbox.channel import BINARY, ORDER, Channel
+from ctm_eval.sandbox.channel import Channel
+from ctm_eval.sandbox.remotes import BINARY, ORDER
 
 __builtins__ = dict(vars(builtins))  # type: ignore[assignment]  # a program that replaces them does so for itself
 

@@ -16,7 +16,6 @@ import select
 import selectors
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -266,7 +265,3 @@ def _drain(output: int, heard: bytes, most: int) -> bytes:
     while len(heard) <= most and (data := os.read(output, 1 << 16)):
         heard += data
     return heard
-
-
-if __name__ == "__main__":
-    sys.exit("run by ctm_eval.sandbox")
