@@ -270,7 +270,7 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> tuple[str, float, float]:
             cell.row.method,
             "pocket",
             learning_rate=cell.rate,
-            gamma=cell.gamma,
+            beta=None if cell.row.method == "sft" else cell.gamma,
             seed=cell.seed,
         )
         shutil.rmtree(trained, ignore_errors=True)

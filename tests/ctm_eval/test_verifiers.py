@@ -48,7 +48,7 @@ def orm(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def simpo(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("verifiers") / "simpo", "simpo", gamma=2.5)
+    return trained(tmp_path_factory.mktemp("verifiers") / "simpo", "simpo", beta=2.5)
 
 
 def token_values(folder, solution):
@@ -107,7 +107,7 @@ def test_simpos_score_is_trls_own_implied_reward_on_the_same_batch(simpo, tmp_pa
         model,
         tokenizer,
         Dataset.from_list(pairs),
-        settings_for("simpo", "pocket", gamma=2.5),
+        settings_for("simpo", "pocket", beta=2.5),
         {"output_dir": str(tmp_path), "bf16": False, "gradient_checkpointing": False,
          "report_to": "none", "disable_tqdm": True},
     )  # fmt: skip

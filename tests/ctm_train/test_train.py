@@ -13,8 +13,10 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from ctm_eval.pocket import MODEL_DIR, problems
+from ctm_train.data import pairs
 from ctm_train.errors import TrainError
 from ctm_train.methods import METHODS
 from ctm_train.settings import settings_for
@@ -39,6 +41,17 @@ def rows(count=6):
     )
 
 
+def weighted(rows):
+    """The rows as token ids, every rejected token weighing a half: what cdpo takes."""
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    ids = pairs(rows, tokenizer)
+    return ids.map(lambda row: {"rejected_weights": [0.5] * len(row["rejected_ids"])})
+
+
+def rows_for(method, count=6):
+    return weighted(rows(count)) if method == "cdpo" else rows(count)
+
+
 def quick(method, **given):
     given = {"epochs": 1, "batch_size": 2, "learning_rate": 1e-4, "warmup": 0, **given}
     return settings_for(method, "pocket", **given)
@@ -46,7 +59,9 @@ def quick(method, **given):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_changes_the_weights_and_writes_a_model_that_loads(method, tmp_path):
-    outcome = train(method, rows(), tmp_path / "model", model=MODEL, settings=quick(method))
+    outcome = train(
+        method, rows_for(method), tmp_path / "model", model=MODEL, settings=quick(method)
+    )
     assert outcome.steps == (6 if method == "kto" else 3)
     before, after = (
         load_file(MODEL_DIR / "model.safetensors"),
@@ -188,7 +203,9 @@ def test_lora_targets_that_the_model_lacks_are_named(tmp_path):
 def test_the_record_and_the_card_say_how_the_model_was_made(tmp_path):
     from huggingface_hub import ModelCard
 
-    train("cdpo", rows(), tmp_path / "m", model=MODEL, settings=quick("cdpo"), name="pocket")
+    train(
+        "cdpo", rows_for("cdpo"), tmp_path / "m", model=MODEL, settings=quick("cdpo"), name="pocket"
+    )
     record = json.loads((tmp_path / "m" / RECORD).read_text())
     assert record["settings"]["learning_rate"] == 1e-4
     assert record["outcome"]["steps"] == 3
@@ -201,8 +218,8 @@ def test_the_record_and_the_card_say_how_the_model_was_made(tmp_path):
 SHARE = """
 import sys
 from ctm_train.train import train
-from tests_train import rows, quick, MODEL
-train("cdpo", rows(8), sys.argv[1], model=MODEL, settings=quick("cdpo", batch_size=4))
+from tests_train import rows_for, quick, MODEL
+train("cdpo", rows_for("cdpo", 8), sys.argv[1], model=MODEL, settings=quick("cdpo", batch_size=4))
 """
 
 
@@ -210,7 +227,7 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
     """One step on the same eight pairs. Adam's first step is the sign of the gradient, so a sum in
     another order turns a few weights around whose gradient is nothing: the means are compared."""
     settings = quick("cdpo", batch_size=8)
-    train("cdpo", rows(8), tmp_path / "one", model=MODEL, settings=settings)
+    train("cdpo", rows_for("cdpo", 8), tmp_path / "one", model=MODEL, settings=settings)
     (tmp_path / "tests_train.py").symlink_to(__file__)
     (tmp_path / "share.py").write_text(SHARE)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "ACCELERATE_USE_CPU": "true"}
