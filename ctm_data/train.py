@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ctm_data.run.records import samples
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages.contrast import value_drops
 from ctm_data.stages.verifier import read_by_verifier, right_and_wrong
@@ -11,6 +12,8 @@ from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
 from ctm_eval.models import decode, load_tokenizer, model_path
 from ctm_eval.progress import Progress
+from ctm_eval.targets import target
+from ctm_eval.types import Solution
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -291,35 +294,45 @@ def _steps(store: Store, hard: bool) -> "Dataset":
     each: 1 at its end and, if labels are hard, at every step, since it went on well from there."""
     from datasets import Dataset
 
-    rows, wanted = [], set()
-    for part in store.each(
-        "rollouts", ["problem_id", "prompt_ids", "token_ids", "pieces", "value"]
-    ):
-        for row in part.to_pylist():
-            targets = step_targets(row["pieces"], row["value"], hard)
-            rows.append(_example(row["prompt_ids"], row["token_ids"], targets))
-            wanted.add(row["problem_id"])
-    if not rows:
+    values: dict[str, list[float | None]] = {}
+    for part in store.each("rollouts", ["solution_id", "value"]):
+        values |= {row["solution_id"]: row["value"] for row in part.to_pylist()}
+    if not values:
         raise CtmError(
             f"{store.folder} has no values: run its `ctm build-dataset` with --stages rollouts",
             usage=True,
         )
+    solutions = samples(store)
+    wanted = {solution.problem_id for solution in solutions if solution.solution_id in values}
     tokenizer = load_tokenizer(str(store.manifest["recipe"]["model"]))
-    for part in store.each("solutions", ["problem_id", "prompt_ids", "token_ids", "correct"]):
-        for row in part.to_pylist():
-            if row["correct"] and row["problem_id"] in wanted:
-                wanted.remove(row["problem_id"])
-                ids = row["token_ids"]
-                value = [1.0 if hard or i == len(ids) - 1 else None for i in range(len(ids))]
-                targets = step_targets([decode(tokenizer, [i]) for i in ids], value)
-                rows.append(_example(row["prompt_ids"], ids, targets))
+    rows = [
+        _step_row(solution, values[solution.solution_id], tokenizer, hard)
+        for solution in solutions
+        if solution.solution_id in values
+    ]
+    for solution in solutions:
+        if solution.correct and solution.problem_id in wanted:
+            wanted.remove(solution.problem_id)
+            length = len(solution.token_ids)
+            own = [1.0 if hard or i == length - 1 else None for i in range(length)]
+            rows.append(_step_row(solution, own, tokenizer, hard))
     return Dataset.from_list(rows)
 
 
-def _example(
-    prompt_ids: list[int], token_ids: list[int], targets: list[float | None]
+def _step_row(
+    solution: Solution, value: Sequence[float | None], tokenizer: Any, hard: bool
 ) -> dict[str, Any]:
-    return {"prompt_ids": prompt_ids, "completion_ids": token_ids, "targets": targets}
+    """A solution with the targets of its steps; what a stop string ended is learnt without it."""
+    ids, _ = target(solution, tokenizer)
+    if len(ids) != len(value) or ids[-1] != solution.token_ids[-1]:
+        kept = min(len(ids) - 1, len(value) - 1)
+        value = [*value[:kept], *[None] * (len(ids) - kept - 1), value[-1]]
+    pieces = [decode(tokenizer, [i]) for i in ids]
+    return {
+        "prompt_ids": solution.prompt_ids,
+        "completion_ids": ids,
+        "targets": step_targets(pieces, value, hard),
+    }
 
 
 def _of_file(data: str | Path) -> "Dataset":

@@ -13,6 +13,7 @@ from ctm_data.build import build_dataset
 from ctm_data.config import BuildConfig
 from ctm_data.run.store import Store
 from ctm_data.train import train, training_rows, weigh, weighted
+from ctm_data.verify import verify
 from ctm_eval.errors import CtmError
 from ctm_train.errors import TrainError
 
@@ -112,6 +113,36 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_unknown_weights_are_answered_with_the_known_ones(run, tmp_path):
     with pytest.raises(CtmError, match="contrast, value, critical, uniform"):
         train("cdpo", run.folder, tmp_path / "m", weights="entropy")
+
+
+MARKS = tuple(f"#### {digit}" for digit in range(10))
+
+
+def test_what_a_stop_string_ended_is_learnt_without_it_and_with_eos(monkeypatch, tmp_path):
+    """Invented ones for the built-in model, which end a solution at the first digit of its answer."""
+    monkeypatch.setattr("ctm_data.config._stop", lambda models: MARKS)
+    monkeypatch.setattr("ctm_eval.prompts.STOP", MARKS)
+    options = {"limit": 24, "n_samples": 16, "n_rollouts": 4, "max_new_tokens": 120}
+    stages = ("rollouts", "contrast", "verifier")
+    run = build_dataset(BuildConfig(tmp_path / "run", stages=stages, **options))
+    sampled = {row["solution_id"]: row for row in run.read("solutions").to_pylist()}
+    pairs = run.read("contrast").to_pylist()
+    assert pairs
+    for pair in pairs:
+        for side in ("chosen", "rejected"):
+            assert "####" in sampled[pair[f"{side}_id"]]["text"]
+            assert sampled[pair[f"{side}_id"]]["token_ids"][-1] != 2
+            assert "####" not in pair[side]
+            assert pair[f"{side}_ids"][-1] == 2
+        assert len(pair["rejected_value_drop"]) == len(pair["rejected_ids"])
+    assert not any("####" in row["solution"] for row in run.read("verifier").to_pylist())
+    for method, ids in (
+        ("sft", "completion_ids"),
+        ("prm", "completion_ids"),
+        ("dpo", "chosen_ids"),
+    ):
+        assert all(row[ids][-1] == 2 for row in training_rows(run, method))
+    verify(run.folder)
 
 
 def losses(folder):
