@@ -1,8 +1,9 @@
 """`train`: a run folder's pairs, or rows of one's own, to a trained model."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from ctm_data.run.records import samples
 from ctm_data.run.store import Store, is_run_folder
@@ -14,13 +15,13 @@ from ctm_eval.models import decode, load_tokenizer, model_path
 from ctm_eval.progress import Progress
 from ctm_eval.targets import target
 from ctm_eval.types import Solution
+from ctm_train.settings import Weights
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from ctm_train.train import TrainingSummary
 
-Weights = Literal["contrast", "value", "critical", "uniform"]
 NEEDS = {"contrast": "rejected_ce", "value": "rejected_value_drop", "critical": "rejected_critical",
          "uniform": "rejected_ids"}  # fmt: skip
 
@@ -75,7 +76,7 @@ def train(
         described |= {"descriptions": True}
     if method == "prm" and is_run_folder(data):
         described |= {"hard_labels": hard_labels}
-    return train_rows(
+    outcome = train_rows(
         method,
         rows,
         output_dir,
@@ -88,6 +89,7 @@ def train(
         described=described,
         progress=progress,
     )
+    return replace(outcome, dropped=dropped)
 
 
 def weigh(row: Mapping[str, Any], weights: Weights) -> list[float] | None:

@@ -22,6 +22,7 @@ Scheduler = Literal[
     "inverse_sqrt",
     "cosine_with_restarts",
 ]
+Weights = Literal["contrast", "value", "critical", "uniform"]  # of rejected tokens, for cdpo
 HAVE_REFERENCE = ("cdpo", "dpo", "tdpo", "rpo", "kto")  # their loss compares with the start model
 PREFERENCE = (*HAVE_REFERENCE, "simpo", "orpo")
 USED_BY: dict[str, tuple[str, ...]] = {  # settings that not every method has

@@ -43,7 +43,7 @@ PACKAGES = ("ctm", "torch", "transformers", "trl", "peft", "accelerate")
 class TrainingSummary:
     """What training took: optimizer steps, seconds, bytes at the peak (of the process on a CPU), the
     last logged loss, and the KL divergence from the start model on a few training rows, in nats a token
-    (None where the model is split over several devices)."""
+    (None where the model is split over several devices). `dropped` rows could not be trained on."""
 
     folder: Path
     steps: int
@@ -51,6 +51,7 @@ class TrainingSummary:
     peak_bytes: int
     loss: float | None
     kl: float | None = None
+    dropped: int = 0
 
     @property
     def still(self) -> bool:
@@ -142,7 +143,7 @@ def train(
     )
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(folder)
-        figures = {k: v for k, v in asdict(outcome).items() if k != "folder"}
+        figures = {k: v for k, v in asdict(outcome).items() if k not in ("folder", "dropped")}
         record = {**call, "outcome": figures}
         card = model_card(record, adapter=settings.lora and not merge)
         (folder / "README.md").write_text(card, encoding="utf-8")

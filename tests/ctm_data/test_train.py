@@ -142,7 +142,7 @@ def test_what_a_stop_string_ended_is_learnt_without_it_and_with_eos(monkeypatch,
         ("dpo", "chosen_ids"),
     ):
         assert all(row[ids][-1] == 2 for row in training_rows(run, method))
-    verify(run.folder)
+    assert not [check.failures for check in verify(run.folder).checks if check.failures]
 
 
 def losses(folder):
@@ -242,7 +242,8 @@ def test_pairs_without_weights_are_dropped_and_counted_in_the_record(run, tmp_pa
     rows = run.read("contrast").to_pylist()
     rows[0]["rejected_ce"] = None
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    train("cdpo", tmp_path / "rows.jsonl", tmp_path / "m")
+    outcome = train("cdpo", tmp_path / "rows.jsonl", tmp_path / "m")
+    assert outcome.dropped == 1
     record = json.loads((tmp_path / "m" / "training.json").read_text())
     assert record["data"]["pairs_without_weights"] == 1
     assert record["rows"] == len(rows) - 1
