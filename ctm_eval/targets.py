@@ -55,12 +55,12 @@ def target(
 
 
 def aligned(
-    values: Sequence[Any], token_ids: Sequence[int], target_ids: Sequence[int]
-) -> list[Any]:
+    values: Sequence[float], token_ids: Sequence[int], target_ids: Sequence[int]
+) -> list[float]:
     """One value a token of `target_ids`, from one a token of the sampled `token_ids`.
 
     Tokens that both begin with keep theirs. EOS stands for all that was cut off and has the sum of its
-    values (None if one is unknown); tokens that were encoded anew have 0.
+    values; tokens that were encoded anew have 0.
     """
     same = (a == b for a, b in zip(token_ids, target_ids, strict=False))
     shared = next(
@@ -68,6 +68,4 @@ def aligned(
     )
     if shared == len(token_ids) == len(target_ids):
         return list(values)
-    cut = values[shared:]
-    end = None if None in cut else sum(cut)
-    return [*values[:shared], *[0.0] * (len(target_ids) - shared - 1), end]
+    return [*values[:shared], *[0.0] * (len(target_ids) - shared - 1), sum(values[shared:])]

@@ -189,22 +189,22 @@ def score_pairs(
 
 def value_drops(
     rollout: Mapping[str, Any] | None, rejected_ids: Sequence[int]
-) -> dict[str, list[float | None] | int | None]:
+) -> dict[str, list[float] | int | None]:
     """The columns `rejected_value_drop` and `rejected_critical` of a pair, from its row of `rollouts`.
 
-    By how much the value drops with every token (negative where it rises, None where the value was not
-    looked at), and the index of the critical token. Both are None without a row.
+    By how much the value drops with every token (negative where it rises; None for a curve that is not
+    whole, as of a label-only run), and the index of the critical token. Both are None without a row.
     """
     if rollout is None:
         return {"rejected_value_drop": None, "rejected_critical": None}
     curve = [rollout["prompt_value"], *rollout["value"]]
-    drops = [
-        None if before is None or after is None else before - after
-        for before, after in pairwise(curve)
-    ]
+    drops = None
+    if None not in curve:
+        falls = [before - after for before, after in pairwise(curve)]
+        drops = aligned(falls, rollout["token_ids"], rejected_ids)
     critical, last = rollout["critical_index"], len(rejected_ids) - 1
     return {
-        "rejected_value_drop": aligned(drops, rollout["token_ids"], rejected_ids),
+        "rejected_value_drop": drops,
         "rejected_critical": None if critical is None else min(critical, last),
     }
 
