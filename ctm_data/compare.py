@@ -80,8 +80,11 @@ def read(store: Store) -> list[Trajectory]:
     for part in store.each("rollouts", wanted):
         for row in part.to_pylist():
             ce = scores.get(row["solution_id"])
-            if ce is None or row["critical_index"] is None:
+            if ce is None or row["critical_index"] is None or row["critical_index"] >= len(ce):
                 continue
+            # Behind the scored tokens is a stop string, which is no part of the pair.
+            row["keep_prob"], row["value"] = row["keep_prob"][: len(ce)], row["value"][: len(ce)]
+            ce = ce[: len(row["keep_prob"])]
             curve = np.array([row["prompt_value"], *row["value"]], dtype=float)
             found.append(
                 Trajectory(

@@ -12,6 +12,7 @@ from ctm_eval.errors import CtmError
 from ctm_eval.progress import Counter, Progress
 from ctm_eval.sandbox import Sandbox
 from ctm_eval.scoring import program_of
+from ctm_eval.targets import target_text
 from ctm_eval.types import Problem
 
 
@@ -51,13 +52,16 @@ def check_run(
                 counted(len(own))
                 continue
             if of_programs:
-                items = [(problem, program_of(s.text) or "") for problem, s in own]
+                items = [(problem, program_of(target_text(s)) or "") for problem, s in own]
                 told = describe(loaded, items, chat=chat)
                 rows = [_described(*item) for item in zip(items, told, strict=True)]
             else:
                 checks = check(
                     loaded,
-                    [(problem, solution.text, solution.answer) for problem, solution in own],
+                    [
+                        (problem, target_text(solution), solution.answer)
+                        for problem, solution in own
+                    ],
                     sandbox,
                     max_new_tokens=max_new_tokens,
                     chat=chat,

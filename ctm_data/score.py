@@ -12,6 +12,7 @@ from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Counter, Progress
 from ctm_eval.prompts import prompt
+from ctm_eval.targets import target_text
 
 if TYPE_CHECKING:
     from ctm_eval.verifiers import Candidate
@@ -50,7 +51,7 @@ def score_run(
                 [
                     Candidate(
                         prompt(problem),
-                        read_by_verifier(solution.text, told.get(solution.solution_id)),
+                        read_by_verifier(target_text(solution), told.get(solution.solution_id)),
                         solution.finish_reason == "stop",
                     )
                     for problem, solution in own

@@ -51,13 +51,13 @@ class Verifier:
             raise CtmError(f"unknown pool {self.pool!r}; there are: {known}", usage=True)
         self.descriptions = bool(self._record["data"].get("descriptions"))
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self._gamma: float = self._record["settings"]["gamma"]
+        self._beta: float = self._record["settings"]["beta"]
         dtype = default_dtype(self.device)
         self.model = load_model(str(folder), dtype, head=self.method in HEADS)
         self.model.to(self.device).eval()
         self._tokenizer = load_tokenizer(str(folder))
         self.reference = None
-        if self.method in ("dpo", "cdpo", "rpo", "tdpo", "kto"):
+        if self._record["reference"]:
             self.reference = load_model(self._record["model"], dtype).eval().to(self.device)
         self._vocabulary = self.model.config.get_text_config().vocab_size
 
@@ -65,8 +65,8 @@ class Verifier:
         """A score for every solution, in their order.
 
         With a head it is a probability of being right, in [0, 1]. Without one it is the reward that the
-        training implied: gamma times the mean log-probability of the tokens (simpo, orpo, sft; arXiv
-        2405.14734, eq. 4), or gamma times the log-ratio to the reference (dpo and its kin; arXiv
+        training implied: beta times the mean log-probability of the tokens (simpo, orpo, sft; arXiv
+        2405.14734, eq. 4), or beta times the log-ratio to the reference (dpo and its kin; arXiv
         2305.18290, eq. 5). Equal solutions are read once. `progress` is called with (solutions, tokens)
         since its last call.
         """
@@ -98,9 +98,9 @@ class Verifier:
         logps = _log_probs(self.model, ids, seen, completion)
         if self.reference is not None:
             ratio = logps.sum(1) - _log_probs(self.reference, ids, seen, completion).sum(1)
-            scores = self._gamma * ratio
+            scores = self._beta * ratio
         else:
-            scores = self._gamma * logps.sum(1) / completion.sum(1)
+            scores = self._beta * logps.sum(1) / completion.sum(1)
         return [float(score) for score in torch.atleast_1d(scores)]
 
     def _pooled(self, values: Any, ids: list[int]) -> float:
@@ -188,4 +188,8 @@ def training_record(folder: str | Path) -> dict[str, Any]:
         raise CtmError(
             f"the training of {folder} is not finished: run its `ctm train` again", usage=True
         )
+    # Records of older versions call beta gamma, and leave the reference to be told from the method.
+    settings = record["settings"]
+    settings.setdefault("beta", settings.get("gamma"))
+    record.setdefault("reference", record["method"] in ("dpo", "cdpo", "rpo", "tdpo", "kto"))
     return record

@@ -226,7 +226,7 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
             cell.row.method,
             "pocket",
             learning_rate=cell.rate,
-            gamma=cell.gamma,
+            beta=None if cell.row.method == "sft" else cell.gamma,
             seed=cell.seed,
         )
         shutil.rmtree(trained, ignore_errors=True)

@@ -151,22 +151,32 @@ def replacements(
     marks: Sequence[list[int]],
     settings: RolloutSettings,
 ) -> list[Tally]:
-    """N rollouts that replace each trajectory's first marked token: those there, topped up.
+    """N rollouts that replace each trajectory's first marked token, for pass@k.
 
-    Empty where nothing is marked or where the policy can draw no other token.
+    pass@k counts on draws that are independent of each other and of what chose the token. Those that
+    the estimator made there are neither: it draws the other tokens systematically, so that every
+    likely one is among them (pass@N of 8 draws of which one in 8 is right would always be 1, and is
+    1 - (7/8)^8 = 0.66), and their outcomes helped to mark the token. So all N are made anew, each with
+    a token drawn for itself. Empty where nothing is marked or the policy can draw no other token.
     """
     replaced, draws = [], []
     for state, marked in zip(states, marks, strict=True):
         replacement = Tally()
-        if marked:
-            there = state.tallies[marked[0]]
-            if settings.estimator == "branch":  # `exhaustive` may have drawn the token itself
-                replacement = Tally(list(there.alternatives), list(there.correct))
-            missing = settings.n_rollouts - len(replacement.correct)
-            if missing > 0:
-                tag = "replace"
-                draws += _leaving(state, marked[0], missing, tag, settings.seed, replacement)
         replaced.append(replacement)
+        if not marked:
+            continue
+        nucleus, own = state.nuclei[marked[0]], state.solution.token_ids[marked[0]]
+        other = nucleus.token_ids != own
+        if not other.any():
+            continue
+        name = (settings.seed, state.solution.solution_id, "replace", marked[0])
+        random = np.random.Generator(np.random.Philox(key=seed_of(*name)))
+        probs = nucleus.probs[other] / nucleus.probs[other].sum()
+        tokens = random.choice(nucleus.token_ids[other], size=settings.n_rollouts, p=probs)
+        draws += [
+            Draw(state, marked[0], int(token), seed_of(*name, j), replacement)
+            for j, token in enumerate(tokens)
+        ]
     _make(engine, draws, settings, lambda share, tokens: None)
     return replaced
 

@@ -153,6 +153,18 @@ TABLES: dict[str, Table] = {
                 "chosen_ids",
             ),
             Column("rejected_ce", _reals, "The same score for the wrong solution.", "rejected_ids"),
+            Column(
+                "rejected_value_drop",
+                _reals,
+                "By how much each token of the wrong solution lowers the estimated probability of a right "
+                "answer, negative where it raises it; null without rollouts.",
+                "rejected_ids",
+            ),
+            Column(
+                "rejected_critical",
+                _index,
+                "Index of the critical token of the wrong solution, from 0; null without one.",
+            ),
             Column("positive_model", _text, "p+, the model trained on right solutions."),
             Column("negative_model", _text, "p-, the model trained on wrong solutions."),
             Column("ce_beta", _real, "β of the contrastive score."),
@@ -237,7 +249,7 @@ def to_table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     lengths = per_token(name)
     for row in rows:
         for column, ids in lengths.items():
-            if row[column] is not None and len(row[column]) != len(row[ids]):
+            if row.get(column) is not None and len(row[column]) != len(row[ids]):
                 raise CtmError(
                     f"{name}.{column} of {'/'.join(str(row[key]) for key in KEYS[name])} has "
                     f"{len(row[column])} entries for {len(row[ids])} tokens"

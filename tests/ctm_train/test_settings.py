@@ -10,9 +10,9 @@ from ctm_train.settings import names, preset_model, settings_for
 
 def test_a_recipe_has_the_papers_settings():
     cdpo = settings_for("cdpo")
-    assert (cdpo.learning_rate, cdpo.epochs, cdpo.gamma) == (4e-5, 3, 1.0)
+    assert (cdpo.learning_rate, cdpo.epochs, cdpo.beta) == (4e-5, 3, 1.0)
     sft = settings_for("sft")
-    assert (sft.lora_r, sft.lora_alpha, sft.lora_dropout, sft.warmup) == (8, 16, 0.1, 100)
+    assert (sft.lora_r, sft.lora_alpha, sft.lora_dropout, sft.warmup_limit) == (8, 16, 0.1, 100)
     assert sft.lora_targets == "gate_proj,up_proj,down_proj"
 
 
