@@ -1,10 +1,57 @@
-"""Where the next rollouts of a trajectory are worth most for the label of its critical token."""
+"""Spending rollouts where the label is unsure, in rounds, with values that stay unbiased.
+
+A mean over draws whose number depends on those draws is biased: a pilot of 2, then 2 or 30 more at
+p = 0.2, pooled, is 0.158 on average. So the values rest on two stages. The pilot, ceil(n (1 - k)) a
+stratum, decides the sizes of one second stage, of at least as many fresh draws a stratum; W_u is the
+mean of the two stages' means, of weights fixed beforehand (1/2 each). Later rounds serve the label
+alone: a posterior does not mind when one stopped.
+"""
 
 import numpy as np
 
 from ctm_data.estimator.critical import LOST
 from ctm_data.estimator.posterior import Curves, critical_of
-from ctm_data.estimator.values import NEGLIGIBLE
+from ctm_data.estimator.values import NEGLIGIBLE, branch_counts
+
+ROUNDS = 10  # a further round spends a tenth of the budget
+ROUND_DRAWS = 300  # curves that an allocation is made from
+
+
+def pilot_counts(keep_prob: np.ndarray, n: int, budget: int) -> np.ndarray:
+    """The sizes of the pilot, (L,): ceil(n0 (1 - k)) with the largest n0 up to n / 2 such that the
+    pilot and a second stage of the same size take half the budget at most; at least n0 = 1."""
+    n0 = max(1, n // 2)
+    while n0 > 1 and 4 * branch_counts(keep_prob, n0).sum() > budget:
+        n0 -= 1
+    return branch_counts(keep_prob, n0)
+
+
+def second_counts(
+    curves: Curves, keep_prob: np.ndarray, pilot: np.ndarray, budget: int, resolution: float
+) -> np.ndarray:
+    """The sizes of the second stage: those of the pilot, and a round of the budget where it counts."""
+    left = max(0, budget - 2 * int(pilot.sum()))
+    extra = min(left, max(1, budget // ROUNDS))
+    return pilot + allocate(curves, keep_prob, 2 * pilot, extra, resolution)
+
+
+def further_counts(
+    curves: Curves, keep_prob: np.ndarray, there: np.ndarray, budget: int, resolution: float
+) -> np.ndarray:
+    """The sizes of a further round; all 0 if the budget is spent or no draw could change the label."""
+    left = max(0, budget - int(there.sum()))
+    return allocate(curves, keep_prob, there, min(left, max(1, budget // ROUNDS)), resolution)
+
+
+def two_stages(
+    pilot: np.ndarray, pilot_won: np.ndarray, second: np.ndarray, second_won: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rate of each stratum, the mean of its two stages' rates, and how many equal draws it is
+    worth: rate (L,) and draws (L,), 0 where nothing was drawn."""
+    some = pilot > 0
+    one, two = np.maximum(pilot, 1), np.maximum(second, 1)
+    rate = np.where(some, (pilot_won / one + second_won / two) / 2, 0.0)
+    return rate, np.where(some, 4 / (1 / one + 1 / two), 0.0)
 
 
 def allocate(
@@ -57,7 +104,7 @@ def _fill(weight: np.ndarray, there: np.ndarray, size: int) -> np.ndarray:
     """`size` whole draws that bring `there` as close as can be to proportions of `weight`."""
     counts = np.zeros(len(weight), dtype=np.int64)
     use = np.flatnonzero(weight > 0)
-    if not len(use):
+    if not len(use) or size < 1:
         return counts
     ratio = there[use] / weight[use]
     order = np.argsort(ratio)

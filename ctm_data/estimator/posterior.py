@@ -105,9 +105,7 @@ def _smallest_run(counts: np.ndarray, needed: int) -> tuple[int | None, int | No
     return low, int(ends[low]) - 1
 
 
-def _draw_rates(
-    n: np.ndarray, won: np.ndarray, rng: np.random.Generator, draws: int
-) -> np.ndarray:
+def _draw_rates(n: np.ndarray, won: np.ndarray, rng: np.random.Generator, draws: int) -> np.ndarray:
     """Rates of the strata (S, M) given `won` of `n` draws of each, in the trajectory's order."""
     emission = _emission(n, won)  # (A, M, G)
     hyper, filtered, moves = _filter(emission)
