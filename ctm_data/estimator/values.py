@@ -32,7 +32,7 @@ class Curve:
     high: np.ndarray
 
 
-def branch_counts(keep_prob: Sequence[float], n: int) -> np.ndarray:
+def branch_counts(keep_prob: Sequence[float] | np.ndarray, n: int) -> np.ndarray:
     """How many rollouts leave at each token: ceil(n (1 - k)), shape (L,)."""
     leave = 1 - np.asarray(keep_prob, dtype=float)
     # A product that is whole but for rounding (64 * 0.25) must not cost one rollout more.
@@ -50,7 +50,7 @@ def systematic(probs: np.ndarray, count: int, offset: float) -> np.ndarray:
 
 
 def branch_curve(
-    keep_prob: Sequence[float],
+    keep_prob: Sequence[float] | np.ndarray,
     n_rollouts: Sequence[float] | np.ndarray,
     n_correct: Sequence[float] | np.ndarray,
     final: bool,
@@ -58,7 +58,8 @@ def branch_curve(
 ) -> Curve:
     """Folds rollouts that left at each token (three sequences of length L) into values.
 
-    Numbers of rollouts need not be whole: they may be what draws of unequal weights are worth. `final` is whether the whole trajectory is correct. Values before `seen_from` are NaN.
+    Numbers of rollouts need not be whole: they may be what draws of unequal weights are worth. `final`
+    is whether the whole trajectory is correct. Values before `seen_from` are NaN.
     """
     length = len(keep_prob)
     value = np.full(length + 1, np.nan)

@@ -6,10 +6,11 @@ The `contrast` table: preference pairs whose tokens carry these scores. It needs
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from ctm_data.run.records import problems_of, solutions_of
+from ctm_data.run.records import problems_of, rollouts_of, solutions_of
 from ctm_eval.errors import CtmError
 from ctm_eval.models import adapter_base, default_device, default_dtype, load_model, model_path
 from ctm_eval.pair_selection import Pair, negatives, positives, select_pairs
@@ -59,7 +60,8 @@ def write(
     counter = Counter(progress, "contrasting", total)
     counter(finished)
     for chunk, pairs in todo.items():
-        store.write("contrast", chunk, score_pairs(models, pairs, how, counter))
+        rows = score_pairs(models, pairs, how, counter)
+        store.write("contrast", chunk, with_labels(rows, rollouts_of(store, chunk)))
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,8 @@ def score_pairs(
                 "rejected_ids": rejected.token_ids,
                 "chosen_ce": chosen_ce,
                 "rejected_ce": rejected_ce,
+                "rejected_value_drop": None,
+                "rejected_critical": None,
                 "positive_model": how.positive_model,
                 "negative_model": how.negative_model,
                 "ce_beta": how.beta,
@@ -147,6 +151,24 @@ def score_pairs(
             }
         )
     return rows
+
+
+def with_labels(
+    rows: Iterable[Mapping[str, Any]], rollouts: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """`contrast` rows with the value drops and the critical tokens of rejected solutions, from rows of
+    `rollouts` by solution; null where a solution was not rolled out, or its curve is not whole."""
+    labelled = []
+    for row in rows:
+        rollout = rollouts.get(row["rejected_id"])
+        drop, critical = None, None
+        if rollout is not None:
+            curve = [rollout["prompt_value"], *rollout["value"]]
+            critical = rollout["critical_index"]
+            if None not in curve:
+                drop = [before - after for before, after in pairwise(curve)]
+        labelled.append({**row, "rejected_value_drop": drop, "rejected_critical": critical})
+    return labelled
 
 
 class ContrastModels:

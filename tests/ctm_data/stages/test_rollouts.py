@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctm_data.estimator.settings import RolloutSettings
-from ctm_data.run.schema import PER_TOKEN, to_table
+from ctm_data.run.schema import per_token, to_table
 from ctm_data.stages.rollouts import powers_of_two, roll_out
 from ctm_data.stages.solutions import sample_solutions
 from ctm_eval.benchmarks import load_problems
@@ -105,8 +105,8 @@ def test_values_are_unbiased_and_no_noisier_than_n_rollouts_a_token(seed, estima
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_label_only_finds_the_token_that_the_whole_curve_finds(seed):
-    """Same seeds, same draws: what was looked at is equal, and so is the critical token."""
+def test_label_only_marks_the_token_that_the_whole_curve_marks(seed):
+    """Same seeds, same draws: what was looked at is equal, and so is what the rule marks."""
     tree = Tree(seed)
     path = next(path for path, wins in tree.wins.items() if not wins)
     for run in range(5):
@@ -116,7 +116,7 @@ def test_label_only_finds_the_token_that_the_whole_curve_finds(seed):
         )
         [whole] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], settings)
         [part] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], only)
-        assert part["critical_index"] == whole["critical_index"]
+        assert part["marked"] == whole["marked"]
         seen = [i for i, value in enumerate(part["value"]) if value is not None]
         assert [part["value"][i] for i in seen] == [whole["value"][i] for i in seen]
         assert part["generated_tokens"] <= whole["generated_tokens"]
@@ -154,7 +154,7 @@ def rows(request, engine, wrong):
 def test_per_token_lists_are_as_long_as_the_tokens(rows):
     table = to_table("rollouts", rows)
     for row in table.to_pylist():
-        for column in PER_TOKEN["rollouts"]["token_ids"]:
+        for column in per_token("rollouts"):
             assert len(row[column]) == len(row["token_ids"])
 
 
