@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
+from ctm_data.run.schema import SCHEMA_VERSION
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages import contrast, rollouts, solutions, verifier
 from ctm_eval.benchmarks import load_problems
@@ -75,6 +76,12 @@ def merge_shards(
         if "shard" not in store.manifest or "parts" not in store.manifest:
             what = "a shard" if "shard" not in store.manifest else "finished"
             raise CtmError(f"{store.folder} is not {what}; nothing was merged", usage=True)
+        if store.manifest["schema_version"] != SCHEMA_VERSION:
+            raise CtmError(
+                f"{store.folder} has schema version {store.manifest['schema_version']}, not "
+                f"{SCHEMA_VERSION}; nothing was merged",
+                usage=True,
+            )
         if store.manifest["recipe"] != stores[0].manifest["recipe"]:
             raise CtmError(
                 f"{store.folder} and {stores[0].folder} have different recipes; nothing was merged",

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from ctm_data.estimator.settings import Estimator, RolloutSettings, Rule
+from ctm_data.estimator.critical import LOST
+from ctm_data.estimator.settings import RESOLUTION, Estimator, RolloutSettings, Rule
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines.base import Sampling
@@ -135,6 +136,24 @@ class BuildConfig(Config):
     rule: Annotated[Rule, Option("Rule that marks tokens from their values.", "Rollouts")] = (
         "critical"
     )
+    resolution: Annotated[
+        float,
+        Option(
+            "A value below this counts as 0; the default is where 0 of 64 is as likely as not.",
+            "Rollouts",
+        ),
+    ] = RESOLUTION
+    adaptive: Annotated[
+        bool, Option("Spend rollouts where the critical token is unsure.", "Rollouts")
+    ] = False
+    confidence: Annotated[
+        float,
+        Option("With --adaptive: stop at a critical token of this probability.", "Rollouts"),
+    ] = 0.95
+    budget: Annotated[
+        float,
+        Option("With --adaptive: at most this share of exhaustive's rollouts.", "Rollouts"),
+    ] = 0.125
     trajectories: Annotated[
         int, Option("Maximum number of wrong solutions rolled out for each problem.", "Rollouts")
     ] = 1
@@ -213,6 +232,10 @@ class BuildConfig(Config):
             estimator=self.estimator,
             label_only=self.label_only,
             rule=self.rule,
+            resolution=self.resolution,
+            adaptive=self.adaptive,
+            confidence=self.confidence,
+            budget=self.budget,
             seed=self.seed,
         )
 
@@ -233,6 +256,20 @@ class BuildConfig(Config):
                 "--label-only finds only the critical token: use it with --estimator branch and "
                 "--rule critical",
                 usage=True,
+            )
+        if not 0 <= self.resolution < LOST:
+            raise CtmError(
+                f"--resolution must be from 0 to below {LOST}, not {self.resolution}", usage=True
+            )
+        if not 0.5 <= self.confidence <= 1:
+            raise CtmError(f"--confidence must be 0.5 to 1, not {self.confidence}", usage=True)
+        if not 0 < self.budget <= 100:
+            raise CtmError(
+                f"--budget must be above 0 and at most 100, not {self.budget}", usage=True
+            )
+        if self.adaptive and (self.estimator != "branch" or self.label_only):
+            raise CtmError(
+                "--adaptive goes with --estimator branch and without --label-only", usage=True
             )
         if self.describe and "verifier" not in self.stages:
             raise CtmError("--describe needs --stages verifier", usage=True)

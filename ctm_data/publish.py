@@ -212,7 +212,7 @@ def _refuse_other_schema(repo: str, sha: str, there: set[str]) -> None:
     import pyarrow.parquet as pq
 
     from ctm_data.run.hub_client import filesystem
-    from ctm_data.run.schema import SCHEMAS
+    from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS, schemas_of
     from ctm_data.run.sources import parse_manifest
     from ctm_data.run.store import MANIFEST
 
@@ -226,13 +226,14 @@ def _refuse_other_schema(repo: str, sha: str, there: set[str]) -> None:
         return
     parse_manifest(_read(repo, MANIFEST, sha).encode(), repo)
     files = filesystem()
-    for table, schema in SCHEMAS.items():
+    for table in SCHEMAS:
+        known = [schemas_of(version)[table] for version in range(1, SCHEMA_VERSION + 1)]
         parts = sorted(name for name in _ours(there) if name.startswith(f"{table}/"))
         if not parts:
             continue
         with files.open(f"datasets/{repo}@{sha}/{parts[0]}", "rb") as file:
             try:
-                same = pq.read_schema(file).equals(schema)
+                same = pq.read_schema(file) in known
             except pa.ArrowInvalid:
                 same = False
         if not same:

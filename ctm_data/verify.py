@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 SHOWN = 5  # failures that a check names
 NOISE = 1e-9  # of floating point
 UNIT = {  # columns whose values are probabilities
-    "rollouts": ("value", "value_low", "value_high", "keep_prob", "replacement_pass_at_k"),
+    "rollouts": (
+        "value",
+        "value_low",
+        "value_high",
+        "keep_prob",
+        "replacement_pass_at_k",
+        "critical_prob",
+    ),
     "contrast": ("chosen_ce", "rejected_ce"),
 }
 NO_SOLUTION = (
@@ -44,7 +51,22 @@ NEVER = {  # by table, what no row may be
             f"lambda v: v[1] > v[2] + {NOISE} or v[2] > v[3] + {NOISE}))"
         ),
         "critical_index that is not the first of marked": (
-            "critical_index is distinct from marked[1]"
+            "(critical_prob is null or rule <> 'critical') and critical_index is distinct from marked[1]"
+        ),
+        "critical_index that is not the likeliest": (
+            "rule = 'critical' and critical_index is not null "
+            f"and critical_prob[critical_index + 1] < list_max(critical_prob) - {NOISE}"
+        ),
+        "no critical_index where one is likelier than none": (
+            "rule = 'critical' and critical_index is null "
+            f"and list_max(critical_prob) > 1 - list_sum(critical_prob) + {NOISE}"
+        ),
+        "probabilities of the critical token that add up to more than 1": (
+            f"list_sum(critical_prob) > 1 + {NOISE}"
+        ),
+        "a run of tokens that does not hold 90%": (
+            "critical_low > critical_high or list_sum(list_slice(critical_prob, critical_low + 1, "
+            f"critical_high + 1)) < 0.9 - {NOISE}"
         ),
         "critical_piece that is not the piece there": (
             "critical_piece is distinct from pieces[critical_index + 1]"
@@ -142,6 +164,7 @@ def check_parts(store: "Store") -> tuple[Check, dict[str, list[str]]]:
     from ctm_data.run.schema import SCHEMAS
     from ctm_data.run.store import is_whole
 
+    schemas = _schemas(store)
     check = Check("parts are those of the manifest")
     whole: dict[str, list[str]] = {table: [] for table in SCHEMAS}
     if "parts" not in store.manifest:
@@ -161,9 +184,17 @@ def check_parts(store: "Store") -> tuple[Check, dict[str, list[str]]]:
             check.fail(f"{part} is not in the manifest")
         elif sha256(path) != listed[part]:
             check.fail(f"{part} was changed or cut off: its SHA-256 is not that of the manifest")
-        elif is_whole(path, SCHEMAS[here[part]]):
+        elif is_whole(path, schemas[here[part]]):
             whole[here[part]].append(str(path))
     return check, whole
+
+
+def _schemas(store: "Store") -> dict[str, Any]:
+    """The schemas that a run's parts must have: those of its version, or of this one if it has none."""
+    from ctm_data.run.schema import SCHEMA_VERSION, schemas_of
+
+    version: Any = store.manifest.get("schema_version")
+    return schemas_of(version if version in range(1, SCHEMA_VERSION + 1) else SCHEMA_VERSION)
 
 
 def _schema(store: "Store") -> Check:
@@ -171,12 +202,13 @@ def _schema(store: "Store") -> Check:
     from ctm_data.run.store import is_whole
 
     check = Check("schemas")
-    if store.manifest.get("schema_version") != SCHEMA_VERSION:
-        check.fail(f"schema version {store.manifest.get('schema_version')}, not {SCHEMA_VERSION}")
+    version, schemas = store.manifest.get("schema_version"), _schemas(store)
+    if version not in range(1, SCHEMA_VERSION + 1):
+        check.fail(f"schema version {version}, and there are 1 to {SCHEMA_VERSION}")
     for table in SCHEMAS:
         for path in store.parts(table):
             check.looked_at += 1
-            if not is_whole(path, SCHEMAS[table]):
+            if not is_whole(path, schemas[table]):
                 check.fail(f"{table}/{path.name} cannot be read as a part of {table}")
     return check
 
@@ -240,7 +272,8 @@ def _marks(store: "Store", whole: dict[str, list[str]]) -> Check:
     from ctm_data.estimator.values import Curve
 
     check = Check("marked tokens are those of the rule")
-    n = store.manifest["recipe"].get("n_rollouts", 0)
+    recipe = store.manifest["recipe"]
+    n, resolution = recipe.get("n_rollouts", 0), recipe.get("resolution", 0.0)
     columns = ["solution_id", "prompt_value", "value", "rule", "marked", "token_ids"]
     for row in _rows(whole["rollouts"], columns):
         check.looked_at += 1
@@ -250,7 +283,7 @@ def _marks(store: "Store", whole: dict[str, list[str]]) -> Check:
         if len(row["value"]) != len(row["token_ids"]) or not row["value"]:
             continue  # counted above
         value = np.array([row["prompt_value"], *row["value"]], dtype=float)
-        expected = mark(row["rule"], Curve(value, value, value), n)
+        expected = mark(row["rule"], Curve(value, value, value), n, resolution)
         if row["marked"] != expected:
             check.fail(f"{row['solution_id']}: {row['marked']}, and by the rule {expected}")
     return check

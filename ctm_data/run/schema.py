@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ctm_eval.errors import CtmError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _text, _flag, _index, _count, _real = (
     pa.string(),
@@ -25,12 +25,16 @@ _replacements = pa.list_(
 
 @dataclass(frozen=True)
 class Column:
-    """A column. `per_token` names the column of token ids that its lists are exactly as long as."""
+    """A column. `per_token` names the column of token ids that its lists are exactly as long as.
+
+    `since` is the schema version that brought it; in older runs it reads as null.
+    """
 
     name: str
     type: pa.DataType
     meaning: str
     per_token: str | None = None
+    since: int = 1
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,26 @@ TABLES: dict[str, Table] = {
             Column("estimator", _text, "Estimator of the values: branch or exhaustive."),
             Column("rule", _text, "Rule that marks tokens on the value curve."),
             Column("marked", _ids, "Indices of the marked tokens, from 0."),
-            Column("critical_index", _index, "First marked token; null if none is marked."),
+            Column(
+                "critical_index",
+                _index,
+                "Likeliest critical token, or the first marked one under another rule; null for none.",
+            ),
             Column("critical_piece", _text, "Text of that token."),
+            Column(
+                "critical_prob",
+                _reals,
+                "Probability that the token is the critical one, given the rollouts.",
+                "token_ids",
+                since=2,
+            ),
+            Column(
+                "critical_low",
+                _index,
+                "First token of the smallest run that holds the critical one with 90% probability.",
+                since=2,
+            ),
+            Column("critical_high", _index, "Last token of that run.", since=2),
             Column(
                 "replacement_pass_at_k",
                 _reals,
@@ -159,11 +181,13 @@ TABLES: dict[str, Table] = {
                 "By how much each token of the wrong solution lowers the estimated probability of a right "
                 "answer, negative where it raises it; null without rollouts.",
                 "rejected_ids",
+                since=2,
             ),
             Column(
                 "rejected_critical",
                 _index,
                 "Index of the critical token of the wrong solution, from 0; null without one.",
+                since=2,
             ),
             Column("positive_model", _text, "p+, the model trained on right solutions."),
             Column("negative_model", _text, "p-, the model trained on wrong solutions."),
@@ -227,11 +251,34 @@ TABLES: dict[str, Table] = {
     ),
 }
 
-SCHEMAS: dict[str, pa.Schema] = {
-    name: pa.schema([(column.name, column.type) for column in table.columns])
-    for name, table in TABLES.items()
-}
+
+def schemas_of(version: int) -> dict[str, pa.Schema]:
+    """The Arrow schemas of the tables of a schema version."""
+    return {
+        name: pa.schema([(c.name, c.type) for c in table.columns if c.since <= version])
+        for name, table in TABLES.items()
+    }
+
+
+SCHEMAS: dict[str, pa.Schema] = schemas_of(SCHEMA_VERSION)
 KEYS: dict[str, tuple[str, ...]] = {name: table.key for name, table in TABLES.items()}
+
+
+def filled(arrow: pa.Table, table: str, columns: list[str] | None = None) -> pa.Table:
+    """A table of an older run with the columns (of `columns`, or all) that came later, as nulls."""
+    later = [
+        column
+        for column in TABLES[table].columns
+        if column.since > 1
+        and column.name not in arrow.column_names
+        and (columns is None or column.name in columns)
+    ]
+    if not later:
+        return arrow
+    for column in later:
+        arrow = arrow.append_column(column.name, pa.nulls(arrow.num_rows, column.type))
+    order = SCHEMAS[table].names if columns is None else columns
+    return arrow.select([name for name in order if name in arrow.column_names])
 
 
 def per_token(table: str) -> dict[str, str]:

@@ -97,9 +97,9 @@ def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
         version, parts = manifest["schema_version"], dict(manifest["parts"])
     except (ValueError, KeyError, TypeError) as error:
         raise CtmError(f"the manifest of {where} is not that of a finished run") from error
-    if version != SCHEMA_VERSION:
+    if version not in range(1, SCHEMA_VERSION + 1):
         raise CtmError(
-            f"{where} has schema version {version}, and this ctm reads {SCHEMA_VERSION}: install the "
+            f"{where} has schema version {version}, and this ctm reads up to {SCHEMA_VERSION}: install the "
             "version of ctm that its card names"
         )
     for part in parts:

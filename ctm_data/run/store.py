@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ctm_data.run.files import atomic_write, explained, sha256, sync_folder
-from ctm_data.run.schema import KEYS, SCHEMA_VERSION, SCHEMAS, to_table
+from ctm_data.run.schema import KEYS, SCHEMA_VERSION, SCHEMAS, TABLES, filled, to_table
 from ctm_eval.errors import CtmError
 
 MANIFEST = "manifest.json"
@@ -103,11 +103,11 @@ class Store:
     def each(self, table: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The parts of a table one by one, for tables that do not fit the memory."""
         for path in self.parts(table):
-            yield _read_part(path, columns)
+            yield _read_part(path, table, columns)
 
     def rows(self, table: str, chunk: int) -> list[dict[str, Any]]:
         """The rows of a chunk's part."""
-        return _read_part(self.path(table, chunk), None).to_pylist()
+        return _read_part(self.path(table, chunk), table, None).to_pylist()
 
     def chunks(self, table: str) -> list[int]:
         """The numbers of the chunks that a table has parts of, in their order."""
@@ -118,7 +118,7 @@ class Store:
         path = self.path(table, chunk)
         if not path.exists():
             return set()
-        keys = _read_part(path, list(KEYS[table]))
+        keys = _read_part(path, table, list(KEYS[table]))
         return set(zip(*(column.to_pylist() for column in keys.columns), strict=True))
 
     def path(self, table: str, chunk: int) -> Path:
@@ -169,7 +169,15 @@ class Store:
             atomic_write(self.folder / MANIFEST, _as_json(self.manifest))
 
     def _refuse_other(self, described: Mapping[str, Any]) -> None:
-        for field in ("schema_version", "shard"):
+        version = self.manifest.get("schema_version")
+        if version != described["schema_version"]:
+            raise CtmError(
+                f"{self.folder} has schema version {version}, and this ctm writes "
+                f"{described['schema_version']}: it can be read, not gone on with; give another "
+                "--output-dir",
+                usage=True,
+            )
+        for field in ("shard",):
             if self.manifest.get(field) != described.get(field):
                 raise CtmError(
                     f"{self.folder} was made with {field} {self.manifest.get(field)}, not "
@@ -210,9 +218,14 @@ def is_run_folder(folder: str | Path) -> bool:
     return (Path(folder) / MANIFEST).is_file()
 
 
-def _read_part(path: Path, columns: list[str] | None) -> pa.Table:
+def _read_part(path: Path, table: str, columns: list[str] | None) -> pa.Table:
+    later = {column.name for column in TABLES[table].columns if column.since > 1}
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
+        there = columns
+        if columns is not None and later & {*columns}:
+            names = set(pq.read_schema(path).names)
+            there = [name for name in columns if name in names or name not in later]
+        return filled(pq.read_table(path, columns=there, partitioning=None), table, columns)
     except (OSError, pa.ArrowException) as error:
         raise CtmError(
             f"{path} cannot be read ({error}); run the command that wrote it again, which sets the "

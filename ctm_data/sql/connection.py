@@ -38,11 +38,13 @@ def open_sources(sources: Sequence[Source]) -> "DuckDBPyConnection":
 
 
 def _make_view(con: "DuckDBPyConnection", table: str, sources: Sequence[Source]) -> None:
-    from ctm_data.run.schema import SCHEMAS
+    from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 
     parts = [(source.name, source.parts[table]) for source in sources if source.parts[table]]
-    if not parts:
+    older = any(source.manifest.get("schema_version") != SCHEMA_VERSION for source in sources)
+    if older or not parts:
         con.from_arrow(SCHEMAS[table].empty_table()).create(f"no_{table}")
+    if not parts:
         con.execute(f"create view {table} as select *, null::varchar as run from no_{table}")
         return
     selects = [
@@ -50,6 +52,8 @@ def _make_view(con: "DuckDBPyConnection", table: str, sources: Sequence[Source])
         f"read_parquet([{', '.join(_literal(path) for path in paths)}])"
         for name, paths in parts
     ]
+    if older:  # lacks columns that came later: the empty table brings them, as nulls
+        selects.append(f"select *, null::varchar as run from no_{table}")
     con.execute(f"create view {table} as {' union all by name '.join(selects)}")
 
 

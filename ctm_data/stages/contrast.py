@@ -12,7 +12,7 @@ from random import Random
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from ctm_data.run.records import problems_of, solutions_of
+from ctm_data.run.records import problems_of, rollouts_of, solutions_of
 from ctm_data.run.schema import SCHEMAS
 from ctm_eval.errors import CtmError
 from ctm_eval.models import (
@@ -72,11 +72,9 @@ def write(
     counter(finished)
     tokenizer = load_tokenizer(recipe["model"])
     for chunk, pairs in todo.items():
-        there = store.rows("rollouts", chunk) if store.path("rollouts", chunk).exists() else []
-        rollouts = {row["solution_id"]: row for row in there}
-        store.write(
-            "contrast", chunk, score_pairs(models, pairs, how, tokenizer, rollouts, counter)
-        )
+        rollouts = rollouts_of(store, chunk)
+        rows = score_pairs(models, pairs, how, tokenizer, rollouts, counter)
+        store.write("contrast", chunk, rows)
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,8 @@ def test_values_are_unbiased_and_no_noisier_than_n_rollouts_a_token(seed, estima
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_label_only_finds_the_token_that_the_whole_curve_finds(seed):
-    """Same seeds, same draws: what was looked at is equal, and so is the critical token."""
+def test_label_only_marks_the_token_that_the_whole_curve_marks(seed):
+    """Same seeds, same draws: what was looked at is equal, and so is what the rule marks."""
     tree = Tree(seed)
     path = next(path for path, wins in tree.wins.items() if not wins)
     for run in range(5):
@@ -116,7 +116,7 @@ def test_label_only_finds_the_token_that_the_whole_curve_finds(seed):
         )
         [whole] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], settings)
         [part] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], only)
-        assert part["critical_index"] == whole["critical_index"]
+        assert part["marked"] == whole["marked"]
         seen = [i for i, value in enumerate(part["value"]) if value is not None]
         assert [part["value"][i] for i in seen] == [whole["value"][i] for i in seen]
         assert part["generated_tokens"] <= whole["generated_tokens"]
