@@ -72,8 +72,9 @@ def _own_part(text: str) -> str:
         text = text[thought + len("</think>") :]
     if ":" in text and ("Question" in text or "Problem" in text or "\nQ:" in text):
         for match in _NEXT_QUESTION.finditer(text):
-            if text[: match.start()].strip():
-                return text[: match.start()]
+            before = text[: match.start()]
+            if before.strip() and (not match[1] or _HAS_ANSWER.search(before)):
+                return before
     end = text.find("<|")
     if end > 0 and _SPECIAL_TOKEN.match(text, end):
         text = text[:end]
@@ -110,7 +111,10 @@ def _ends_in_open_box(text: str) -> bool:
 
 def _joins(between: str) -> bool:
     """Return whether the text between two boxes makes one list of them: 'and', 'or' or a comma."""
-    return _JOINT.fullmatch(between) is not None and _LISTING.search(between) is not None
+    plain = _SPACING.sub(" ", between)
+    if "\n" not in between and _SPACING.search(between) and not plain.strip(" $"):
+        return True  # \boxed{1} \quad \boxed{2}
+    return _JOINT.fullmatch(plain) is not None and _LISTING.search(plain) is not None
 
 
 def _group(text: str, start: int) -> tuple[str | None, int]:
@@ -157,9 +161,15 @@ def _after_answer_is(text: str) -> str | None:
         if match is None:
             continue
         answer = _statement(text[match.end() : match.end() + 2_000])
-        if answer is not None:
+        if answer is not None and not _is_judgement(answer, text[:start]):
             return answer
     return None
+
+
+def _is_judgement(answer: str, before: str) -> bool:
+    """Tell 'The other answer is correct' from an answer: it judges another one."""
+    judged = _JUDGEMENT.fullmatch(answer) is not None
+    return judged and not _ANNOUNCED.search(before[-20:])
 
 
 def _statement(rest: str) -> str | None:
@@ -242,13 +252,23 @@ _FINDERS: dict[str, Callable[[str], str | None]] = {
     "####": _after_hashes,
     "answer is": _after_answer_is,
 }
-_NEXT_QUESTION = re.compile(r"(?:^|\n)[ \t]*[#*]*[ \t]*(?:(?:Question|Problem)(?: \d+)?|Q) ?:")
+_NEXT_QUESTION = re.compile(r"(?:^|\n)[ \t]*[#*]*[ \t]*(?:(?:Question|Problem)( \d+)?|Q) ?:")
+_HAS_ANSWER = re.compile(r"\\f?boxed|####|\banswer\b", re.I)
+_ANNOUNCED = re.compile(
+    r"(?:^|\n|[*#:.] ?)(?:\W*)(?:final |so,? |hence,? )?(?:the )?(?:final )?\W*$", re.I
+)
+_JUDGEMENT = re.compile(
+    r"(?:not |also |now |then )?(?:in)?(?:correct|right|wrong|false|true|known|unknown|clear|valid|unique"
+    r"|above|below|given|shown|obtained|found|as follows)\b.{0,40}",
+    re.I | re.S,
+)
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_|]{1,40}>")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _BARE = re.compile(r"\\?[A-Za-z]+|[-+]?[0-9][0-9.,]*[0-9]|[0-9]")
 _JOINT = re.compile(
     r"[\s$.,;)(\\]*(?:\\text\{)?[\s$,]*(?:and|or)?[\s$]*\}?[\s$(\\]*(?:also )?[\s$]*(?:[A-Za-z] ?= ?)?"
 )
+_SPACING = re.compile(r"\\(?:q?quad|[,;: ])(?![A-Za-z])|~")
 _LISTING = re.compile(r",|;|\b(?:and|or)\b")
 _HEADING = re.compile(
     r"[0-9]+[.):] +[A-Za-z*]|(?:step|final|answer|solution|conclusion|therefore|explanation|part|case|note"

@@ -14,6 +14,9 @@ def choice(cleaned: str) -> Tree | None:
     if match is None:
         return None
     letter = match["bracketed"] or match["worded"] or match["named"] or match["marked"]
+    rest = (match["rest"] or "").strip()
+    if not _IS_RIGHT.fullmatch(rest) and (_SAYS_MORE.search(rest) or _GOES_ON.match(rest)):
+        return None
     return Tree("choice", (letter.upper(), (match["rest"] or "").strip(" :.")))
 
 
@@ -26,7 +29,8 @@ def lettered(cleaned: str) -> Tree | None:
 
 def time(cleaned: str) -> Tree | None:
     """Read a time of day: 3:45, 3:45 p.m., 10 a.m., 15:45."""
-    match = _TIME.fullmatch(cleaned)
+    inside = _TEXT.fullmatch(cleaned)
+    match = _TIME.fullmatch(inside[1].strip() if inside else cleaned)
     if match is None:
         return None
     hours, minutes = int(match[1]), int(match[2] or 0)
@@ -78,9 +82,19 @@ def _one_word(text: str) -> Tree:
     return Tree("words", (phrase,))
 
 
+_IS_RIGHT = re.compile(
+    r"(?:is )?(?:the )?(?:correct|right)(?: answer| option| choice)?[.!}]*", re.I
+)
+_SAYS_MORE = re.compile(
+    r"[(][A-Z][)]|\\text\s?\{\s?[A-Z]\s?\}"
+    r"|\b(?:and|or|nor|not|isn|n't|neither|either|wrong|false|incorrect|is|are|was|cannot|can|could|may"
+    r"|might|should|would|has|have|but|except|unless|if|instead|excluded|both|versus|vs)\b",
+    re.I,
+)
+_GOES_ON = re.compile(r"[-+*/^_=<>&|!,;'?]|\\(?:cup|cap|pm|mp|ne|le|ge|in|neg|lor|land)\b|[A-J]\b")
 _CHOICE = re.compile(
     r"""(?:\\text\s?\{)?(?:[Oo]ption\ |[Cc]hoice\ )?
-    (?: (?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-J])\s?\}?\s?\)
+    (?: (?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-Z])\s?\}?\s?\)
       | \\text\s?\{\s?(?P<worded>[A-J])(?=[\s}).:])
       | (?:(?<=ption\ )|(?<=hoice\ ))(?P<named>[A-J])\b
       | (?P<marked>[A-J])(?=[).:]\s|[).:]$))

@@ -213,7 +213,10 @@ def _quantities(first: Tree, second: Tree) -> Comparison:
         if one is None or other is None or one == other:
             return _identity(a, b)
         rate = units.ratio(one, other)
-        return DIFFERENT if rate is None else _identity(_times(a, rate), b)
+        if rate is None:
+            return DIFFERENT
+        rule, same = units.convention(one, other), _identity(_times(a, rate), b)
+        return by_convention(same, rule) if rule else same
     plain = _identity(a, b)
     if plain.same:
         return by_convention(plain, "unit left out")
