@@ -199,6 +199,9 @@ def _value_of_clause(line: str) -> str | None:
     if not clause.strip(" .,;:$"):
         return None
     if len(clause.split()) > 4 and not _STARTS_LIKE_MATH.match(clause):
+        said = _SAID_LAST.search(clause)
+        if said:  # the volume of $ABCD$ is 120
+            return _statement(said[1])
         spans = [m for m in _MATH.finditer(clause) if _is_math(m, clause)]
         if spans:
             return _inside(spans[-1]) or None
@@ -214,6 +217,9 @@ def _value_of_clause(line: str) -> str | None:
 def _last_value(text: str) -> Extraction:
     """Return the last `$…$` with a value in it or the last number, whichever comes later."""
     tail = _LIST_INDEX.sub("", text[-4_000:])
+    word = _BOLD_WORD.search(tail)
+    if word:
+        return Extraction(word[1], "found", "bold")
     best, at = None, -1
     source = None
     if "$" in tail or "\\(" in tail or "\\[" in tail:
@@ -224,6 +230,9 @@ def _last_value(text: str) -> Extraction:
     numbers = _NUMBER.findall(tail, max(at, 0))
     if numbers:
         best, source = numbers[-1], "number"
+    bare = list(_BARE_LATEX.finditer(tail, max(at, 0)))
+    if bare and not _NUMBER.search(tail, bare[-1].end()):
+        best, source = bare[-1][0], "LaTeX"
     if best is None:
         return Extraction(None, "no_answer")
     return Extraction(best, "found", source)
@@ -256,6 +265,13 @@ _NEXT_QUESTION = re.compile(r"(?:^|\n)[ \t]*[#*]*[ \t]*(?:(?:Question|Problem)( 
 _HAS_ANSWER = re.compile(r"\\f?boxed|####|\banswer\b", re.I)
 _ANNOUNCED = re.compile(
     r"(?:^|\n|[*#:.] ?)(?:\W*)(?:final |so,? |hence,? )?(?:the )?(?:final )?\W*$", re.I
+)
+_SAID_LAST = re.compile(
+    r".*\b(?:is|are|equals)\s+(?:equal to\s+)?([-$\\(\[{]?\s?[\d\\$].{0,200})$", re.S
+)
+_BOLD_WORD = re.compile(r"\*\*([A-Za-z][A-Za-z -]{0,40})\*\*[.!]?\s*$")
+_BARE_LATEX = re.compile(
+    r"-?[0-9]*\\[dt]?frac\{[^{}]{1,80}\}\{[^{}]{1,80}\}|-?[0-9]*\\sqrt\{[^{}]{1,80}\}"
 )
 _JUDGEMENT = re.compile(
     r"(?:not |also |now |then )?(?:in)?(?:correct|right|wrong|false|true|known|unknown|clear|valid|unique"

@@ -144,6 +144,11 @@ def _time(time: Tree, other: Tree) -> Comparison:
 
 
 def _ratio(ratio: Tree, other: Tree) -> Comparison:
+    if other.op == "rel":
+        solution = equations.solution(other)
+        if solution is None:
+            return DIFFERENT
+        return by_convention(compare(ratio, solution.value), "x = 5 for 5")
     parts = other.args if other.op == "ratio" else (other, number(1))
     if len(parts) != len(ratio.args) or not {part.op for part in parts} <= EXPRESSIONS:
         return DIFFERENT
