@@ -173,7 +173,8 @@ def _interval(tree: Tree) -> RealSet | None:
     opening, closing, *ends = tree.args
     if len(ends) != 2 or opening == "<":
         return None
-    return _between(ends[0], opening == "[", ends[1], closing == "]")
+    found = _between(ends[0], opening == "[", ends[1], closing == "]")
+    return found if found is not None and found.pieces else None  # (8, -2) is a point
 
 
 def _between(low: Tree, low_in: bool, high: Tree, high_in: bool) -> RealSet | None:

@@ -41,7 +41,7 @@ def key(cleaned: str) -> str:
     if "\\" in cleaned:
         cleaned = _FONT_GROUP.sub(r" \1 ", cleaned)
     if " " in cleaned:
-        cleaned = _OPTIONAL_SPACE.sub("", cleaned.strip())
+        cleaned = _OPTIONAL_SPACE.sub("", " ".join(cleaned.split()))
     return cleaned
 
 

@@ -28,6 +28,8 @@ def changes_the_value(words: Iterable[str]) -> bool:
     """
     for word in words:
         word = word.lower()
+        if len(word) == 1 and word not in _UNITS and word != "a":
+            return True
         if word in _NO_UNIT or _ORDINAL_OR_NUMBER.fullmatch(word):
             return True
     return False
@@ -118,6 +120,8 @@ _NO_UNIT = frozenset(
     "modulo remainder choose wrong false incorrect invalid untrue mistaken negative positive below "
     "above under least most maximum minimum fewer less approximately about around roughly almost "
     "nearly short lost isn wasn aren cannot isnt doubt doubtful maybe perhaps possibly probably "
+    "excluded rejected removed negated crossed extraneous impossible contradiction contradictory nope "
+    "guess ish undefined missing off rather ruled discarded disproved refuted wrongly error "
     "unknown to through between until up down plusminus reciprocal inverse opposite imaginary "
     "squares cubes base point hundred thousand million billion trillion".split()
 )

@@ -331,7 +331,9 @@ _OPERATION_THEN_VALUE = re.compile(
     r"|[^=<>]{1,200}\\(?:bmod|pmod)[^=]{1,200}=([^=]{1,200})"
 )
 _SPOKEN = re.compile(r"[A-Za-z]+")
-_DIGIT_IN_NOTE = re.compile(r"(?<![\^{ ])[0-9]|[0-9]{2}|[()]")
+_DIGIT_IN_NOTE = re.compile(
+    r"(?<![\^{])(?<!\^ )(?<!\{ )[0-9]|[0-9]{2}|[^A-Za-z0-9 .,/^{}\\$€£¥°'*-]"
+)
 _SIGNS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!="}
 _SIGN_COMMANDS = {
     "le": "<=", "ge": ">=", "ne": "!=", "in": "in", "approx": "=", "equiv": "=", "to": "=",
