@@ -262,7 +262,7 @@ _FINDERS: dict[str, Callable[[str], str | None]] = {
     "answer is": _after_answer_is,
 }
 _NEXT_QUESTION = re.compile(r"(?:^|\n)[ \t]*[#*]*[ \t]*(?:(?:Question|Problem)( \d+)?|Q) ?:")
-_HAS_ANSWER = re.compile(r"\\f?boxed|####|\banswer\b", re.I)
+_HAS_ANSWER = re.compile(r"\\f?boxed|####|\banswer(?:s\b|:| is\b| are\b)", re.I)
 _ANNOUNCED = re.compile(
     r"(?:^|\n|[*#:.] ?)(?:\W*)(?:final |so,? |hence,? )?(?:the )?(?:final )?\W*$", re.I
 )

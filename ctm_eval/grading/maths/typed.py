@@ -138,6 +138,11 @@ def _time(time: Tree, other: Tree) -> Comparison:
         return by_convention(
             Comparison((minutes - other.args[0]) % 720 == 0), "half of the day left out"
         )
+    if other.op == "rel":
+        solution = equations.solution(other)
+        return (
+            by_convention(compare(time, solution.value), "x = 5 for 5") if solution else DIFFERENT
+        )
     if certain or other.op not in ("ratio", *EXPRESSIONS):
         return DIFFERENT
     return _ratio(Tree("ratio", (number(minutes // 60), number(minutes % 60))), other)
