@@ -206,5 +206,6 @@ _AREAS = ("squared", "cubed")  # after a unit: 5 meters squared
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _NOT_A_UNIT = frozenset(
     "and or base mod sqrt pi sin cos tan log ln exp times plus minus over divided cot sec csc "
-    "infinity inf theta alpha beta to am pm choose remainder frac".split()
+    "infinity inf theta alpha beta to am pm choose remainder frac january february march april may "
+    "june july august september october november december".split()
 )

@@ -46,11 +46,14 @@ def _read(cleaned: str) -> Tree:
     tree = (
         plain_answers.choice(cleaned)
         or plain_answers.time(cleaned)
+        or plain_answers.date(cleaned)
         or plain_answers.words(cleaned)
         or plain_answers.lettered(cleaned)
     )
     if tree is not None:
         return tree
+    if (excepted := _EXCEPT.fullmatch(cleaned)) and cleaned != excepted[1]:
+        return Tree("minus", (Tree("reals", ()), _as_set(_read(excepted[1]))))
     try:
         cursor = Cursor(tokenise(cleaned), _RULES)
         if cursor.sees("=", "~") or cursor.sees_command("approx"):
@@ -91,7 +94,21 @@ def _statement(c: Cursor) -> Tree:
         items.append(_item(c))
         if len(items) > MAX_ITEMS:
             raise Unreadable("a long list")
-    return items[0] if len(items) == 1 else Tree("list", (connective, *items))
+    first = items[0]
+    unequal = first.op == "rel" and first.args[0] == ("!=",) and first.args[1].op == "sym"
+    if unequal and len(items) > 1 and all(item.op in EXPRESSIONS for item in items[1:]):
+        excluded = Tree("set", (first.args[2], *items[1:]))  # x != 2, 3
+        return Tree("rel", (("!=",), first.args[1], excluded))
+    return first if len(items) == 1 else Tree("list", (connective, *items))
+
+
+def _as_set(tree: Tree) -> Tree:
+    if tree.op == "set":
+        return tree
+    items = tree.args[1:] if tree.op == "list" else (tree,)
+    if not all(item.op in EXPRESSIONS for item in items):
+        raise Unreadable("an exception that is no number")
+    return Tree("set", tuple(items))
 
 
 def _item(c: Cursor) -> Tree:
@@ -329,6 +346,9 @@ _OPERATION_THEN_VALUE = re.compile(
     r"\\(?:lim|sum|prod|int|det|begin\{vmatrix\}|max|min|sup|inf)(?![a-z])[^=]{1,400}"
     r"(?:=[^=]{1,200})?=([^=]{1,200})"
     r"|[^=<>]{1,200}\\(?:bmod|pmod)[^=]{1,200}=([^=]{1,200})"
+)
+_EXCEPT = re.compile(
+    r"(?:\\text\s?\{)?(?:all )?real numbers,? (?:except|other than|but)(?: for)? ?\}?([^{}]{1,80})\}?"
 )
 _SPOKEN = re.compile(r"[A-Za-z]+")
 _DIGIT_IN_NOTE = re.compile(
