@@ -117,6 +117,10 @@ def _evaluate(
     if not value.contains(0):
         low, high = _log2(value.abs_lower()), _log2(value.abs_upper())
         extent[0] = max(extent[0], -(low or 0), high or 0)
+    elif not value.is_zero():
+        high = _log2(value.abs_upper())
+        if high is not None and high < -4 * bits:  # no rounding leaves so little: it is tiny itself
+            extent[0] = max(extent[0], -high)
     return value
 
 

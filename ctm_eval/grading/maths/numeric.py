@@ -93,7 +93,7 @@ def _same_at(
         else:
             extent = max(known[0].extent, known[1].extent)
             needed = max(tolerance, TOLERANCE_BITS + MARGIN * extent)
-            if gap.relative < -needed:
+            if needed < most and gap.relative < -needed:
                 return _Found(True, 2)
         if precision >= most:
             return _Found(None, 2)
