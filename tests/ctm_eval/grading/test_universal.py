@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import DATA
 
-from ctm_eval.grading import matches
+from ctm_eval.grading import Equality, matches
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -84,7 +84,7 @@ def test_the_judge_knows_a_value_from_another():
 
 
 def test_the_hunt_reports_an_answer_that_every_gold_takes(monkeypatch):
-    monkeypatch.setattr(universal, "matches", lambda gold, answer: True)
+    monkeypatch.setattr(universal, "matches", lambda gold, answer: Equality(True, "text"))
     count, wrong, (most, _) = universal.hunt([str(n) for n in range(40)], 1.0, seed=0)
     assert count and wrong and most == 40
 
