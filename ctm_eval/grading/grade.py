@@ -50,8 +50,11 @@ def grade(gold: str, text: str, benchmark: str | None = None, *, finished: bool 
 
 def equal(a: str, b: str) -> Equality:
     """Return whether two answers are the same; symmetric, and never evaluates either."""
+    a, b = a.strip(), b.strip()
     if a == b:
         return Equality(bool(a.strip()), "text")
+    if max(len(a), len(b)) > text.MAX_CHARS:
+        return _undecided("unparsed")
     first, second = _cleaned(a), _cleaned(b)
     if len(first) > text.MAX_CHARS or len(second) > text.MAX_CHARS:
         return _undecided("unparsed")

@@ -58,6 +58,8 @@ def command(c: Cursor) -> Tree:
         if c.take("["):
             degree = c.rules.expression(c)
             c.expect("]")
+            if degree == number(0):
+                raise Unreadable("a root of degree zero")
             return Tree("root", (degree, _radicand(c)))
         return Tree("root", (number(2), _radicand(c)))
     if name == "binom":

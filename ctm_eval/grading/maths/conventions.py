@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from ctm_eval.grading.maths import equations, identity, numeric
 from ctm_eval.grading.maths.exact_numbers import Number
 from ctm_eval.grading.maths.rationals import rational
@@ -45,8 +47,7 @@ def is_rounded(gold: Number, answer: Tree) -> bool:
         if _terminates(exact.denominator):
             return False
         return abs(exact - gold.value) * 2 * 10**gold.places <= 1
-    value = numeric.real_value(answer)
-    return value is not None and abs(value - float(gold.value)) * 10**gold.places <= 0.5
+    return numeric.is_near(answer, gold.value, Fraction(1, 2 * 10**gold.places))
 
 
 def _terminates(denominator: int) -> bool:

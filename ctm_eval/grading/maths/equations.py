@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ctm_eval.grading.maths import identity
-from ctm_eval.grading.maths.tree import EXPRESSIONS, ZERO, Tree, contains, symbols
+from ctm_eval.grading.maths.tree import EXPRESSIONS, ZERO, Tree, contains, symbols, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,24 @@ def solution(relation: Tree) -> Solution | None:
     first, last = sides[0], sides[-1]
     name = name_of(first) or _function_value(first)
     if name:
-        return Solution(name, last)
+        constants = [s for s in sides[1:] if s.op in EXPRESSIONS and not symbols(s)]
+        return Solution(name, last) if not constants or _holds(constants) else None
     if len(sides) == 2 and (reverse := name_of(last)) and last.op == "sym":
         return Solution(reverse, first)
     if first.op == "bracket" and last.op == "bracket":
         names = [name_of(side) for side in first.args[2:]]
         return Solution(",".join(map(str, names)), last) if all(names) else None
-    if first.op in EXPRESSIONS and not symbols(first):
+    if first.op in EXPRESSIONS and not symbols(first) and _holds(sides):
         return Solution(None, last)
     return None
+
+
+def _holds(sides: list[Tree]) -> bool:
+    """Return whether all members of a computation such as `20 - 5 = 15` have the same value."""
+    if any(node.op == "fn" and node.args[0] in ("f", "g", "h") for s in sides for node in walk(s)):
+        return True  # f(1) + f(2) = 5 says what the functions are
+    values = [side.args[0] if side.op == "quantity" else side for side in sides]
+    return all(identity.same(values[0], value) for value in values[1:])
 
 
 def named_combination(relation: Tree) -> Tree | None:
@@ -53,6 +62,8 @@ def name_of(tree: Tree) -> str | None:
     """Return the name that a side of an equation is: x, x_1, f(x), p(x), AB, angle ABC."""
     if tree.op == "sym":
         return str(tree.args[0])
+    if tree.op == "ratio" and all(part.op == "sym" for part in tree.args):
+        return ":".join(part.args[0] for part in tree.args)
     if tree.op == "const" and tree.args[0] in ("e", "i"):
         return str(tree.args[0])
     if tree.op == "fn" and tree.args[0] in ("f", "g", "h"):

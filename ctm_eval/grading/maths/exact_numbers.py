@@ -14,6 +14,8 @@ from ctm_eval.grading.maths import units
 
 MAX_CHARS = 1_000
 """A longer text is no number for this layer."""
+MAX_WORDS = 8
+"""More words than these after a number are a sentence, which says something about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,9 @@ def same_quantity(
         return False, None
     one, other = units.read(first_unit), units.read(second_unit)
     if one is None or other is None or one == other:
-        return first == second, None
+        return first == second, None if one == other else "unit left out"
     rate = units.ratio(one, other)
-    return rate is not None and first * rate == second, None
+    return rate is not None and first * rate == second, units.convention(one, other)
 
 
 def _value(match: re.Match[str]) -> tuple[int, int, int | None] | None:
@@ -165,6 +167,9 @@ def _unit(suffix: str) -> tuple[str | None, int] | None:
         words = words[1:]
     if not words:
         return None, scale
+    rest = words[:-1] if len(words) > 1 and words[-1].lower() in _AREAS else words
+    if len(words) > MAX_WORDS or units.changes_the_value(rest):
+        return None
     if "\\text" not in suffix:
         named = units.known(words[0]) and len(words[0]) > 1 or words[0].lower() in ("sq", "cu")
         if not named and (glued or len(words[0]) < 4):
@@ -197,8 +202,10 @@ _ORDINAL = re.compile(r"\^?\s?\{?\s?(?:\\text\s?\{)?\s?(?:st|nd|rd|th)\s?\}?\s?\
 _WORDS = re.compile(r"(?:\\text|\\mathbf|\\\$|[A-Za-z{}. /,'()-]|\^\s?\{?[23]\}?)+")
 _WORD = re.compile(r"[A-Za-z]+")
 _HALF_OF_DAY = re.compile(r"\b[ap]\.?\s?m\b", re.I)
+_AREAS = ("squared", "cubed")  # after a unit: 5 meters squared
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _NOT_A_UNIT = frozenset(
     "and or base mod sqrt pi sin cos tan log ln exp times plus minus over divided cot sec csc "
-    "infinity inf theta alpha beta to am pm choose remainder frac".split()
+    "infinity inf theta alpha beta to am pm choose remainder frac january february march april may "
+    "june july august september october november december".split()
 )

@@ -73,7 +73,8 @@ def starts_factor(c: Cursor) -> bool:
     """Return whether the next token can be multiplied without a sign."""
     token, before = c.token, c.tokens[c.at - 1]
     if token.kind == "num" or token.kind == "repeating":
-        if before.kind in ("num", "sym"):
+        exponent = before.kind == "num" and c.tokens[c.at - 2].text == "^" and token.spaced
+        if before.kind in ("num", "sym") and not exponent:  # 2^6 3^5
             raise Unreadable("two numbers side by side")
         return True
     if token.kind == "sym":
@@ -199,12 +200,15 @@ def braced(c: Cursor) -> Tree:
     if c.sees_command("over"):
         c.next()
         tree = Tree("div", (tree, expression(c)))
+    elif c.sees_command("choose"):
+        c.next()
+        tree = Tree("binom", (tree, expression(c)))
     c.expect("}")
     return tree
 
 
 _NOT_A_FACTOR = frozenset(
-    "pm mp cup cap setminus in le ge ne approx equiv to pmod circ over rfloor rceil rangle notin "
+    "pm mp cup cap setminus in le ge ne approx equiv to pmod circ over choose rfloor rceil rangle notin "
     "implies Rightarrow rightarrow sim subset subseteq langle emptyset mathbb iff quad neg not "
     "leftrightarrow Leftrightarrow cdotp prime perp parallel cong".split()
 )

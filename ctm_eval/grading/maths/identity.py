@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from ctm_eval.grading.maths import modular, numeric
+from ctm_eval.grading.maths import heights, modular, numeric, towers
+from ctm_eval.grading.maths.rationals import rational
 from ctm_eval.grading.maths.tree import EXPRESSIONS, Tree, contains, walk
+
+MAX_NORM_BITS = modular.PRIME.bit_length() - 1
+"""A numerator of a smaller norm is a multiple of the prime only if it is zero."""
 
 
 def same(first: Tree, second: Tree) -> bool | None:
@@ -14,7 +18,16 @@ def same(first: Tree, second: Tree) -> bool | None:
         return False
     one, other = image(first), image(second)
     if one is not None and other is not None:
-        return one == other
+        if one != other:
+            return False
+        size = heights.norm(Tree("add", (first, Tree("neg", (second,)))))
+        if size is not None and size < MAX_NORM_BITS:
+            return True
+    exact, wanted = rational(first), rational(second)
+    if exact is not None and wanted is not None:
+        return exact == wanted
+    if one is not None and other is not None and towers.same(first, second, same):
+        return True
     if contains(first, "pm", "mp") or contains(second, "pm", "mp"):
         return _same_branches(branches(first), branches(second))
     if _has_infinity(first) or _has_infinity(second):

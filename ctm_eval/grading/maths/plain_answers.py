@@ -14,6 +14,9 @@ def choice(cleaned: str) -> Tree | None:
     if match is None:
         return None
     letter = match["bracketed"] or match["worded"] or match["named"] or match["marked"]
+    rest = (match["rest"] or "").strip()
+    if not _IS_RIGHT.fullmatch(rest) and (_SAYS_MORE.search(rest) or _GOES_ON.match(rest)):
+        return None
     return Tree("choice", (letter.upper(), (match["rest"] or "").strip(" :.")))
 
 
@@ -26,7 +29,8 @@ def lettered(cleaned: str) -> Tree | None:
 
 def time(cleaned: str) -> Tree | None:
     """Read a time of day: 3:45, 3:45 p.m., 10 a.m., 15:45."""
-    match = _TIME.fullmatch(cleaned)
+    inside = _TEXT.fullmatch(cleaned)
+    match = _TIME.fullmatch(inside[1].strip() if inside else cleaned)
     if match is None:
         return None
     hours, minutes = int(match[1]), int(match[2] or 0)
@@ -39,6 +43,15 @@ def time(cleaned: str) -> Tree | None:
     return Tree("time", (hours % 24 * 60 + minutes, certain))
 
 
+def date(cleaned: str) -> Tree | None:
+    """Read a day of the year: June 5, 5 June, the 5th of June."""
+    match = _DATE.fullmatch(_TEXT.sub(r"\1", cleaned))
+    if match is None:
+        return None
+    month, day = match["first"] or match["last"], int(match["day"] or match["before"])
+    return Tree("words", (f"{month.lower()[:3]} {day}",))
+
+
 def words(cleaned: str) -> Tree | None:
     """Read an answer that is words; runs of letters that are mathematics are left to the parser."""
     if len(cleaned) > 2_000:
@@ -46,6 +59,8 @@ def words(cleaned: str) -> Tree | None:
     if "_" in cleaned or "^" in cleaned:
         return None
     plain = _TEXT.sub(r" \1 ", cleaned)
+    if remark := _REMARK.fullmatch(plain.strip()):
+        return Tree("words", ("yes" if remark[1] else "no",))
     if not _WORDS.fullmatch(plain):
         return None
     runs = _RUN.findall(plain)
@@ -78,9 +93,19 @@ def _one_word(text: str) -> Tree:
     return Tree("words", (phrase,))
 
 
+_IS_RIGHT = re.compile(
+    r"(?:is )?(?:the )?(?:correct|right)(?: answer| option| choice)?[.!}]*", re.I
+)
+_SAYS_MORE = re.compile(
+    r"[(][A-Z][)]|\\text\s?\{\s?[A-Z]\s?\}"
+    r"|\b(?:and|or|nor|not|isn|n't|neither|either|wrong|false|incorrect|is|are|was|cannot|can|could|may"
+    r"|might|should|would|has|have|but|except|unless|if|instead|excluded|both|versus|vs)\b",
+    re.I,
+)
+_GOES_ON = re.compile(r"[-+*/^_=<>&|!,;'?]|\\(?:cup|cap|pm|mp|ne|le|ge|in|neg|lor|land)\b|[A-J]\b")
 _CHOICE = re.compile(
     r"""(?:\\text\s?\{)?(?:[Oo]ption\ |[Cc]hoice\ )?
-    (?: (?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-J])\s?\}?\s?\)
+    (?: (?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-Z])\s?\}?\s?\)
       | \\text\s?\{\s?(?P<worded>[A-J])(?=[\s}).:])
       | (?:(?<=ption\ )|(?<=hoice\ ))(?P<named>[A-J])\b
       | (?P<marked>[A-J])(?=[).:]\s|[).:]$))
@@ -89,6 +114,18 @@ _CHOICE = re.compile(
 )
 _TIME = re.compile(
     r"([0-9]{1,2})(?:\s?:\s?([0-9]{2}))?\s*(?:(?:\\text)?\s*\{?\s*([aApP])\.?\s?[mM]\.?\s*\}?)?"
+)
+_MONTH = "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+_MONTH += "|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+_DATE = re.compile(
+    rf"(?P<first>{_MONTH})\.? (?P<day>[0-9]{{1,2}})(?:st|nd|rd|th)?"
+    rf"|(?:the )?(?P<before>[0-9]{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<last>{_MONTH})\.?",
+    re.I,
+)
+_REMARK = re.compile(
+    r"(yes),? (?:it|they|he|she|there|this|that) (?:is|are|does|do|can|will|has|have)"
+    r"|(?:no),? (?:it|they|he|she|there|this|that) (?:is|are|does|do|can|will|has|have) ?n[o']t",
+    re.I,
 )
 _LETTERED = re.compile(
     r"\(?(?=[0-9]*[A-F])([0-9A-F]{1,40})\)?\s?_\s?\{?\s?(?:\\text\s?\{)?\s?(1[1-6]|[a-z]{3,8})\s?\}?\s?\}?"

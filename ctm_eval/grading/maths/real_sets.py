@@ -3,23 +3,67 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import total_ordering
+from math import isinf
 
 from ctm_eval.grading.maths import identity
-from ctm_eval.grading.maths.numeric import real_value
+from ctm_eval.grading.maths.numeric import is_less, real_value
 from ctm_eval.grading.maths.tree import INFINITY, ZERO, Tree, negated, symbols
 
 MAX_PIECES = 100
 
 
+class NoOrder(Exception):
+    """Two ends lie so close together that it is not certain which is the lower one."""
+
+
+@total_ordering
+class End:
+    """An end of an interval: ordered by its float, and by certified values where two are near."""
+
+    __slots__ = ("tree", "value")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, tree: Tree, value: float) -> None:
+        self.tree, self.value = tree, value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, End):
+            return NotImplemented
+        if not self._is_near(other):
+            return False
+        same = identity.same(self.tree, other.tree)
+        if same is None:
+            raise NoOrder
+        return same
+
+    def __lt__(self, other: End) -> bool:
+        if not self._is_near(other):
+            return self.value < other.value
+        if self == other:
+            return False
+        less = is_less(self.tree, other.tree)
+        if less is None:
+            raise NoOrder
+        return less
+
+    def _is_near(self, other: End) -> bool:
+        if self.value == other.value:
+            return True
+        if isinf(self.value) or isinf(other.value):
+            return False
+        return abs(self.value - other.value) <= 1e-9 * max(
+            abs(self.value), abs(other.value), 1e-300
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """An interval: its ends as trees and as floats, and whether they belong to it."""
+    """An interval: its ends, and whether they belong to it."""
 
-    low: Tree
-    low_value: float
+    low: End
     low_in: bool
-    high: Tree
-    high_value: float
+    high: End
     high_in: bool
 
 
@@ -32,7 +76,8 @@ class RealSet:
 
 
 MINUS_INFINITY = negated(INFINITY)
-_LINE = Piece(MINUS_INFINITY, float("-inf"), False, INFINITY, float("inf"), False)
+_LOWEST, _HIGHEST = End(MINUS_INFINITY, float("-inf")), End(INFINITY, float("inf"))
+_LINE = Piece(_LOWEST, False, _HIGHEST, False)
 
 
 def is_written_as_one(tree: Tree) -> bool:
@@ -58,13 +103,23 @@ def same(first: Tree, second: Tree) -> bool | None:
     for a, b in zip(one.pieces, other.pieces, strict=True):
         if (a.low_in, a.high_in) != (b.low_in, b.high_in):
             return False
-        if not (identity.same(a.low, b.low) and identity.same(a.high, b.high)):
-            return False
+        try:
+            if a.low != b.low or a.high != b.high:
+                return False
+        except NoOrder:
+            return None
     return True
 
 
 def read(tree: Tree) -> RealSet | None:
     """Return the set of reals that a tree is, None if it is not one with constant ends."""
+    try:
+        return _read(tree)
+    except NoOrder:
+        return None
+
+
+def _read(tree: Tree) -> RealSet | None:
     op, args = tree
     if op == "reals":
         return RealSet((_LINE,))
@@ -118,17 +173,19 @@ def _interval(tree: Tree) -> RealSet | None:
     opening, closing, *ends = tree.args
     if len(ends) != 2 or opening == "<":
         return None
-    return _between(ends[0], opening == "[", ends[1], closing == "]")
+    found = _between(ends[0], opening == "[", ends[1], closing == "]")
+    return found if found is not None and found.pieces else None  # (8, -2) is a point
 
 
 def _between(low: Tree, low_in: bool, high: Tree, high_in: bool) -> RealSet | None:
     a, b = real_value(low), real_value(high)
     if a is None or b is None:
         return None
-    low_in, high_in = low_in and abs(a) != float("inf"), high_in and abs(b) != float("inf")
-    if a > b or a == b and not (low_in and high_in):
+    low_in, high_in = low_in and not isinf(a), high_in and not isinf(b)
+    first, last = End(low, a), End(high, b)
+    if first > last or first == last and not (low_in and high_in):
         return RealSet(())
-    return RealSet((Piece(low, a, low_in, high, b, high_in),))
+    return RealSet((Piece(first, low_in, last, high_in),))
 
 
 def _point(tree: Tree) -> RealSet | None:
@@ -201,57 +258,43 @@ def _builder(item: Tree, condition: Tree) -> RealSet | None:
 
 def _union(first: tuple[Piece, ...], second: tuple[Piece, ...]) -> tuple[Piece, ...]:
     merged: list[Piece] = []
-    for piece in sorted((*first, *second), key=lambda p: (p.low_value, not p.low_in)):
+    for piece in sorted((*first, *second), key=lambda p: (p.low, not p.low_in)):
         if merged and _touch(merged[-1], piece):
             last = merged[-1]
             ends = (last, piece)
-            furthest = max(ends, key=lambda p: (p.high_value, p.high_in))
-            merged[-1] = Piece(
-                last.low, last.low_value, last.low_in,
-                furthest.high, furthest.high_value, furthest.high_in,
-            )  # fmt: skip
+            furthest = max(ends, key=lambda p: (p.high, p.high_in))
+            merged[-1] = Piece(last.low, last.low_in, furthest.high, furthest.high_in)
         else:
             merged.append(piece)
     return tuple(merged)
 
 
 def _touch(left: Piece, right: Piece) -> bool:
-    if right.low_value == left.high_value:
+    if right.low == left.high:
         return left.high_in or right.low_in
-    return right.low_value < left.high_value
+    return right.low < left.high
 
 
 def _intersection(first: tuple[Piece, ...], second: tuple[Piece, ...]) -> tuple[Piece, ...]:
     found: list[Piece] = []
     for a in first:
         for b in second:
-            low = max((a, b), key=lambda p: (p.low_value, not p.low_in))
-            high = min((a, b), key=lambda p: (p.high_value, p.high_in))
-            if low.low_value < high.high_value or (
-                low.low_value == high.high_value and low.low_in and high.high_in
-            ):
-                found.append(
-                    Piece(
-                        low.low, low.low_value, low.low_in, high.high, high.high_value, high.high_in
-                    )
-                )
+            low = max((a, b), key=lambda p: (p.low, not p.low_in))
+            high = min((a, b), key=lambda p: (p.high, p.high_in))
+            if low.low < high.high or (low.low == high.high and low.low_in and high.high_in):
+                found.append(Piece(low.low, low.low_in, high.high, high.high_in))
     return tuple(found)
 
 
 def _complement(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
     gaps: list[Piece] = []
-    low, low_value, low_in = MINUS_INFINITY, float("-inf"), False
+    low, low_in = _LOWEST, False
     for piece in pieces:
-        if (
-            low_value < piece.low_value
-            or low_value == piece.low_value
-            and low_in
-            and not piece.low_in
-        ):
-            gaps.append(Piece(low, low_value, low_in, piece.low, piece.low_value, not piece.low_in))
-        low, low_value, low_in = piece.high, piece.high_value, not piece.high_in
-    if low_value < float("inf"):
-        gaps.append(Piece(low, low_value, low_in, INFINITY, float("inf"), False))
+        if low < piece.low or low == piece.low and low_in and not piece.low_in:
+            gaps.append(Piece(low, low_in, piece.low, not piece.low_in))
+        low, low_in = piece.high, not piece.high_in
+    if low < _HIGHEST:
+        gaps.append(Piece(low, low_in, _HIGHEST, False))
     return tuple(gaps)
 
 

@@ -93,7 +93,7 @@ def _compare(sympy: Any, first: Any, second: Any) -> bool | None:
         difference = a - b
         if difference == 0 or sympy.simplify(difference) == 0:
             return True
-        return difference.equals(0)
+        return False if difference.equals(0) is False else None  # it may say yes by sampling
     except (
         ArithmeticError,
         AttributeError,

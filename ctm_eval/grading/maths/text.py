@@ -41,7 +41,7 @@ def key(cleaned: str) -> str:
     if "\\" in cleaned:
         cleaned = _FONT_GROUP.sub(r" \1 ", cleaned)
     if " " in cleaned:
-        cleaned = _OPTIONAL_SPACE.sub("", cleaned.strip())
+        cleaned = _OPTIONAL_SPACE.sub("", " ".join(cleaned.split()))
     return cleaned
 
 
@@ -71,7 +71,12 @@ def _unwrapped(text: str) -> str:
             text = text[:-3] + "\\ldots"
         text = text.rstrip(" .,;:")
         text = text.lstrip(" ,;:")
-        if text[:1] == "{" and text[-1:] == "}" and "\\over" not in text and _closes_at_end(text):
+        if (
+            text[:1] == "{"
+            and text[-1:] == "}"
+            and not _INFIX.search(text)
+            and _closes_at_end(text)
+        ):
             text = text[1:-1]
         if text == before:
             break
@@ -113,6 +118,7 @@ _FONT_GROUP = re.compile(r"\\(?:text|mathbf)\s*\{([^{}]*)\}")
 _OPTIONAL_SPACE = re.compile(r"(?<![A-Za-z0-9]) +| +(?![A-Za-z0-9])")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _ENDLESS = re.compile(r"(\.[0-9]{0,12}?)([0-9]{1,3}?)\2{2,9} ?\\ldots$")  # 0.333... is 1/3
+_INFIX = re.compile(r"\\over(?![a-z])|\\choose")
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ]+")
 _SUBSCRIPTS = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₍₎]+")
 

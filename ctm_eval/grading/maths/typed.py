@@ -138,12 +138,22 @@ def _time(time: Tree, other: Tree) -> Comparison:
         return by_convention(
             Comparison((minutes - other.args[0]) % 720 == 0), "half of the day left out"
         )
+    if other.op == "rel":
+        solution = equations.solution(other)
+        return (
+            by_convention(compare(time, solution.value), "x = 5 for 5") if solution else DIFFERENT
+        )
     if certain or other.op not in ("ratio", *EXPRESSIONS):
         return DIFFERENT
     return _ratio(Tree("ratio", (number(minutes // 60), number(minutes % 60))), other)
 
 
 def _ratio(ratio: Tree, other: Tree) -> Comparison:
+    if other.op == "rel":
+        solution = equations.solution(other)
+        if solution is None:
+            return DIFFERENT
+        return by_convention(compare(ratio, solution.value), "x = 5 for 5")
     parts = other.args if other.op == "ratio" else (other, number(1))
     if len(parts) != len(ratio.args) or not {part.op for part in parts} <= EXPRESSIONS:
         return DIFFERENT
@@ -213,7 +223,10 @@ def _quantities(first: Tree, second: Tree) -> Comparison:
         if one is None or other is None or one == other:
             return _identity(a, b)
         rate = units.ratio(one, other)
-        return DIFFERENT if rate is None else _identity(_times(a, rate), b)
+        if rate is None:
+            return DIFFERENT
+        rule, same = units.convention(one, other), _identity(_times(a, rate), b)
+        return by_convention(same, rule) if rule else same
     plain = _identity(a, b)
     if plain.same:
         return by_convention(plain, "unit left out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -18,6 +19,20 @@ class Unit:
     powers: tuple[tuple[str, int], ...] | None
     scale: Fraction
     words: frozenset[str]
+
+
+def changes_the_value(words: Iterable[str]) -> bool:
+    """Return whether words after a number make it another number or take it back.
+
+    '5 tenths', '5 or more', '5 and a half', '5 is wrong' do; '5 red apples' does not.
+    """
+    for word in words:
+        word = word.lower()
+        if len(word) == 1 and word not in _UNITS and word != "a":
+            return True
+        if word in _NO_UNIT or _ORDINAL_OR_NUMBER.fullmatch(word):
+            return True
+    return False
 
 
 def known(word: str) -> bool:
@@ -60,13 +75,26 @@ def ratio(first: Unit, second: Unit) -> Fraction | None:
     """Return how many `second` make one `first`; None when they measure different things.
 
     A word that is no known unit counts things: it matches any unit that shares a word with it.
-    `units` and `square units` match everything.
+    `units` and `square units` are lengths and areas of any scale.
     """
     if "unit" in first.words or "unit" in second.words:
-        return Fraction(1)
+        powers = [unit.powers for unit in (first, second)]
+        if None in powers:
+            return None
+        one, other = ({(_LENGTHS.get(d, d), p) for d, p in some or ()} for some in powers)
+        return Fraction(1) if one == other else None
     if first.powers is not None and second.powers is not None:
         return first.scale / second.scale if first.powers == second.powers else None
     return Fraction(1) if first.words & second.words else None
+
+
+def convention(first: Unit, second: Unit) -> str | None:
+    """Return the rule by which two units that are not the same match, None if they convert."""
+    if "unit" in first.words | second.words and first.words != second.words:
+        return "units of any scale"
+    if (first.powers is None or second.powers is None) and first.words != second.words:
+        return "a unit in common"
+    return None
 
 
 def _singular(word: str) -> str:
@@ -83,6 +111,25 @@ _SQUARED = re.compile(r"\b([a-z]+)\s+(squared|cubed)\b")
 _WORD = re.compile(r"([a-z$%€£¥°]+)(?:\^(\d))?")
 _STOPWORDS = frozenset(
     "of the a an each more total in all is per are and for on at to by it only left old away".split()
+)
+_LENGTHS = {"unit": "length"}
+_NO_UNIT = frozenset(
+    "and or not no nor neither none never without except unless if but instead either plus minus "
+    "times over divided multiplied by than half halves quarter quarters percentile dozen dozens "
+    "score pair pairs gross double triple twice thrice squared cubed root roots power factorial mod "
+    "modulo remainder choose wrong false incorrect invalid untrue mistaken negative positive below "
+    "above under least most maximum minimum fewer less approximately about around roughly almost "
+    "nearly short lost isn wasn aren cannot isnt doubt doubtful maybe perhaps possibly probably "
+    "excluded rejected removed negated crossed extraneous impossible contradiction contradictory nope "
+    "guess ish undefined missing off rather ruled discarded disproved refuted wrongly error "
+    "unknown to through between until up down plusminus reciprocal inverse opposite imaginary "
+    "squares cubes base point hundred thousand million billion trillion".split()
+)
+_ORDINAL_OR_NUMBER = re.compile(
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|twenty|thirty"
+    r"|forty|fifty|sixty|seventy|eighty|ninety)"
+    r"|(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|[a-z]+teenth"
+    r"|[a-z]+tieth|hundredth|thousandth|millionth|billionth|th)s?|[a-z]+fold"
 )
 _IRREGULAR = {
     "feet": "foot", "ft": "foot", "inches": "inch", "in": "inch", "lbs": "pound", "people": "person",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 from ctm_eval.grading.maths import equations, identity
 from ctm_eval.grading.maths.comparison import (
@@ -12,12 +13,13 @@ from ctm_eval.grading.maths.comparison import (
     all_of,
     by_convention,
 )
+from ctm_eval.grading.maths.rationals import rational
 from ctm_eval.grading.maths.tree import EXPRESSIONS, Tree
 
 Compare = Callable[[Tree, Tree], Comparison]
 
 MAX_PAIRWISE = 24
-"""Lists of more values than this are compared only if all of them have an image."""
+"""Lists of more values than this are compared only if all of them are rational."""
 
 
 def parts(tree: Tree) -> tuple[Tree, ...]:
@@ -89,7 +91,7 @@ def _members(tree: Tree) -> list[Tree]:
 
 def match(first: list[Tree], second: list[Tree], compare: Compare) -> Comparison:
     """Compare two collections by their elements, each with one of the other's."""
-    one, other = _images(first), _images(second)
+    one, other = _rationals(first), _rationals(second)
     if one is not None and other is not None:
         return Comparison(one == other)
     if max(len(first), len(second)) > MAX_PAIRWISE:
@@ -115,13 +117,13 @@ def _without_partner(first: list[Tree], second: list[Tree], compare: Compare) ->
     return DIFFERENT if any(not any(s is not False for s in line) for line in lines) else UNDECIDED
 
 
-def _images(trees: list[Tree]) -> set[int] | None:
-    found: set[int] = set()
+def _rationals(trees: list[Tree]) -> set[Fraction] | None:
+    found: set[Fraction] = set()
     for tree in trees:
-        residue = identity.image(tree) if tree.op in EXPRESSIONS - {"percent", "degree"} else None
-        if residue is None:
+        value = rational(tree) if tree.op in EXPRESSIONS - {"percent", "degree"} else None
+        if value is None:
             return None
-        found.add(residue)
+        found.add(value)
     return found
 
 

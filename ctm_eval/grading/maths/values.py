@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from ctm_eval.grading.maths import plain_answers
 from ctm_eval.grading.maths.cursor import Cursor, Rules
 from ctm_eval.grading.maths.expression import braced, expression, factor, power, starts_factor
 from ctm_eval.grading.maths.numerals import based
+from ctm_eval.grading.maths.numeric import real_value
 from ctm_eval.grading.maths.tokens import tokenise
 from ctm_eval.grading.maths.tree import (
     EXPRESSIONS,
@@ -16,22 +19,41 @@ from ctm_eval.grading.maths.tree import (
     children,
     negated,
     symbol,
+    symbols,
     walk,
 )
+from ctm_eval.grading.maths.units import changes_the_value
 
 MAX_ITEMS = 6_000
 
 
 def read(cleaned: str) -> Tree:
     """Return the typed value of a text from `text.clean`; raises Unreadable."""
+    try:
+        return _read(cleaned)
+    except Unreadable:
+        value = _OPERATION_THEN_VALUE.fullmatch(cleaned)
+        if value is None:
+            raise
+        # \lim_{x \to 0} \frac{\sin x}{x} = 1 says what the limit is
+        tree = _read(next(group for group in value.groups() if group))
+        if tree.op not in EXPRESSIONS or symbols(tree):
+            raise
+        return tree
+
+
+def _read(cleaned: str) -> Tree:
     tree = (
         plain_answers.choice(cleaned)
         or plain_answers.time(cleaned)
+        or plain_answers.date(cleaned)
         or plain_answers.words(cleaned)
         or plain_answers.lettered(cleaned)
     )
     if tree is not None:
         return tree
+    if (excepted := _EXCEPT.fullmatch(cleaned)) and cleaned != excepted[1]:
+        return Tree("minus", (Tree("reals", ()), _as_set(_read(excepted[1]))))
     try:
         cursor = Cursor(tokenise(cleaned), _RULES)
         if cursor.sees("=", "~") or cursor.sees_command("approx"):
@@ -72,7 +94,21 @@ def _statement(c: Cursor) -> Tree:
         items.append(_item(c))
         if len(items) > MAX_ITEMS:
             raise Unreadable("a long list")
-    return items[0] if len(items) == 1 else Tree("list", (connective, *items))
+    first = items[0]
+    unequal = first.op == "rel" and first.args[0] == ("!=",) and first.args[1].op == "sym"
+    if unequal and len(items) > 1 and all(item.op in EXPRESSIONS for item in items[1:]):
+        excluded = Tree("set", (first.args[2], *items[1:]))  # x != 2, 3
+        return Tree("rel", (("!=",), first.args[1], excluded))
+    return first if len(items) == 1 else Tree("list", (connective, *items))
+
+
+def _as_set(tree: Tree) -> Tree:
+    if tree.op == "set":
+        return tree
+    items = tree.args[1:] if tree.op == "list" else (tree,)
+    if not all(item.op in EXPRESSIONS for item in items):
+        raise Unreadable("an exception that is no number")
+    return Tree("set", tuple(items))
 
 
 def _item(c: Cursor) -> Tree:
@@ -82,7 +118,9 @@ def _item(c: Cursor) -> Tree:
     while True:
         if c.sees_command("approx") and operands[-1].op != "sym":
             c.next()
-            _union(c)  # 2\\sqrt{5} \\approx 4.47: the exact value is the answer
+            rounded = _union(c)  # 2\sqrt{5} \approx 4.47: the exact value is the answer
+            if not _is_about(operands[-1], rounded):
+                raise Unreadable("two values that are not about the same")
             break
         operator = _relation_sign(c)
         if not operator:
@@ -95,6 +133,21 @@ def _item(c: Cursor) -> Tree:
     if c.sees("|") and tree.op == "rel" and not c.bars:  # {x in R | x > 0} without its braces
         raise Unreadable("a condition outside a set")
     return tree
+
+
+def _is_about(exact: Tree, rounded: Tree) -> bool:
+    """Return whether a value is another one rounded, within a twentieth of it."""
+    one, other = (
+        real_value(tree) if tree.op in EXPRESSIONS else None
+        for tree in (_bare(exact), _bare(rounded))
+    )
+    if one is None or other is None:
+        return False
+    return abs(one - other) <= 0.05 * max(abs(one), abs(other))
+
+
+def _bare(tree: Tree) -> Tree:
+    return tree.args[0] if tree.op in ("quantity", "percent", "degree") else tree
 
 
 def _relation_sign(c: Cursor) -> str:
@@ -118,6 +171,13 @@ def _with_note(c: Cursor, tree: Tree) -> Tree:
         if len(words) > 40:
             raise Unreadable("many words after a value")
     unit = " ".join(words)
+    if c.token.kind == "num":
+        unit = unit.removesuffix(" and")  # 4 hours and 30 minutes
+    spoken = _SPOKEN.findall(unit)
+    if len(spoken) > 1 and spoken[-1].lower() in ("squared", "cubed"):
+        spoken.pop()
+    if changes_the_value(spoken) or _DIGIT_IN_NOTE.search(unit):
+        raise Unreadable("words that change the value before them")
     if tree.op == "rel":
         *rest, last = tree.args
         return Tree("rel", (*rest, Tree("quantity", (last, unit))))
@@ -282,6 +342,18 @@ def _matrix(c: Cursor) -> Tree:
     return Tree("det" if environment == "vmatrix" else "matrix", (len(rows), width, *cells))
 
 
+_OPERATION_THEN_VALUE = re.compile(
+    r"\\(?:lim|sum|prod|int|det|begin\{vmatrix\}|max|min|sup|inf)(?![a-z])[^=]{1,400}"
+    r"(?:=[^=]{1,200})?=([^=]{1,200})"
+    r"|[^=<>]{1,200}\\(?:bmod|pmod)[^=]{1,200}=([^=]{1,200})"
+)
+_EXCEPT = re.compile(
+    r"(?:\\text\s?\{)?(?:all )?real numbers,? (?:except|other than|but)(?: for)? ?\}?([^{}]{1,80})\}?"
+)
+_SPOKEN = re.compile(r"[A-Za-z]+")
+_DIGIT_IN_NOTE = re.compile(
+    r"(?<![\^{])(?<!\^ )(?<!\{ )[0-9]|[0-9]{2}|[^A-Za-z0-9 .,/^{}\\$€£¥°'*-]"
+)
 _SIGNS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!="}
 _SIGN_COMMANDS = {
     "le": "<=", "ge": ">=", "ne": "!=", "in": "in", "approx": "=", "equiv": "=", "to": "=",
