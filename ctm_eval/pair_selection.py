@@ -86,5 +86,5 @@ def by_answer(solutions: Sequence[Solution]) -> list[list[Solution]]:
 
 
 def distinct(solutions: Sequence[Solution]) -> list[Solution]:
-    """The solutions with distinct token ids, in order of first appearance."""
+    """The solutions without repetitions: the first of those with equal token ids."""
     return list({tuple(s.token_ids): s for s in reversed(solutions)}.values())[::-1]
