@@ -1,4 +1,4 @@
-"""Rows of JSONL and Parquet files, each with a name to be called by in an error."""
+"""Rows of JSONL and Parquet files, each with its location for error messages."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from ctm_eval.errors import CtmError
 def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """("FILE, line 3", row) for every row of a JSONL or Parquet file, or of a folder of Parquet files.
 
-    Raises CtmError for a file that is not there, of another kind, or broken, naming the line.
+    Raises CtmError for a file that is missing, of another type, or broken; the message names the line.
     """
     path = Path(path)
     if path.is_dir():
@@ -33,7 +33,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
 
 
 def fingerprint(data_file: str | os.PathLike[str] | None) -> str | None:
-    """The name and hash of a data file: what it holds decides, not where it lies."""
+    """The name and hash of a data file; its folder does not matter."""
     if data_file is None:
         return None
     path, digest = Path(data_file), hashlib.sha256()

@@ -2,9 +2,9 @@
 
 
 class CtmError(Exception):
-    """Work that failed for a reason the user can mend; the message says what is wrong and the way out.
+    """A failure that the user can fix; the message says what is wrong and how to fix it.
 
-    `usage` marks a call that was wrong from the start (exit code 2 instead of 1).
+    `usage` marks a wrong call (exit code 2 instead of 1).
     """
 
     def __init__(self, message: str, *, usage: bool = False) -> None:

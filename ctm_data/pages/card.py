@@ -1,7 +1,7 @@
-"""The dataset card of a run: its figures, a picture, and the text of others left as it is.
+"""The dataset card of a run: its figures and a picture. Text by other authors is kept.
 
-What `ctm` writes stands between two markers, and a few keys of the metadata are its own; everything
-else in an existing card belongs to whoever wrote it.
+`ctm` writes the text between two markers and a few keys of the metadata. Everything else in an existing
+card belongs to whoever wrote it.
 """
 
 import json
@@ -27,7 +27,7 @@ SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "1
 
 
 def finish(store: "Store") -> None:
-    """Ends a run: its picture or its results, its card (what others wrote in it is kept), its manifest."""
+    """Finishes a run: writes its picture or results, its card (keeping others' text), and its manifest."""
     from ctm_data.pages.evaluation import results_json
 
     if store.manifest["recipe"].get("command") == "eval":
@@ -67,10 +67,10 @@ def split_card(card: str) -> tuple[dict[str, Any], str]:
         metadata = yaml.safe_load(match[1]) or {}
     except yaml.YAMLError as error:
         raise CtmError(
-            f"the metadata of {CARD} are not YAML ({str(error).splitlines()[0]}); mend them"
+            f"the metadata of {CARD} are not valid YAML ({str(error).splitlines()[0]}): fix them"
         ) from error
     if not isinstance(metadata, dict):
-        raise CtmError(f"the metadata of {CARD} are not `name: value` lines; mend them")
+        raise CtmError(f"the metadata of {CARD} are not `name: value` lines: fix them")
     return metadata, card[match.end() :]
 
 
@@ -91,11 +91,13 @@ def draw(store: "Store") -> str | None:
     )  # fmt: skip
     console.print(heat_map(store, width=96), highlight=False)
     svg = console.export_svg(title="ctm show", theme=MONOKAI, unique_id="ctm")
-    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # nothing from elsewhere
+    return re.sub(
+        r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL
+    )  # loads nothing from the network
 
 
 def _merged(existing: str, metadata: dict[str, Any], body: str) -> tuple[dict[str, Any], str]:
-    """Ours put into a card that is there: our keys, our tags, our text between the markers."""
+    """Merges our keys, our tags, and our text between the markers into an existing card."""
     theirs, text = split_card(existing)
     merged = {**metadata, **theirs, **{key: metadata[key] for key in OURS if key in metadata}}
     tags = theirs.get("tags") or []
@@ -185,7 +187,7 @@ def _origin(recipe: dict[str, Any]) -> Benchmark:
 
 
 def size_category(rows: int) -> str:
-    """The Hub's name for a size of so many rows."""
+    """The Hub's size category for this number of rows."""
     return next((name for bound, name in SIZES if rows < bound), "n>1B")
 
 
@@ -208,7 +210,7 @@ def _columns(table: str) -> list[tuple[str, str, str]]:
 
 
 def _sample(store: "Store", table: str) -> str:
-    """The first row of a table as JSON, long texts and lists cut, and harmless inside Markdown."""
+    """The first row of a table as JSON, with long texts and lists shortened, escaped for Markdown."""
     row = next(store.each(table)).slice(0, 1).to_pylist()[0]
     shown = {name: _cut(value) for name, value in row.items()}
     text = json.dumps(shown, indent=1, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The figures of a run: what the closing summary and the card say."""
+"""The figures of a run that the final summary and the card show."""
 
 from collections import Counter
 from dataclasses import dataclass, fields
@@ -8,12 +8,13 @@ from ctm_data.run.store import Store
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run holds, read off its tables.
+    """The contents of a run, counted from its tables.
 
-    `hopeless` counts trajectories whose value was 0 before their first token: that token is then the
-    critical one, and says more of the problem than of the token. `exhaustive_tokens` is what N rollouts
-    after every token would generate, taking each rollout to be as long as what is left of its trajectory.
-    `generators` are the right and wrong rows of the `verifier` table by who wrote them.
+    `hopeless` counts trajectories whose value was 0 before their first token. That token is then the
+    critical one, which says more about the problem than about the token. `exhaustive_tokens` is the
+    number of tokens that N rollouts after every token would generate, if each were as long as the rest of
+    its trajectory. `generators` maps each generator to its numbers of right and wrong rows in the
+    `verifier` table.
     """
 
     problems: int

@@ -81,7 +81,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_an_empty_file_is_named(tmp_path):
-    with pytest.raises(CtmError, match="there are no problems of the split test in"):
+    with pytest.raises(CtmError, match="has no problems in the split test"):
         load_problems("gsm8k", data_file=write(tmp_path / "test.jsonl"))
 
 
