@@ -48,6 +48,7 @@ def command(
     """
     from ctm_cli._progress import Progress
     from ctm_data.publish import publish
+    from ctm_eval.printable import printable, printable_lines
 
     with Progress(unit="bytes/s") as progress:
         done = publish(
@@ -59,8 +60,8 @@ def command(
         return
     if dry_run:
         for name, size in done.files.items():
-            print(f"{size:>12,}  {name}")
-        print(f"\n{done.card}")
+            print(f"{size:>12,}  {printable(name)}")
+        print(f"\n{printable_lines(done.card)}")
         return
     print(f"{len(done.files)} files, {sum(done.files.values()):,} bytes: {done.url}")
     if "manifest.json" in done.files:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
+from ctm_eval.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -34,10 +35,10 @@ def show(
     row = _choose(store, solution_id)
     problem = _find(store, "problems", "problem_id", row["problem_id"])
     solution = _find(store, "solutions", "solution_id", row["solution_id"])
-    heading = Text(_printable(problem["question"]), style="bold")
+    heading = Text(printable(problem["question"]), style="bold")
     answers = Text(
-        f"right answer {_printable(problem['answer'])} · this solution says "
-        f"{_printable(str(solution['answer']))} · {row['solution_id']}",
+        f"right answer {printable(problem['answer'])} · this solution says "
+        f"{printable(str(solution['answer']))} · {printable(row['solution_id'])}",
         style="dim",
     )
     return Group(
@@ -101,7 +102,7 @@ def _heat_map(row: dict[str, Any], width: int, colour: bool) -> Iterator["Text"]
     line, below = Text(), ""
     for index, (piece, value) in enumerate(zip(row["pieces"], row["value"], strict=True)):
         critical = index == row["critical_index"]
-        text = _printable(piece.strip("\n"))
+        text = printable(piece.strip("\n"))
         if line.cell_len + cell_len(text) > width:
             yield from _line(line, below, colour)
             line, below, text = Text(), "", text.lstrip(" ")
@@ -163,7 +164,7 @@ def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
         return
     piece, before, after = row["pieces"][index], _before(row, index), row["value"][index]
     yield Text(
-        f"Critical token: {_printable(piece)!r}, number {index + 1} of {len(row['pieces'])}. The chance "
+        f"Critical token: {printable(piece)!r}, number {index + 1} of {len(row['pieces'])}. The chance "
         f"of a right answer is {_percent(before)} before it and {_percent(after)} after it "
         f"(95% interval {_percent(row['value_low'][index])} to {_percent(row['value_high'][index])})."
     )
@@ -175,7 +176,7 @@ def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
     yield Text(f"With another token drawn in its place: {shown}.")
     for replacement in row["replacements"][:5]:
         yield Text(
-            f"  {_printable(replacement['piece'])!r:>12} instead: right in "
+            f"  {printable(replacement['piece'])!r:>12} instead: right in "
             f"{replacement['n_correct']} of {replacement['n_rollouts']}",
             style="dim",
         )
@@ -183,8 +184,3 @@ def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
 
 def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.1%}"
-
-
-def _printable(text: str) -> str:
-    """Text without control characters: model output must not steer the terminal."""
-    return "".join(c if c.isprintable() else "�" for c in text)

@@ -147,12 +147,16 @@ def load(
 
     dtype = torch.bfloat16 if settings.bf16 and torch.cuda.is_available() else torch.float32
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         if (Path(model) / "adapter_config.json").exists():
-            adapted = AutoPeftModelForCausalLM.from_pretrained(model, dtype=dtype)
+            adapted = AutoPeftModelForCausalLM.from_pretrained(
+                model, dtype=dtype, trust_remote_code=False
+            )
             loaded = adapted.merge_and_unload()
         else:
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
+            loaded = AutoModelForCausalLM.from_pretrained(
+                model, dtype=dtype, trust_remote_code=False
+            )
         if head:
             torch.manual_seed(settings.seed)
             loaded = with_head(loaded)

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from ctm_eval.errors import CtmError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # that runs are written in
+READABLE_VERSIONS = {1}  # that are read; columns of a later one are null
 
 _text, _flag, _index, _count, _real = (
     pa.string(),
