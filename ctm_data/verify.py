@@ -114,7 +114,8 @@ def verify(
     """Checks a run folder, or user/name on the Hub (which is brought to the cache for it).
 
     Manifest and hashes, schemas, that the parts are of the manifest's recipe, keys, per-token lengths,
-    probabilities in [0, 1], critical tokens against the curve and the rule, and `texts` against the decoded ids (by `tokenizer`, or that of the
+    probabilities in [0, 1], critical tokens against the curve and the rule, and `texts` against the
+    decoded ids (by `tokenizer`, or that of the
     recipe; skipped if it cannot be had). A file is read within the bounds of `ctm_eval.data_files`.
     Raises CtmError if there is no such run.
     """

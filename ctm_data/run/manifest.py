@@ -22,6 +22,7 @@ from ctm_eval.printable import printable
 MANIFEST = "manifest.json"
 PART = re.compile(r"part-([0-9]{5})\.parquet")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+NAME = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 LONGEST = 64 << 20  # bytes of a manifest: a million parts
 DEEPEST = 16  # brackets inside of each other
 TEXTS = ("benchmark", "split", "command", "source", "revision", "data_file", "tokenizer", "engine")
@@ -85,6 +86,8 @@ def parse_manifest(content: bytes, where: str, *, finished: bool = False) -> dic
 def _recipe_fault(recipe: Any) -> str | None:
     if not isinstance(recipe, dict):
         return "recipe is no object"
+    if not all(NAME.fullmatch(name) for name in recipe):
+        return "an option of the recipe has no proper name"
     for names, fits, what in (
         (TEXTS, lambda v: isinstance(v, str), "text"),
         (COUNTS, lambda v: type(v) is int and 0 < v < 1 << 31, "a count"),
@@ -105,8 +108,10 @@ def _recipe_fault(recipe: Any) -> str | None:
 
 
 def _versions_fault(versions: Any) -> str | None:
-    fits = isinstance(versions, dict) and all(isinstance(v, str) for v in versions.values())
-    return None if fits else "versions is no object of texts"
+    fits = isinstance(versions, dict) and all(
+        isinstance(said, str) and NAME.fullmatch(said) for item in versions.items() for said in item
+    )
+    return None if fits else "versions is no object of names and versions"
 
 
 def _shard_fault(shard: Any) -> str | None:
