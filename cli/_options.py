@@ -9,6 +9,10 @@ import typer
 
 from ctm_data.config import Config as Configuration
 from ctm_data.config import Option, options
+from ctm_eval.errors import CtmError
+from ctm_eval.printable import printable
+
+LONGEST = 1 << 20  # bytes of a recipe file
 
 
 def _from_file(ctx: typer.Context, path: Path | None) -> Path | None:
@@ -17,10 +21,13 @@ def _from_file(ctx: typer.Context, path: Path | None) -> Path | None:
         return None
     import yaml
 
+    from ctm_data.run.files import read_bounded
+
     try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise typer.BadParameter(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+        recipe = yaml.safe_load(read_bounded(path, LONGEST).decode("utf-8")) or {}
+    except (CtmError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise typer.BadParameter(f"cannot read {path}: {printable(reason)}") from error
     if not isinstance(recipe, dict):
         raise typer.BadParameter(f"{path} is not a list of `option: value` lines")
     known = {parameter.name for parameter in ctx.command.params}

@@ -69,10 +69,12 @@ def command(
 
 
 def _show(done: "Publication", dry_run: bool) -> None:
+    from ctm_eval.printable import printable, printable_lines
+
     if dry_run:
         for name, size in done.files.items():
-            print(f"{size:>12,}  {name}")
-        print(f"\n{done.card}")
+            print(f"{size:>12,}  {printable(name)}")
+        print(f"\n{printable_lines(done.card)}")
         return
     print(f"{len(done.files)} files, {sum(done.files.values()):,} bytes: {done.url}")
     if "manifest.json" in done.files:

@@ -40,10 +40,11 @@ def command(
     """
     from ctm_data.pull import pull
     from ctm_data.run.store import Store
+    from ctm_eval.printable import printable
 
     folder = pull(repo, output_dir, revision=revision, tokenizer=tokenizer)
     store = Store(folder)
     print(f"{len(store.manifest['parts'])} parts in {folder}")
     for reason, count in store.manifest["recipe"].get("set_aside", {}).items():
-        print(f"set aside {count:,}: {reason}")
+        print(f"set aside {count:,}: {printable(reason)}")
     next_steps(f"ctm verify {folder}", f"ctm query --run {folder} --name accuracy")

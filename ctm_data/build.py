@@ -1,12 +1,13 @@
 """`build_dataset`: problems in, annotated tables out. `merge_shards`: shards joined into one run."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
-from ctm_data.run.schema import SCHEMA_VERSION
+from ctm_data.run import files
+from ctm_data.run.recipe import differences
+from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages import contrast, rollouts, solutions, verifier
 from ctm_eval.benchmarks import load_problems
@@ -68,8 +69,8 @@ def merge_shards(
 ) -> Store:
     """Joins all shards of a run into one run folder, equal to that of an unsharded run.
 
-    If `stages` includes `contrast` and the shards have not done it, it is done here. Raises CtmError if a
-    shard is missing, unfinished, or has a different recipe.
+    Of `stages`, `contrast` is done here if the shards left it. Raises CtmError if a shard is missing,
+    unfinished or of another recipe, or a part of it is not what its manifest says: nothing is written then.
     """
     stores = [Store(folder) for folder in folders]
     for store in stores:
@@ -82,7 +83,7 @@ def merge_shards(
                 f"{SCHEMA_VERSION}; nothing was merged",
                 usage=True,
             )
-        if store.manifest["recipe"] != stores[0].manifest["recipe"]:
+        if differences(store.manifest["recipe"], stores[0].manifest["recipe"]):
             raise CtmError(
                 f"{store.folder} and {stores[0].folder} have different recipes; nothing was merged",
                 usage=True,
@@ -94,18 +95,48 @@ def merge_shards(
             f"merging needs each of the shards 0 to {count - 1} of {count} once; given: {have}",
             usage=True,
         )
+    for store in stores:
+        _refuse_altered(store)
     with Store.open(output_dir, stores[0].manifest["recipe"]) as merged:
         for store in stores:
-            for part in store.manifest["parts"]:
-                target = merged.folder / part
-                target.parent.mkdir(exist_ok=True)
-                partial = target.with_name(f".{target.name}.partial")
-                shutil.copyfile(store.folder / part, partial)
-                partial.replace(target)
+            _copy_parts(store, merged)
         if "contrast" in stages:
             contrast.write(merged, merged.manifest["recipe"], progress or silent, device)
         finish(merged)
     return merged
+
+
+def _refuse_altered(shard: Store) -> None:
+    """Raises CtmError naming the first part of a shard that is missing, altered, or of another run."""
+    count, parts = shard.manifest["shard"], shard.manifest["parts"]
+    unlisted = {part for table in SCHEMAS for part in map(str, shard.parts(table))}
+    unlisted -= {str(shard.folder / part) for part in parts}
+    if unlisted:
+        raise CtmError(f"{min(unlisted)} is not in the manifest of its shard; nothing was merged")
+    for part in sorted(parts):
+        path = shard.folder / part
+        if path.parent.name not in SCHEMAS:
+            raise CtmError(f"{path} is of no table that this ctm knows; nothing was merged")
+        fault = "is missing" if not path.is_file() else shard.fault(path, path.parent.name)
+        number = int(path.stem.removeprefix("part-"))
+        if fault is None and number % count[1] != count[0]:
+            fault = f"is no part of shard {count[0]}/{count[1]}"
+        if fault:
+            raise CtmError(
+                f"{path} {fault}; nothing was merged: run the command that made the shard again"
+            )
+
+
+def _copy_parts(shard: Store, merged: Store) -> None:
+    """Copies the parts of a shard that are not there already, each whole and as its manifest says."""
+    with files.explained(merged.folder):
+        for part, digest in sorted(shard.manifest["parts"].items()):
+            target = merged.folder / part
+            if target.exists() and files.sha256(target) == digest:
+                continue
+            target.parent.mkdir(exist_ok=True)
+            if not files.copy(shard.folder / part, target, digest):
+                raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
 
 
 def _chunks(

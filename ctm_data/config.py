@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from ctm_data.estimator.critical import LOST
-from ctm_data.estimator.settings import RESOLUTION, Estimator, RolloutSettings, Rule
+from ctm_data.estimator.settings import LOST, RESOLUTION, Estimator, RolloutSettings, Rule
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines.base import Sampling

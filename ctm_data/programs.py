@@ -45,7 +45,7 @@ def check_run(
     counted = Counter(progress, "checking", count_solutions(store))
     with (
         Sandbox(isolate=isolate) as sandbox,
-        Store.open(run, recipe, store.manifest.get("shard")) as store,
+        Store.open(run, recipe, store.manifest.get("shard"), makes=("programs",)) as store,
     ):
         for chunk, own in chunks:
             if {(s.solution_id, name) for _, s in own} <= store.done("programs", chunk):

@@ -40,7 +40,8 @@ def score_run(
     chunks = solutions_in(store)
     loaded = Verifier(verifier, pool=pool, device=device)  # type: ignore[arg-type]
     counted = Counter(progress, "scoring", count_solutions(store))
-    with Store.open(run, store.manifest["recipe"], store.manifest.get("shard")) as store:
+    recipe, shard = store.manifest["recipe"], store.manifest.get("shard")
+    with Store.open(run, recipe, shard, makes=("scores",)) as store:
         for chunk, own in chunks:
             wanted = {(s.solution_id, str(verifier), loaded.pool) for _, s in own}
             if wanted <= store.done("scores", chunk):

@@ -9,8 +9,8 @@ alone: a posterior does not mind when one stopped.
 
 import numpy as np
 
-from ctm_data.estimator.critical import LOST
 from ctm_data.estimator.posterior import Curves, critical_of
+from ctm_data.estimator.settings import LOST
 from ctm_data.estimator.values import NEGLIGIBLE, branch_counts
 
 ROUNDS = 10  # a further round spends a tenth of the budget

@@ -6,10 +6,8 @@ token i is the step from value[i] to value[i + 1].
 
 import numpy as np
 
-from ctm_data.estimator.settings import Rule
+from ctm_data.estimator.settings import LOST, Rule
 from ctm_data.estimator.values import Curve
-
-LOST = 0.05  # a later success rate that resets the search for the critical token
 
 
 def mark(rule: Rule, curve: Curve, n: int, resolution: float = 0.0) -> list[int]:

@@ -22,9 +22,8 @@ from ctm_data.estimator.adaptive import (
     second_counts,
     two_stages,
 )
-from ctm_data.estimator.critical import LOST
 from ctm_data.estimator.posterior import DRAWS, Curves, Label, critical_of, draw_curves, label_of
-from ctm_data.estimator.settings import RolloutSettings
+from ctm_data.estimator.settings import LOST, RolloutSettings
 from ctm_data.estimator.values import (
     Curve,
     branch_counts,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctm_data.estimator.critical import LOST
+from ctm_data.estimator.settings import LOST
 from ctm_data.estimator.values import NEGLIGIBLE
 
 LEVELS = np.array(

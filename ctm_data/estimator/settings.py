@@ -7,6 +7,7 @@ from ctm_eval.engines.base import Sampling
 
 Estimator = Literal["branch", "exhaustive"]
 Rule = Literal["critical", "pivotal", "cliff"]
+LOST = 0.05  # a later success rate that resets the search for the critical token
 RESOLUTION = 1 - 0.5 ** (1 / 64)  # 0.0108: below it, 0 of 64 is the likelier outcome
 RULES: tuple[Rule, ...] = get_args(Rule)
 

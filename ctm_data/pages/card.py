@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ctm_data.run.schema import SCHEMAS, TABLES
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.errors import CtmError
+from ctm_eval.printable import printable_lines
 from ctm_eval.types import Benchmark
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def finish(store: "Store") -> None:
     if picture is not None:
         store.write_text(PICTURE, picture)
     card = store.folder / CARD
-    existing = card.read_text(encoding="utf-8") if card.exists() else None
+    try:
+        existing = card.read_text(encoding="utf-8") if card.exists() else None
+    except UnicodeDecodeError as error:
+        raise CtmError(f"{card} is not UTF-8: mend it, or move it away") from error
     store.finish(dataset_card(store, existing=existing))
 
 
@@ -65,7 +69,7 @@ def split_card(card: str) -> tuple[dict[str, Any], str]:
         return {}, card
     try:
         metadata = yaml.safe_load(match[1]) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CtmError(
             f"the metadata of {CARD} are not valid YAML ({str(error).splitlines()[0]}): fix them"
         ) from error
@@ -177,7 +181,7 @@ def _rendered(name: str, **values: Any) -> str:
     )
     environment.filters.update(cell=markdown_cell, percent="{:.1%}".format, thousands="{:,}".format)
     environment.filters["yaml"] = lambda text: json.dumps(text, ensure_ascii=False)
-    return environment.from_string(template).render(begin=BEGIN, end=END, **values)
+    return printable_lines(environment.from_string(template).render(begin=BEGIN, end=END, **values))
 
 
 def _origin(recipe: dict[str, Any]) -> Benchmark:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
+from ctm_eval.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -154,11 +155,6 @@ def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
 
 def _before(row: dict[str, Any], index: int) -> float | None:
     return row["value"][index - 1] if index else row["prompt_value"]
-
-
-def printable(text: str) -> str:
-    """Text without control characters: model output must not steer the terminal."""
-    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def _line(line: "Text", below: str, colour: bool) -> Iterator["Text"]:

@@ -18,6 +18,11 @@ def solutions_of(store: Store, chunk: int) -> dict[str, list[Solution]]:
     """The solutions of a chunk by problem."""
     own: dict[str, list[Solution]] = {row.problem_id: [] for row in problems_of(store, chunk)}
     for row in store.rows("solutions", chunk):
+        if row["problem_id"] not in own:
+            raise CtmError(
+                f"{store.path('solutions', chunk)} holds solutions of {row['problem_id']!r}, which is no "
+                "problem of that chunk: move the file away and run the same command again"
+            )
         own[row["problem_id"]].append(Solution(**row))
     return own
 

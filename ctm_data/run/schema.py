@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from ctm_eval.errors import CtmError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 2  # of the runs that are written
+READABLE_VERSIONS = {1, 2}  # of the runs that are read; columns of a later version read as null
 
 _text, _flag, _index, _count, _real = (
     pa.string(),
@@ -264,21 +265,9 @@ SCHEMAS: dict[str, pa.Schema] = schemas_of(SCHEMA_VERSION)
 KEYS: dict[str, tuple[str, ...]] = {name: table.key for name, table in TABLES.items()}
 
 
-def filled(arrow: pa.Table, table: str, columns: list[str] | None = None) -> pa.Table:
-    """A table of an older run with the columns (of `columns`, or all) that came later, as nulls."""
-    later = [
-        column
-        for column in TABLES[table].columns
-        if column.since > 1
-        and column.name not in arrow.column_names
-        and (columns is None or column.name in columns)
-    ]
-    if not later:
-        return arrow
-    for column in later:
-        arrow = arrow.append_column(column.name, pa.nulls(arrow.num_rows, column.type))
-    order = SCHEMAS[table].names if columns is None else columns
-    return arrow.select([name for name in order if name in arrow.column_names])
+def fits(found: pa.Schema, table: str) -> bool:
+    """Whether a part of the schema `found` can be read as one of a table, of any readable version."""
+    return any(found.equals(schemas_of(version)[table]) for version in READABLE_VERSIONS)
 
 
 def per_token(table: str) -> dict[str, str]:

@@ -5,8 +5,8 @@ from rich.console import Console
 
 from ctm_data.build import build_dataset
 from ctm_data.config import BuildConfig
-from ctm_data.pages.heat_map import printable
 from ctm_data.show import show
+from ctm_eval.printable import printable
 
 
 @pytest.fixture(scope="module")
