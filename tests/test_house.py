@@ -91,3 +91,41 @@ def test_the_estimator_does_not_load_torch():
     assert "torch" not in loaded_by(
         "import ctm_data.build, ctm_data.estimator.values, ctm_data.estimator.critical"
     )
+
+
+def auto_loaders(path: Path) -> list[ast.Call]:
+    """The calls of a file that let a repository choose the class of what is loaded: Auto… and `kind`."""
+    return [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "from_pretrained"
+        and isinstance(node.func.value, ast.Name)
+        and (node.func.value.id.startswith("Auto") or node.func.value.id == "kind")
+    ]
+
+
+def refuses_remote_code(call: ast.Call, text: str) -> bool:
+    """`trust_remote_code=False` among the arguments, or in the options that are spread over them."""
+    return any(
+        (
+            k.arg == "trust_remote_code"
+            and isinstance(k.value, ast.Constant)
+            and k.value.value is False
+        )
+        or (k.arg is None and '"trust_remote_code": False' in text)
+        for k in call.keywords
+    )
+
+
+def test_no_loader_runs_the_code_of_a_repository():
+    found = 0
+    for folder in ("ctm_data", "ctm_train", "ctm_eval", "cli"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text()
+            assert "trust_remote_code=True" not in text, path
+            for call in auto_loaders(path):
+                found += 1
+                assert refuses_remote_code(call, text), f"{path}:{call.lineno}"
+    assert found >= 5

@@ -301,7 +301,7 @@ def _read_part(path: Path, columns: list[str] | None) -> pa.Table:
             read = file.read([name for name in asked if name in there])
             if not fits(file.schema_arrow, path.parent.name):
                 raise pa.ArrowInvalid(f"it is no part of {path.parent.name}")
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
         reason = (str(error).splitlines() or ["it is broken"])[0]
         raise CtmError(
             f"{path} cannot be read ({reason}); run the command that wrote it again, which sets the "

@@ -230,9 +230,9 @@ def _nucleus(logprobs: dict[int, Any], sampling: Sampling) -> Nucleus:
     return Nucleus(ids[0][kept].numpy(), probs[0][kept].numpy())
 
 
-def _generation(kind: Any, path: str) -> Any:
+def _generation(settings: Any, path: str) -> Any:
     try:
-        return kind.from_pretrained(path)
+        return settings.from_pretrained(path)
     except OSError:  # a model without generation settings
         return None
 
