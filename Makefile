@@ -4,7 +4,7 @@ VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
 
-.PHONY: demo test test-vllm coverage lint pocket pocket-coder paper-table verifier-table bench clean
+.PHONY: demo test test-vllm coverage hunt lint pocket pocket-coder paper-table verifier-table bench clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)

@@ -8,7 +8,9 @@ from ctm_data.run.store import Store
 OF_2026_11 = {
     "model": "pocket", "benchmark": "pocket", "split": "test", "data_file": None, "limit": None,
     "n_samples": 64, "temperature": 1.0, "top_p": 0.95, "max_new_tokens": 192, "n_rollouts": 64,
-    "estimator": "branch", "label_only": False, "rule": "critical", "trajectories": 1,
+    "estimator": "branch", "label_only": False, "rule": "critical",
+    "resolution": 1 - 0.5 ** (1 / 64), "adaptive": False, "confidence": 0.95, "budget": 0.125,
+    "trajectories": 1,
     "positive_model": None, "negative_model": None, "ce_beta": 1.0, "ce_plausibility": 0.0,
     "balance": False, "describe": False, "engine": "transformers", "seed": 0, "chunk_size": 16,
 }  # fmt: skip
@@ -19,6 +21,13 @@ def test_a_folder_of_this_recipe_still_opens(tmp_path):
         pass
     with Store.open(tmp_path, BuildConfig(tmp_path).check().recipe()) as store:
         assert store.manifest["recipe"] == OF_2026_11
+
+
+def test_before_there_was_a_resolution_zero_meant_zero():
+    new = ("resolution", "adaptive", "confidence", "budget")
+    older = {name: value for name, value in OF_2026_11.items() if name not in new}
+    assert differences(older, {**OF_2026_11, "resolution": 0.0}) == []
+    assert len(differences(older, OF_2026_11)) == 1
 
 
 def test_an_option_that_an_older_recipe_lacks_means_what_it_meant_then(monkeypatch):
