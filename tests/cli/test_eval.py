@@ -103,7 +103,7 @@ def test_a_changed_verdict_fails_the_check_and_is_then_mended(typed, tmp_path):
 WRONG_CALLS = {
     "unknown benchmark": (["--benchmark", "gsm9k"], "unknown benchmark 'gsm9k'; there are: pocket"),
     "unknown engine": (["--engine", "steam"], "'steam' is not one of 'transformers', 'vllm'"),
-    "greedy many times": (["--n", "4", "--temperature", "0"], "give --temperature above 0"),
+    "greedy many times": (["--n", "4", "--temperature", "0"], "or a --temperature above 0"),
     "too many exemplars": (["--few-shot", "2"], "2 exemplars wanted, 0 are for pocket"),
     "a summary of no run": (["--summary", "nowhere"], "is not a run folder"),
     "a revision of what is generated": (["--revision", "main"], "leave out --revision"),
