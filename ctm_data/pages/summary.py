@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields
 
 from ctm_data.run.store import Store
 
-
 CONFIDENT = 0.8  # a critical_prob that is called confident
 
 
