@@ -2,9 +2,9 @@
 
 A mean over draws whose number depends on those draws is biased: at p = 0.2 a pilot of 2, then 2 more or
 30 if the pilot was mixed, is pooled 0.158 on average. So the values rest on two stages. The pilot,
-ceil(n (1 - k)) a stratum, decides the sizes of one second stage, of at least as many fresh draws a stratum; W_u is the
-mean of the two stages' means, of weights fixed beforehand (1/2 each). Later rounds serve the label
-alone: a posterior does not mind when one stopped.
+ceil(n (1 - k)) a stratum, decides the sizes of one second stage, of at least as many fresh draws a
+stratum; W_u is the mean of the two stages' means, of weights fixed beforehand (1/2 each). Later rounds
+serve the label alone: a posterior does not mind when one stopped.
 """
 
 import numpy as np

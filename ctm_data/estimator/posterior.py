@@ -78,6 +78,8 @@ def critical_of(value: np.ndarray, resolution: float) -> np.ndarray:
     """The critical token of each curve (S, L + 1), -1 where there is none. See `critical`."""
     after = value[:, 1:]
     length = after.shape[1]
+    if not length:
+        return np.full(len(value), -1)
     alive = after >= LOST
     start = np.where(alive.any(1), length - np.argmax(alive[:, ::-1], axis=1), 0)
     zero = ((after < resolution) | (after == 0)) & (np.arange(length) >= start[:, None])

@@ -42,8 +42,8 @@ UNSOUND = {
     "a critical token that the curve does not give": (
         "rollouts", first("marked", [0, 1]), "and by the rule",
     ),
-    "a critical index that is not marked": (
-        "rollouts", first("critical_index", 1), "critical_index that is not the first of marked",
+    "a critical index that is not the likeliest": (
+        "rollouts", first("critical_index", 1), "critical_index that is not the likeliest",
     ),
     "a critical piece from elsewhere": (
         "rollouts", first("critical_piece", " never"), "critical_piece that is not the piece there",
