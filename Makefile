@@ -6,7 +6,7 @@ RUN ?= runs/pocket
 # Tests with a bound on the wall clock run alone, the others by two workers.
 TIMED = tests/ctm_eval/grading/test_hostile.py tests/ctm_eval/grading/test_properties.py
 
-.PHONY: demo test test-vllm lint pocket pocket-coder paper-table verifier-table bench clean
+.PHONY: demo test test-vllm lint pocket pocket-coder paper-table verifier-table bench soak clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
@@ -53,6 +53,11 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/eval_overhead.py
 	$(VENV)/bin/python benchmarks/score.py
 	$(VENV)/bin/python benchmarks/cotnpot.py
+
+# Kills, crashes and full disks for an hour; then 100,000 hostile files.
+soak: $(VENV)/.installed-dev
+	$(VENV)/bin/python benchmarks/soak.py --minutes 60
+	$(VENV)/bin/python benchmarks/fuzz.py --count 100000
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -91,7 +91,7 @@ def trouble(kind: str, name: str, folder: Path, rng: random.Random, seconds: flo
             process.wait()
             return "kills"
         return "finished"
-    call, at = rng.choice(CALLS), rng.randint(1, 40)
+    call, at = rng.choice(CALLS), rng.randint(1, 10 if name == "store" else 40)
     when = rng.choice(("before", "after")) if kind == "crash" else rng.choice(("full", "read-only"))
     done = run(name, folder, call, str(at), when)
     what = f"{when} {call} {at}"
