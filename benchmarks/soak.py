@@ -246,7 +246,7 @@ def _score(folder: Path) -> None:
 
     build_dataset(BuildConfig(folder / "run", **SMALL, stages=("verifier",)))  # type: ignore[arg-type]
     os.chdir(folder)  # so that the verifier has the same name in every table
-    train("orm", folder / "run", "models/orm", max_steps=4)
+    train("orm", folder / "run", "models/orm", epochs=1)
     score_run("run", "models/orm")
 
 
