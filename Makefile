@@ -4,7 +4,7 @@ VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
 
-.PHONY: demo test test-vllm coverage hunt lint pocket pocket-coder paper-table verifier-table bench clean
+.PHONY: demo test test-vllm coverage hunt lint pocket pocket-coder paper-table verifier-table bench soak clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
@@ -56,6 +56,11 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/eval_overhead.py
 	$(VENV)/bin/python benchmarks/score.py
 	$(VENV)/bin/python benchmarks/cotnpot.py
+
+# Kills, crashes and full disks for an hour; then 100,000 hostile files.
+soak: $(VENV)/.installed-dev
+	$(VENV)/bin/python benchmarks/soak.py --minutes 60
+	$(VENV)/bin/python benchmarks/fuzz.py --count 100000
 
 $(VENV)/.installed: pyproject.toml setup.py constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

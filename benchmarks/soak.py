@@ -91,7 +91,7 @@ def trouble(kind: str, name: str, folder: Path, rng: random.Random, seconds: flo
             process.wait()
             return "kills"
         return "finished"
-    call, at = rng.choice(CALLS), rng.randint(1, 40)
+    call, at = rng.choice(CALLS), rng.randint(1, 10 if name == "store" else 40)
     when = rng.choice(("before", "after")) if kind == "crash" else rng.choice(("full", "read-only"))
     done = run(name, folder, call, str(at), when)
     what = f"{when} {call} {at}"
@@ -246,7 +246,7 @@ def _score(folder: Path) -> None:
 
     build_dataset(BuildConfig(folder / "run", **SMALL, stages=("verifier",)))  # type: ignore[arg-type]
     os.chdir(folder)  # so that the verifier has the same name in every table
-    train("orm", folder / "run", "models/orm", max_steps=4)
+    train("orm", folder / "run", "models/orm", epochs=1)
     score_run("run", "models/orm")
 
 

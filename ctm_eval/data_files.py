@@ -82,6 +82,9 @@ def bounded_parquet(path: str | os.PathLike[str]) -> Iterator["ParquetFile"]:
 
     refuse_irregular(Path(path))
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        file.scan_contents(
+            batch_size=BATCH
+        )  # refuses broken footers, on which `group.column` aborts
         columns = [
             (group.column(i).total_uncompressed_size, group.column(i).num_values)
             for group in map(file.metadata.row_group, range(file.metadata.num_row_groups))
@@ -98,17 +101,16 @@ def bounded_parquet(path: str | os.PathLike[str]) -> Iterator["ParquetFile"]:
         yield file
 
 
-def repeated_bytes(path: str | os.PathLike[str]) -> int:
+def repeated_bytes(path: str | os.PathLike[str], bounded: "ParquetFile") -> int:
     """What the texts of a Parquet file come to when each that is stored once is written out as often as
-    it stands there: read a column at a time, as numbers into a dictionary."""
+    it stands there: read a column at a time, as numbers into a dictionary. `bounded` is the same file."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    with bounded_parquet(path) as bounded:
-        schema = bounded.schema
-        names = [schema.column(i).path for i in range(len(schema))
-                 if schema.column(i).physical_type == "BYTE_ARRAY"]  # fmt: skip
+    schema = bounded.schema
+    names = [schema.column(i).path for i in range(len(schema))
+             if schema.column(i).physical_type == "BYTE_ARRAY"]  # fmt: skip
     total = 0
     with pq.ParquetFile(path, read_dictionary=names) as file:
         for name in names:
@@ -141,9 +143,11 @@ def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     number = 0
     try:
-        if repeated_bytes(path) > UNPACKED_BYTES:
-            raise CtmError(f"{path} unpacks to more than {UNPACKED_BYTES >> 20} MiB", usage=True)
         with bounded_parquet(path) as file:
+            if repeated_bytes(path, file) > UNPACKED_BYTES:
+                raise CtmError(
+                    f"{path} unpacks to more than {UNPACKED_BYTES >> 20} MiB", usage=True
+                )
             for batch in file.iter_batches(BATCH):
                 for row in batch.to_pylist():
                     number += 1

@@ -318,11 +318,8 @@ def is_whole(path: Path, table: str) -> bool:
     """Whether a file is a part of a table, within bounds, whose every page can be read."""
     try:
         with bounded_parquet(path) as file:
-            if not fits(file.schema_arrow, table):
+            if not fits(file.schema_arrow, table) or repeated_bytes(path, file) > UNPACKED_BYTES:
                 return False
-        if repeated_bytes(path) > UNPACKED_BYTES:
-            return False
-        with bounded_parquet(path) as file:
             for batch in file.iter_batches(BATCH):
                 batch.validate(full=True)  # also that texts are UTF-8
     except (OSError, pa.ArrowException, CtmError, ValueError, OverflowError):
