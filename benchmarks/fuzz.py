@@ -116,7 +116,6 @@ def _readers(home: Path) -> dict[str, Callable[[random.Random], object]]:
     from ctm_data.pages.card import split_card
     from ctm_data.released import read_released
     from ctm_data.run.manifest import is_part_name, parse_manifest
-    from ctm_data.run.schema import SCHEMAS
     from ctm_data.run.store import Store, is_whole
     from ctm_eval.data_files import read_rows
 
@@ -135,7 +134,7 @@ def _readers(home: Path) -> dict[str, Callable[[random.Random], object]]:
         part.write_bytes(_bytes(rng, sound))
         with contextlib.suppress(CtmError):
             Store(home / "run").read("problems")
-        if is_whole(part, SCHEMAS["problems"]):
+        if is_whole(part, "problems"):
             Store(home / "run").read("problems").to_pylist()
 
     def jsonl(rng: random.Random) -> None:
