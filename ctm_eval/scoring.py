@@ -4,8 +4,9 @@ import re
 from collections.abc import Sequence
 from types import TracebackType
 
+from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.errors import CtmError
-from ctm_eval.grading import BENCHMARKS, Verdict, grade
+from ctm_eval.grading import Verdict, grade
 from ctm_eval.grading.verdict import Reason
 from ctm_eval.sandbox import Limits, Outcome, Program, Sandbox
 from ctm_eval.types import Problem
@@ -130,5 +131,6 @@ def _verdict(code: str, outcome: Outcome, finished: bool) -> Verdict:
 def _reference(problem: Problem) -> str:
     if problem.tests:
         return f"```python\n{problem.answer}\n```"
-    box = BENCHMARKS.get(problem.benchmark) == "box"
+    known = BENCHMARKS.get(problem.benchmark)
+    box = known is not None and known.answer_format == "box"
     return f"\\boxed{{{problem.answer}}}" if box else f"#### {problem.answer}"

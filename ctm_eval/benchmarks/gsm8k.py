@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ctm_eval.grading import gold_answer
+from ctm_eval.grading.extract import gold_answer
 from ctm_eval.types import Benchmark, Problem
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ctm_eval.grading import gold_answer
+from ctm_eval.grading.extract import gold_answer
 from ctm_eval.types import Benchmark, Problem
 
 

@@ -9,14 +9,13 @@ says what counts as the same answer.
 """
 
 from ctm_eval.grading.explain import explain
-from ctm_eval.grading.extract import Extraction, extract
+from ctm_eval.grading.extract import Extraction, extract, gold_answer
 from ctm_eval.grading.files import FileGrades, grade_file
-from ctm_eval.grading.grade import BENCHMARKS, equal, gold_answer, grade, matches
+from ctm_eval.grading.grade import equal, grade, matches
 from ctm_eval.grading.many import grade_many
 from ctm_eval.grading.verdict import Equality, Verdict
 
 __all__ = [
-    "BENCHMARKS",
     "Equality",
     "Extraction",
     "FileGrades",

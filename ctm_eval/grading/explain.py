@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ctm_eval.grading.extract import extract
-from ctm_eval.grading.grade import BENCHMARKS, gold_answer, grade, matches
+from ctm_eval.grading.extract import extract, gold_answer
+from ctm_eval.grading.grade import grade, hash_first, matches
 from ctm_eval.grading.maths import exact_numbers, text, values
 from ctm_eval.grading.maths.tree import Tree, Unreadable
 
@@ -11,7 +11,7 @@ from ctm_eval.grading.maths.tree import Tree, Unreadable
 def explain(gold: str, text: str, benchmark: str | None = None, *, finished: bool = True) -> str:
     """Return the grading of a response in words: a line a step, for people to read."""
     verdict = grade(gold, text, benchmark, finished=finished)
-    found = extract(text, finished=finished, hash_first=BENCHMARKS.get(benchmark or "") == "####")
+    found = extract(text, finished=finished, hash_first=hash_first(benchmark))
     lines = [f"verdict   {'correct' if verdict.correct else 'not correct'} ({verdict.reason})"]
     lines += ["gold", *_forms(gold_answer(gold))]
     if found.answer is None:

@@ -11,7 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
+
+from ctm_eval.errors import CtmError
 
 MAX_TAIL = 40_000
 """Only this many characters at the end of a response are searched."""
@@ -61,6 +64,19 @@ def extract(text: str, *, finished: bool = True, hash_first: bool = False) -> Ex
 def boxed(text: str) -> str | None:
     """Return what the last closed, non-empty `\\boxed{…}` of a text holds."""
     return _boxed(text[-MAX_TAIL:])
+
+
+@lru_cache(maxsize=4096)
+def gold_answer(gold: str) -> str:
+    """Return the answer in a gold, which is a bare answer or a worked solution."""
+    found: str | None = gold
+    if "####" in gold:
+        found = gold.rsplit("####", 1)[1]
+    elif "\\boxed" in gold or "\\fbox" in gold:
+        found = boxed(gold)
+    if not found or not found.strip():
+        raise CtmError(f"no answer in the gold {gold[:80]!r}")
+    return found.strip()
 
 
 def _own_part(text: str) -> str:

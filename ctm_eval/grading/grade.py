@@ -7,15 +7,12 @@ from functools import lru_cache
 from typing import Literal, TypeVar
 
 from ctm_eval.errors import CtmError
-from ctm_eval.grading.extract import boxed, extract
+from ctm_eval.grading.extract import extract, gold_answer
 from ctm_eval.grading.maths import conventions, exact_numbers, text, typed, values
 from ctm_eval.grading.maths.tree import Tree, Unreadable, number
 from ctm_eval.grading.verdict import Equality, Verdict
 
 T = TypeVar("T")
-
-BENCHMARKS = {"gsm8k": "####", "pocket": "####", "math": "box", "math500": "box"}
-"""The benchmarks whose answers are graded here and where their own format puts an answer."""
 
 MAX_REMEMBERED = 200
 """Characters of a text whose readings are kept for the next time it is seen."""
@@ -27,15 +24,12 @@ def grade(gold: str, text: str, benchmark: str | None = None, *, finished: bool 
     """Grade the response `text` against `gold`.
 
     `gold` is a bare answer or a worked solution (with `####` or `\\boxed`) whose answer is taken.
-    `benchmark` is a name of `BENCHMARKS` or None; it says whether `####` or a box is looked for
-    first. `finished=False` says that the text hit its token limit. Raises CtmError for another
-    benchmark and for a gold without an answer.
+    `benchmark` is the name of a benchmark that asks for answers, or None; it says whether `####` or
+    a box is looked for first. `finished=False` says that the text hit its token limit. Raises CtmError
+    for another benchmark and for a gold without an answer.
     """
-    if benchmark is not None and benchmark not in BENCHMARKS:
-        raise CtmError(f"unknown benchmark {benchmark!r}: one of {', '.join(BENCHMARKS)}, or None")
     answer = gold_answer(gold)
-    hash_first = benchmark is not None and BENCHMARKS[benchmark] == "####"
-    found = extract(text, finished=finished, hash_first=hash_first)
+    found = extract(text, finished=finished, hash_first=hash_first(benchmark))
     if found.answer is None:
         return Verdict(False, "truncated" if found.reason == "truncated" else "no_answer")
     equality = matches(answer, found.answer)
@@ -46,6 +40,19 @@ def grade(gold: str, text: str, benchmark: str | None = None, *, finished: bool 
     if not equality.decided:
         return Verdict(False, equality.undecided or "unparsed", found.answer)
     return Verdict(False, "wrong", found.answer, equality.layer)
+
+
+@lru_cache(maxsize=64)
+def hash_first(benchmark: str | None) -> bool:
+    """Return whether a benchmark puts its answers after `####`. Raises CtmError for an unknown one."""
+    if benchmark is None:
+        return False
+    from ctm_eval.benchmarks import BENCHMARKS
+
+    formats = {one.name: one.answer_format for one in BENCHMARKS.values() if one.answer_format}
+    if benchmark not in formats:
+        raise CtmError(f"unknown benchmark {benchmark!r}: one of {', '.join(formats)}, or None")
+    return formats[benchmark] == "####"
 
 
 def equal(a: str, b: str) -> Equality:
@@ -116,19 +123,6 @@ def _ask_sympy(pairs: tuple[tuple[Tree, Tree], ...]) -> Equality:
 
 def _undecided(why: Literal["timeout", "unparsed"]) -> Equality:
     return Equality(False, None, decided=False, undecided=why)
-
-
-@lru_cache(maxsize=4096)
-def gold_answer(gold: str) -> str:
-    """Return the answer in a gold, which is a bare answer or a worked solution."""
-    found: str | None = gold
-    if "####" in gold:
-        found = gold.rsplit("####", 1)[1]
-    elif "\\boxed" in gold or "\\fbox" in gold:
-        found = boxed(gold)
-    if not found or not found.strip():
-        raise CtmError(f"no answer in the gold {gold[:80]!r}")
-    return found.strip()
 
 
 def _remembered(read: Callable[[str], T]) -> Callable[[str], T]:
