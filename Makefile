@@ -6,7 +6,7 @@ RUN ?= runs/pocket
 # Tests with a bound on the wall clock run alone, the others by two workers.
 TIMED = tests/ctm_eval/grading/test_hostile.py tests/ctm_eval/grading/test_properties.py
 
-.PHONY: demo test test-vllm lint pocket pocket-coder paper-table verifier-table bench clean
+.PHONY: demo test test-vllm real-model test-real lint pocket pocket-coder paper-table verifier-table bench clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
@@ -19,6 +19,13 @@ test: $(VENV)/.installed-dev lint
 # The vllm engine for real, on a CPU, in an environment of its own (some 4 GB).
 test-vllm: $(VENV)-vllm/.installed
 	$(VENV)-vllm/bin/python -m pytest tests/vllm
+
+# A small real model (SmolLM2-135M-Instruct, Apache-2.0, 93 MB to download), into build/.
+real-model: $(VENV)/.installed-dev
+	$(VENV)/bin/python benchmarks/real_model.py
+
+test-real: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest tests/real
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

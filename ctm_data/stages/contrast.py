@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from ctm_data.run.records import problems_of, solutions_of
 from ctm_eval.errors import CtmError
-from ctm_eval.models import adapter_base, default_device, default_dtype, load_model, model_path
+from ctm_eval.models import (
+    adapter_base,
+    decode,
+    default_device,
+    default_dtype,
+    load_model,
+    load_tokenizer,
+    model_path,
+)
 from ctm_eval.pair_selection import Pair, negatives, positives, select_pairs
 from ctm_eval.progress import Advance, Counter, Progress
 from ctm_eval.prompts import prompt
@@ -58,8 +66,14 @@ def write(
     models = ContrastModels(positive, negative, device=device)
     counter = Counter(progress, "contrasting", total)
     counter(finished)
+    tokenizer = load_tokenizer(recipe["model"])
     for chunk, pairs in todo.items():
-        store.write("contrast", chunk, score_pairs(models, pairs, how, counter))
+        rows = score_pairs(models, pairs, how, counter)
+        if recipe.get("chat") or recipe.get("few_shot"):
+            for row in rows:  # the prompt as it was put, the marks of a chat included
+                text = tokenizer.decode(row["prompt_ids"]) if recipe["chat"] else None
+                row["prompt"] = text or decode(tokenizer, row["prompt_ids"])
+        store.write("contrast", chunk, rows)
 
 
 @dataclass(frozen=True)
