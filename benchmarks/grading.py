@@ -14,6 +14,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -30,7 +31,8 @@ sys.path[:0] = [str(ROOT), str(TABLES)]
 
 from rewriting import changed, kept  # noqa: E402
 
-from ctm_eval.grading import gold_answer, grade, matches, symbolic  # noqa: E402
+from ctm_eval.grading import gold_answer, grade, matches  # noqa: E402
+from ctm_eval.grading.maths import symbolic  # noqa: E402
 
 Question = tuple[str, str, bool]
 """A gold, an answer or response, and whether it is right."""
@@ -194,6 +196,50 @@ def hostile(grader: str) -> None:
         print("   over 1 s:", ", ".join(slow))
 
 
+def filters(responses: list[tuple[str, str]]) -> None:
+    """Print how often lm-evaluation-harness's two GSM8K filters agree with us on the same responses."""
+    for name, pattern in (("strict-match", _STRICT), ("flexible-extract", _FLEXIBLE)):
+        agree = ours_only = theirs_only = 0
+        for gold, response in responses:
+            found = pattern.findall(response)
+            last = found[0 if name == "strict-match" else -1] if found else ""
+            last = next((part for part in last if part), "") if isinstance(last, tuple) else last
+            theirs, mine = _bare(last) == _bare(gold), grade(gold, response, "gsm8k").correct
+            agree += theirs == mine
+            ours_only += mine and not theirs
+            theirs_only += theirs and not mine
+        print(
+            f"GSM8K {name:17} {len(responses):,} responses: agrees on {agree:,}, "
+            f"right for us alone {ours_only:,}, for it alone {theirs_only:,}",
+            flush=True,
+        )
+
+
+def gsm8k_responses(solutions: list[str]) -> list[tuple[str, str]]:
+    """Return each solution in five forms: as it is, boxed, in words, another's, and cut short."""
+    made = []
+    for own, other in zip(solutions, solutions[1:] + solutions[:1], strict=True):
+        work, gold = own.rsplit("####", 1)[0], gold_answer(own)
+        made += [
+            (gold, own),
+            (gold, rf"{work}\boxed{{{gold}}}"),
+            (gold, f"{work}The answer is ${gold}.00."),
+            (gold, f"{work}#### {gold} dollars"),
+            (gold, f"{work}#### {gold_answer(other)}"),
+        ]
+    return made
+
+
+def _bare(answer: str) -> str:
+    for ignored in (r",", r"\$", r"(?s).*#### ", r"\.$"):
+        answer = re.sub(ignored, "", answer)
+    return answer.lower()
+
+
+_STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
+_FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
+
+
 def main(arguments: argparse.Namespace) -> None:
     every = 40 if arguments.quick else arguments.every
     for module in ("ctm_eval.grading", "math_verify"):
@@ -213,6 +259,7 @@ def main(arguments: argparse.Namespace) -> None:
     if not math500 or not gsm8k:
         print(f"no real benchmarks under {arguments.data}: skipped")
     else:
+        filters(gsm8k_responses(gsm8k))
         golds = [row["answer"] for row in math500]
         compare("MATH500 golds, rewritten", rewritten(golds), our_pair, their_pair, every)
         numbers = [gold_answer(text) for text in gsm8k]

@@ -19,8 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctm_data.query import answer, connect, named_queries
+from ctm_data.query import answer, connect
 from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
+from ctm_data.sql.named_queries import named_queries
 
 PARTS, SAMPLES = 40, 8
 LETTERS = np.array(list("etaoinshrdlucmfwypvbgkjqxz"))

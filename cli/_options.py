@@ -1,4 +1,4 @@
-"""Options that recur, spelled once; and the options of a configuration, made from its fields."""
+"""Options that several commands share, and options generated from the fields of a configuration."""
 
 import inspect
 from collections.abc import Callable
@@ -9,18 +9,25 @@ import typer
 
 from ctm_data.config import Config as Configuration
 from ctm_data.config import Option, options
+from ctm_eval.errors import CtmError
+from ctm_eval.printable import printable
+
+LONGEST = 1 << 20  # bytes of a recipe file
 
 
 def _from_file(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Takes defaults from a recipe file; options on the command line win over it."""
+    """Takes defaults from a recipe file; options on the command line override it."""
     if path is None:
         return None
     import yaml
 
+    from ctm_data.run.files import read_bounded
+
     try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise typer.BadParameter(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+        recipe = yaml.safe_load(read_bounded(path, LONGEST).decode("utf-8")) or {}
+    except (CtmError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise typer.BadParameter(f"cannot read {path}: {printable(reason)}") from error
     if not isinstance(recipe, dict):
         raise typer.BadParameter(f"{path} is not a list of `option: value` lines")
     known = {parameter.name for parameter in ctx.command.params}
@@ -37,7 +44,7 @@ Config = Annotated[
         "--config",
         callback=_from_file,
         is_eager=True,
-        help="YAML file with any of these options by name; options given here win over it.",
+        help="YAML file that sets any of these options by name; the command line overrides it.",
     ),
 ]
 Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
@@ -59,17 +66,23 @@ Unisolated = Annotated[
 ]
 
 
-def with_options_of(kind: type[Configuration]) -> Callable[[Callable[..., None]], Any]:
-    """Gives a command the options of a configuration: it is called with one made from what was typed.
+PANELS = ("Model", "Benchmark", "Prompt", "Sampling", "Rollouts", "Contrast", "Verifier", "Choosing",
+          "Running")  # fmt: skip
 
-    The command's first parameter is the configuration; its others stay options of their own.
+
+def with_options_of(kind: type[Configuration]) -> Callable[[Callable[..., None]], Any]:
+    """Gives a command one option for each field of a configuration.
+
+    The decorated command receives the configuration, made from the options that the user typed, as its
+    first parameter. Its other parameters remain options of their own.
     """
 
     def decorate(command: Callable[..., None]) -> Any:
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
         hints = get_type_hints(kind, include_extras=True)
-        made = [(name, *_parameter(name, hints[name], option, kind))
-                for name, option in options(kind) if option.panel]  # fmt: skip
+        shown = [(name, option) for name, option in options(kind) if option.panel]
+        shown.sort(key=lambda pair: PANELS.index(pair[1].panel))
+        made = [(name, *_parameter(name, hints[name], option, kind)) for name, option in shown]
 
         def called(**given: Any) -> None:
             typed = {name: given.pop(parameter.name) for name, parameter, _ in made}
@@ -90,7 +103,7 @@ def with_options_of(kind: type[Configuration]) -> Callable[[Callable[..., None]]
 def _parameter(
     name: str, annotation: Any, option: Option, kind: type[Configuration]
 ) -> tuple[inspect.Parameter, Callable[[Any], Any]]:
-    """An option of typer for a field, and how what is typed becomes the field's value."""
+    """The typer option of a field, and the function that converts what is typed to the field's value."""
     of = get_args(annotation)[0]
     default = getattr(kind, name)
     convert: Callable[[Any], Any] = _same
@@ -112,7 +125,7 @@ def _parameter(
         of, convert = str | None, _shard
     made = typer.Option(
         *flags,
-        help=option.help.replace("[", r"\["),
+        help=option.help,
         rich_help_panel=option.panel,
         metavar=option.metavar,
     )

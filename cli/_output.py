@@ -1,4 +1,4 @@
-"""Results on stdout: text for people, one JSON value for programs, and what to type next."""
+"""Results on stdout: text for people, one JSON value for programs, and suggested next commands."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ def answer(value: Any, *, as_json: bool, render: Callable[[], None]) -> None:
 
 
 def say(text: Any = "", *, wrap: bool = True) -> None:
-    """Prints a line, or anything that rich can draw. Text is text: no markup, no colours of its own."""
+    """Prints a line, or anything that rich can draw. Text is printed as is, without markup or colours."""
     from rich.console import Console
 
     Console().print(text, highlight=False, markup=False, soft_wrap=not wrap)
@@ -30,7 +30,7 @@ def next_steps(*commands: str) -> None:
 
 
 def tell_set_aside(store: "Store") -> None:
-    """Names on stderr the parts that were damaged, set aside and made anew."""
+    """Lists on stderr the damaged parts that were set aside and computed again."""
     for name in store.set_aside:
         where = store.folder / "set-aside"
-        print(f"set aside, and made anew: {name} (see {where})", file=sys.stderr)
+        print(f"{name} was damaged: moved to {where} and computed again", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Progress on stderr: what is done, the rate, the time left. In a log file, a line now and then."""
+"""Progress on stderr: units done, rate, time left. In a log file, one line every few seconds."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ PLAIN_EVERY = 15.0  # seconds between lines in a log file
 
 
 class Progress:
-    """Call it with (stage, units done, units in all, tokens, a note); use it in a `with`."""
+    """A context manager, called with (stage, units done, total units, tokens, note)."""
 
     def __init__(self, unit: str = "tokens/s") -> None:
         self._unit = unit

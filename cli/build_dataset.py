@@ -38,17 +38,17 @@ def command(
     merge: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Join finished shards instead; repeat it for each folder.",
+            help="Merge finished shards instead; repeat the option for each shard's folder.",
             rich_help_panel="Running",
         ),
     ] = None,
     recipe: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Label critical tokens: sample solutions, grade them, roll out wrong ones, score pairs, write tables.
+    """Sample solutions, grade them, find critical tokens by rollouts, score preference pairs; write tables.
 
-    Without options it runs the built-in model on the built-in benchmark. A run that was stopped goes on
-    when the same command is given again.
+    Without options, this runs the built-in model on the built-in benchmark. To resume a stopped run, give
+    the same command again.
     """
     from ctm_cli._progress import Progress
     from ctm_data import build
@@ -92,16 +92,16 @@ def _show(summary: "Summary", folder: Path) -> None:
     verifier = bool(summary.generators and not summary.trajectories)
     if not verifier:
         table.add_row(f"{summary.trajectories:,}", "wrong solutions rolled out")
-        lost = "in problems that are lost before the first token"
+        lost = "where the value is 0 before the first token"
         hopeless = f", {summary.hopeless:,} of them {lost}" if summary.hopeless else ""
         table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}")
         table.add_row(f"{summary.pairs:,}", "pairs scored by contrastive estimation")
     total, rollouts = summary.generated_tokens, summary.rollout_tokens
-    table.add_row(f"{total:,}", f"tokens generated, {rollouts:,} of them to find the values")
+    table.add_row(f"{total:,}", f"tokens generated, {rollouts:,} of them to estimate values")
     if summary.rollout_tokens and summary.exhaustive_tokens > summary.rollout_tokens:
         saved = summary.exhaustive_tokens - summary.rollout_tokens
         ratio = summary.exhaustive_tokens / summary.rollout_tokens
-        table.add_row(f"≈ {saved:,}", f"tokens saved against exhaustive rollouts ({ratio:.0f} ×)")
+        table.add_row(f"≈ {saved:,}", f"tokens saved over exhaustive rollouts ({ratio:.0f} ×)")
     say(table)
     if verifier:
         next_steps(f"ctm train orm {folder}")

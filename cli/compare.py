@@ -1,11 +1,15 @@
 """`ctm compare`: wires options to `ctm_data.compare`."""
 
-import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
 from ctm_cli._options import AsJson, Run, Seed
+from ctm_cli._output import answer, say
+
+if TYPE_CHECKING:
+    from ctm_data.compare import Agreement
 
 EXAMPLES = """Examples:
 
@@ -21,16 +25,16 @@ def add_to(app: typer.Typer) -> None:
 
 
 def command(run: Run, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """Show how well contrastive estimation finds the critical tokens that rollouts find."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """Measure how well contrastive estimation finds the critical tokens that rollouts find."""
     from ctm_data.compare import compare
 
     rows = compare(str(run), seed=seed)
-    if as_json:
-        print(json.dumps([asdict(row) for row in rows]))
-        return
+    answer([asdict(row) for row in rows], as_json=as_json, render=lambda: _show(rows))
+
+
+def _show(rows: "list[Agreement]") -> None:
+    from rich.table import Table
+
     rankings = list(dict.fromkeys(row.ranking for row in rows))
     table = Table(box=None, pad_edge=False)
     table.add_column("")
@@ -40,9 +44,5 @@ def command(run: Run, seed: Seed = 0, as_json: AsJson = False) -> None:
         own = {row.ranking: row for row in rows if row.measure == measure}
         cells = [f"{own[r].mean:.3f} [{own[r].low:.3f}, {own[r].high:.3f}]" for r in rankings]
         table.add_row(measure, *cells)
-    console = Console()
-    console.print(table)
-    console.print(
-        f"\n{rows[0].n} wrong trajectories; means with 95% bootstrap intervals over them.",
-        highlight=False,
-    )
+    say(table)
+    say(f"\nMeans over {rows[0].n} wrong trajectories, with 95% bootstrap intervals.")

@@ -39,15 +39,15 @@ def add_to(app: typer.Typer) -> None:
 def command(
     config: EvalConfig,
     summary: Annotated[
-        Path | None, typer.Option(help="Only print the figures of this run folder again.")
+        Path | None, typer.Option(help="Print the figures of this run folder and do nothing else.")
     ] = None,
     recipe: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a model on a benchmark: every sample is kept, every figure has an interval.
+    """Evaluate a model on a benchmark. Every sample is kept, and every figure has an interval.
 
-    Without options it evaluates the built-in model on the built-in benchmark. A run that was stopped goes
-    on when the same command is given again.
+    Without options, this evaluates the built-in model on the built-in benchmark. To resume a stopped run,
+    give the same command again.
     """
     from ctm_cli._progress import Progress
     from ctm_data.eval import evaluate
@@ -100,12 +100,13 @@ def show_results(
 
 
 def _filter_in_words(coder: str, kept: "Filter") -> str:
-    """What CoTnPoT's filter does."""
+    """A sentence on what the CoTnPoT filter keeps and loses."""
     shares = (kept.kept, kept.accuracy, kept.precision, kept.recall, kept.recall_lost)
     keeps, before, among, right, lost = ("–" if s is None else f"{s:.1%}" for s in shares)
     return (
-        f"CoTnPoT by {coder} keeps {keeps} of the samples: {before} of all were right, {among} of the "
-        f"kept are; {right} of the right ones are kept, {lost} of the problems lose all of theirs"
+        f"CoTnPoT with {coder} keeps {keeps} of the samples. Right: {before} of all samples, {among} of "
+        f"the kept ones. It keeps {right} of the right samples; {lost} of the problems lose all their "
+        "right ones"
     )
 
 

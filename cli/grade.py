@@ -1,11 +1,15 @@
 """`ctm grade`: wires options to `ctm_eval.grading.grade_file` and `explain`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson
+from ctm_cli._options import AsJson, Unisolated
+from ctm_cli._output import answer
+
+if TYPE_CHECKING:
+    from ctm_eval.grading.files import FileGrades
 
 EXAMPLES = """Examples:
 
@@ -28,43 +32,41 @@ def command(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help="A run folder, a JSONL or Parquet file, or a folder of Parquet.",
+            help="Run folder, JSONL or Parquet file, or folder of Parquet files.",
             show_default=False,
         ),
     ] = None,
     benchmark: Annotated[
-        str | None, typer.Option(help="gsm8k, math, math500 or pocket: where its answers stand.")
+        str | None, typer.Option(help="Answer format of: gsm8k, math, math500 or pocket.")
     ] = None,
     text_column: Annotated[
-        str | None, typer.Option(help="The column of responses. [default: text, response, ...]")
+        str | None, typer.Option(help="Column of the responses. [default: text, response, ...]")
     ] = None,
     gold_column: Annotated[
-        str | None, typer.Option(help="The column of golds. [default: gold, reference, ...]")
+        str | None, typer.Option(help="Column of the gold answers. [default: gold, reference, ...]")
     ] = None,
     problems: Annotated[
-        Path | None, typer.Option(help="Where the golds are, joined by problem_id.")
+        Path | None, typer.Option(help="File with the gold answers, joined by problem_id.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Write the rows with their new verdicts here, as JSONL.")
+        Path | None, typer.Option(help="Write the rows with their new verdicts to this JSONL file.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit 1 when a saved `correct` was graded otherwise.")
+        bool, typer.Option("--check", help="Exit with 1 if a saved verdict would change.")
     ] = False,
     processes: Annotated[
-        int | None, typer.Option(help="Processes to grade with. [default: one a CPU]")
+        int | None, typer.Option(help="Number of grading processes. [default: one for each CPU]")
     ] = None,
     explained: Annotated[
         tuple[str, str] | None,
         typer.Option("--explain", metavar="GOLD TEXT", help="Show how one response is graded."),
     ] = None,
-    allow_unisolated: Annotated[
-        bool, typer.Option("--allow-unisolated", help="Run programs where they cannot be isolated.")
-    ] = False,
+    allow_unisolated: Unisolated = False,
     as_json: AsJson = False,
 ) -> None:
-    """Re-score saved outputs without generating.
+    """Grade saved outputs again, without generating.
 
-    The folder of an evaluation is brought up to date: verdicts and results.json.
+    In the run folder of an evaluation, the verdicts and results.json are updated.
     """
     from ctm_eval.errors import CtmError
     from ctm_eval.grading import explain, grade_file
@@ -77,8 +79,8 @@ def command(
     if (file / "manifest.json").is_file():
         if benchmark or text_column or gold_column or problems or output:
             raise CtmError(
-                f"a run folder knows its columns and its benchmark: give {file / 'solutions'} to grade "
-                "its samples as a file",
+                f"{file} is a run folder, whose columns and benchmark are known: leave these options out, "
+                f"or give {file / 'solutions'} to grade its samples as files",
                 usage=True,
             )
         _grade_run(file, check=check, isolate=not allow_unisolated, as_json=as_json)
@@ -92,22 +94,20 @@ def command(
         output=output,
         processes=processes,
     )
-    if as_json:
-        import json
-
-        print(json.dumps(grades.summary()))
-    else:
-        print(
-            f"{grades.correct:,} of {grades.total:,} correct ({grades.correct / grades.total:.1%})"
-        )
-        print("reasons  " + ", ".join(f"{name} {n:,}" for name, n in grades.reasons.items()))
-        print("layers   " + ", ".join(f"{name} {n:,}" for name, n in grades.layers.items()))
-        if grades.changed is not None:
-            print(f"changed  {len(grades.changed):,} against the saved verdicts")
+    answer(grades.summary(), as_json=as_json, render=lambda: _show(grades))
     if check and grades.changed is None:
         raise CtmError("--check needs a boolean column `correct` in the file", usage=True)
     if check and grades.changed:
-        raise CtmError(f"{len(grades.changed)} rows are graded otherwise than they were saved")
+        raise CtmError(f"the verdicts of {len(grades.changed)} rows differ from the saved ones")
+
+
+def _show(grades: "FileGrades") -> None:
+    share = grades.correct / grades.total
+    print(f"{grades.correct:,} of {grades.total:,} correct ({share:.1%})")
+    print("reasons  " + ", ".join(f"{name} {n:,}" for name, n in grades.reasons.items()))
+    print("layers   " + ", ".join(f"{name} {n:,}" for name, n in grades.layers.items()))
+    if grades.changed is not None:
+        print(f"changed  {len(grades.changed):,} of the saved verdicts")
 
 
 def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> None:
@@ -121,12 +121,12 @@ def _grade_run(folder: Path, *, check: bool, isolate: bool, as_json: bool) -> No
     with Progress() as progress:
         results, changed = regrade(folder, write=not check, isolate=isolate, progress=progress)
     store = Store(folder)
-    if as_json:
-        import json
 
-        print(json.dumps({**evaluation.as_json(store, results), "changed": changed}))
-    else:
+    def render() -> None:
         show_results(folder, store.manifest["recipe"], results)
-        print(f"changed  {len(changed):,} against the saved verdicts")
+        print(f"changed  {len(changed):,} of the saved verdicts")
+
+    value = {**evaluation.as_json(store, results), "changed": changed}
+    answer(value, as_json=as_json, render=render)
     if check and changed:
-        raise CtmError(f"{len(changed)} samples are graded otherwise than they were saved")
+        raise CtmError(f"the verdicts of {len(changed)} samples differ from the saved ones")

@@ -1,4 +1,4 @@
-"""The entry point of `ctm`: collects the commands and turns errors into one line and an exit code."""
+"""The entry point of `ctm`: collects the commands, and turns errors into one line and an exit code."""
 
 import os
 import sys
@@ -24,10 +24,10 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="ctm",
-    help="Critical tokens: find, label, publish and train on the tokens that lose a solution.",
+    help="Find critical tokens in wrong solutions; label them, publish them, and train on them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
@@ -66,19 +66,19 @@ def main(
 
 
 def run() -> None:
-    """Runs `ctm`. Exit codes: 0 done, 1 the work failed, 2 the call was wrong, 130 interrupted."""
-    # The Hub's and transformers' own bars would mix with ours, and idle threads that spin take the
-    # second core from whoever else computes.
+    """Runs `ctm`. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
+    # The Hub client's progress bars would mix with ours. Spinning idle threads would take a core from
+    # other processes.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        sys.exit(app(standalone_mode=False))
-    except (KeyboardInterrupt, typer.Abort):
-        print("ctm: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            print("ctm: interrupted; run the same command again to resume", file=sys.stderr)
+        sys.exit(code)
     except Exception as error:
-        from ctm_eval.errors import CtmError
+        from ctm_eval.errors import EXTRAS, CtmError, missing
         from ctm_train.errors import TrainError
 
         if os.environ.get("CTM_DEBUG"):
@@ -86,11 +86,14 @@ def run() -> None:
         if isinstance(error, CtmError | TrainError):
             print(f"ctm: {error}", file=sys.stderr)
             sys.exit(2 if error.usage else 1)
+        if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+            print(f"ctm: {missing(error.name)}", file=sys.stderr)
+            sys.exit(1)
         wrong_call = getattr(error, "format_message", None)  # what typer's own errors have
         if wrong_call is not None:
             print(f"ctm: {wrong_call().replace('Value error, ', '')}", file=sys.stderr)
             sys.exit(2)
-        advice = "run it with `ctm --debug ...` for the traceback"
+        advice = "run `ctm --debug ...` to see the traceback"
         print(f"ctm: {type(error).__name__}: {error} ({advice})", file=sys.stderr)
         sys.exit(1)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ctm_cli._options import Revision
+from ctm_cli._output import next_steps
 
 EXAMPLES = """Examples:
 
@@ -25,23 +26,25 @@ def add_to(app: typer.Typer) -> None:
 def command(
     repo: Annotated[str, typer.Argument(help="user/name on the Hub.", show_default=False)],
     output_dir: Annotated[
-        Path | None, typer.Option(help="The run folder. [default: runs/NAME]")
+        Path | None, typer.Option(help="Run folder. [default: runs/NAME]")
     ] = None,
     revision: Revision = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="For data in the authors' format: makes their token ids.")
+        str | None,
+        typer.Option(help="Tokenizer for data in the authors' format, which has no token ids."),
     ] = None,
 ) -> None:
-    """Bring a published run down, every part checked against its manifest.
+    """Download a published run and check every part against its manifest.
 
-    Also reads the data that the authors of Critical Tokens Matter released.
+    This also reads the data that the authors of Critical Tokens Matter released.
     """
     from ctm_data.pull import pull
     from ctm_data.run.store import Store
+    from ctm_eval.printable import printable
 
     folder = pull(repo, output_dir, revision=revision, tokenizer=tokenizer)
     store = Store(folder)
     print(f"{len(store.manifest['parts'])} parts in {folder}")
     for reason, count in store.manifest["recipe"].get("set_aside", {}).items():
-        print(f"set aside {count:,}: {reason}")
-    print(f"\nNext:\n  ctm verify {folder}\n  ctm query --run {folder} --name accuracy")
+        print(f"set aside {count:,}: {printable(reason)}")
+    next_steps(f"ctm verify {folder}", f"ctm query --run {folder} --name accuracy")

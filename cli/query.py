@@ -32,29 +32,29 @@ def add_to(app: typer.Typer) -> None:
 
 def command(
     sql: Annotated[
-        str | None, typer.Argument(help="One SELECT. [default: a prompt]", show_default=False)
+        str | None,
+        typer.Argument(help="One SELECT. [default: ask in a prompt]", show_default=False),
     ] = None,
     run: Annotated[
-        list[Path] | None, typer.Option(help="A run folder; may recur. [default: runs/pocket]")
+        list[Path] | None, typer.Option(help="Run folder; repeatable. [default: runs/pocket]")
     ] = None,
     repo: Annotated[
-        list[str] | None, typer.Option(help="A published run, user/name on the Hub; may recur.")
+        list[str] | None, typer.Option(help="Published run, user/name on the Hub; repeatable.")
     ] = None,
     revision: Revision = None,
-    name: Annotated[str | None, typer.Option(help="A named query instead of SQL.")] = None,
-    list_: Annotated[
-        bool, typer.Option("--list", help="Say which named queries there are.")
-    ] = False,
+    name: Annotated[str | None, typer.Option(help="Run a named query instead of SQL.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,
     format: Annotated[
-        str | None, typer.Option(help="table, json, csv, markdown or parquet.")
+        str | None, typer.Option(help="Output format: table, json, csv, markdown or parquet.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the answer to this file.")] = None,
 ) -> None:
-    """Ask runs in SQL: a view for each table, `tokens` and `critical_tokens`.
+    """Query runs in SQL. There is a view for each table, and `tokens` and `critical_tokens`.
 
-    DuckDB's SQL, read-only: one SELECT over the given runs, and nothing else can be reached.
+    The SQL dialect is DuckDB's. A query is one SELECT; it can read the given runs and nothing else.
     """
-    from ctm_data.query import answer, connect_fenced, named_queries, named_query
+    from ctm_data.query import answer, connect_fenced
+    from ctm_data.sql.named_queries import named_queries, named_query
     from ctm_data.sql.output import write_answer
     from ctm_eval.errors import CtmError
 
@@ -76,7 +76,7 @@ def command(
 
 
 def _prompt(con: "DuckDBPyConnection", format: str | None) -> None:
-    """Asks for SQL, up to a semicolon each, until the end of the input."""
+    """Reads SQL statements, each ended by a semicolon, until the end of the input."""
     from ctm_data.query import answer
     from ctm_data.sql.output import write_answer
     from ctm_eval.errors import CtmError
@@ -85,7 +85,7 @@ def _prompt(con: "DuckDBPyConnection", format: str | None) -> None:
         import readline  # noqa: F401  (gives input() its history)
 
         print(
-            "views: " + ", ".join(views(con)) + "; SQL ends with `;`, ctrl-D leaves",
+            "views: " + ", ".join(views(con)) + "; end a query with `;`, leave with ctrl-D",
             file=sys.stderr,
         )
     lines: list[str] = []

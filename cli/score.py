@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ctm_cli._options import Device
+from ctm_eval.verifiers import Pool
+
 EXAMPLES = """Examples:
 
 ctm score runs/eval-pocket --verifier models/orm
@@ -23,23 +26,22 @@ def add_to(app: typer.Typer) -> None:
 def command(
     data: Annotated[
         Path,
-        typer.Argument(
-            help="A run folder, or a JSONL or Parquet file with `question` and `solution`."
-        ),
+        typer.Argument(help="Run folder, or JSONL or Parquet file with `question` and `solution`."),
     ],
-    verifier: Annotated[Path, typer.Option(help="A folder that `ctm train` wrote.")],
+    verifier: Annotated[Path, typer.Option(help="Verifier: a folder that `ctm train` wrote.")],
     pool: Annotated[
-        str | None,
-        typer.Option(help="orm, prm: last, mean or min. [default: last; for prm min]"),
+        Pool | None,
+        typer.Option(help="How an orm or prm pools token scores. [default: last; prm: min]"),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, … [default: cuda if any]")] = None,
+    device: Device = None,
     out: Annotated[
-        Path | None, typer.Option(help="Of a file: write here. [default: to stdout]")
+        Path | None, typer.Option(help="When scoring a file: write here. [default: stdout]")
     ] = None,
 ) -> None:
-    """Score solutions by a verifier; higher is better.
+    """Score solutions with a verifier; higher is better.
 
-    The scores of a run go into its table `scores`; the rows of a file come back as JSON lines.
+    The scores of a run are added to its `scores` table. The rows of a file are printed as JSON lines, each
+    with its score.
     """
     from ctm_cli._progress import Progress
     from ctm_data.run.store import is_run_folder

@@ -23,16 +23,20 @@ def command(
     run: Run,
     solution_id: Annotated[
         str | None,
-        typer.Option("--id", help="A solution_id. [default: the costliest critical token]"),
+        typer.Option(
+            "--id", help="solution_id. [default: the one whose critical token costs most]"
+        ),
     ] = None,
-    width: Annotated[int | None, typer.Option(help="Columns. [default: the terminal's]")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Width in columns. [default: the terminal's]")
+    ] = None,
 ) -> None:
-    """Show a wrong solution, each token coloured by the chance that it can still end well."""
+    """Show a wrong solution, each token coloured by the chance of still reaching the right answer."""
     from rich.console import Console
 
     from ctm_data.show import show
 
     console = Console(width=width)
-    # Sixteen colours are too few for a scale: digits say more there.
+    # Sixteen colours are too few for a scale, so digits are shown instead.
     colour = console.color_system in ("256", "truecolor") and not console.no_color
     console.print(show(run, solution_id, width=console.width, colour=colour), highlight=False)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ctm_cli._options import AsJson, Config
+from ctm_train.settings import Method, Scheduler, Weights
 
 EXAMPLES = """Examples:
 
@@ -31,94 +32,208 @@ def add_to(app: typer.Typer) -> None:
     app.command("train", epilog=EXAMPLES)(command)
 
 
+METHOD, OPTIMISATION, LORA, OUTPUT = "Method", "Optimisation", "LoRA", "Output"
+
+
 def command(
     method: Annotated[
-        str,
-        typer.Argument(
-            help="cdpo, dpo, tdpo, rpo, simpo, orpo, kto, sft, orm or prm.", metavar="METHOD"
-        ),
+        Method, typer.Argument(help="Method of training.", metavar="METHOD", show_default=False)
     ],
     data: Annotated[
         str,
         typer.Argument(
-            help="A run folder, a JSONL or Parquet file, or a Hub dataset (NAME or NAME:CONFIG)."
+            help="Run folder, JSONL or Parquet file, or dataset (NAME or NAME:CONFIG).",
+            show_default=False,
         ),
     ],
     config: Config = None,
-    output_dir: Annotated[
-        Path | None, typer.Option(help="The model's folder. [default: models/METHOD]")
-    ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="A Hub id, a local folder, or pocket. [default: the preset's]"),
+        typer.Option(
+            help="Model to start from: Hub id, local folder, or pocket. [default: the preset's]",
+            rich_help_panel=METHOD,
+        ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="The paper's settings for a model: llama-3-8b-gsm8k, ….")
+        str | None,
+        typer.Option(
+            help="The paper's settings for a model, such as llama-3-8b-gsm8k.",
+            rich_help_panel=METHOD,
+        ),
     ] = None,
     weights: Annotated[
-        str, typer.Option(help="cdpo, rejected tokens: contrast, value, critical or uniform.")
-    ] = "contrast",
+        Weights | None,
+        typer.Option(
+            help="cdpo: weights of the rejected tokens. [default: the rows' own, or contrast]",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
     chosen_weights: Annotated[
-        bool, typer.Option("--chosen-weights", help="cdpo: chosen tokens weigh s_t instead of 1.")
+        bool,
+        typer.Option(
+            "--chosen-weights",
+            help="cdpo: weigh chosen tokens by their scores instead of by 1.",
+            rich_help_panel=METHOD,
+        ),
     ] = False,
     hard_labels: Annotated[
-        bool, typer.Option("--hard-labels", help="prm: a step is right if any rollout from it is.")
+        bool,
+        typer.Option(
+            "--hard-labels",
+            help="prm: label a step 1 if any rollout from it is right, else 0.",
+            rich_help_panel=METHOD,
+        ),
     ] = False,
-    learning_rate: Annotated[float | None, typer.Option(help="At the peak.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the data.")] = None,
+    beta: Annotated[
+        float | None,
+        typer.Option(
+            help="Strength of the preference (gamma in the cDPO paper, lambda in ORPO's).",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
+    nll_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="rpo: weight of the chosen side's negative log-likelihood.", rich_help_panel=METHOD
+        ),
+    ] = None,
+    kl_weight: Annotated[
+        float | None, typer.Option(help="tdpo: weight of the KL term.", rich_help_panel=METHOD)
+    ] = None,
+    simpo_gamma: Annotated[
+        float | None,
+        typer.Option(
+            help="simpo: target margin divided by beta (gamma/beta in its paper).",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak learning rate.", rich_help_panel=OPTIMISATION)
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(help="Number of passes over the data.", rich_help_panel=OPTIMISATION),
+    ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Rows a device and forward pass (pairs count as one).")
+        int | None,
+        typer.Option(
+            help="Rows per device and forward pass. A pair counts as one row.",
+            rich_help_panel=OPTIMISATION,
+        ),
     ] = None,
     gradient_accumulation: Annotated[
-        int | None, typer.Option(help="Forward passes that make a step.")
+        int | None,
+        typer.Option(help="Forward passes per optimizer step.", rich_help_panel=OPTIMISATION),
     ] = None,
-    warmup: Annotated[float | None, typer.Option(help="Steps; below 1 a share of them.")] = None,
+    warmup: Annotated[
+        float | None,
+        typer.Option(
+            help="Warm-up steps; below 1, a share of all steps.", rich_help_panel=OPTIMISATION
+        ),
+    ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="cosine, linear, constant_with_warmup, ….")
+        Scheduler | None,
+        typer.Option(
+            help="Learning-rate schedule after the warm-up.", rich_help_panel=OPTIMISATION
+        ),
     ] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW.")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="Weight decay of AdamW.", rich_help_panel=OPTIMISATION)
+    ] = None,
     max_length: Annotated[
-        int | None, typer.Option(help="Tokens of prompt and completion; the rest is cut off.")
+        int | None,
+        typer.Option(
+            help="Maximum number of tokens of prompt and completion; the rest is cut off.",
+            rich_help_panel=OPTIMISATION,
+        ),
     ] = None,
-    gamma: Annotated[
-        float | None, typer.Option(help="Strength of the preference (beta in trl).")
+    bf16: Annotated[
+        bool | None,
+        typer.Option(
+            "--bf16/--no-bf16",
+            help="Train in bfloat16 on a GPU. A CPU always trains in float32.",
+            rich_help_panel=OPTIMISATION,
+        ),
     ] = None,
-    nll_weight: Annotated[float | None, typer.Option(help="rpo: weight of the NLL.")] = None,
-    kl_weight: Annotated[float | None, typer.Option(help="tdpo: weight of the KL term.")] = None,
-    margin: Annotated[float | None, typer.Option(help="simpo: margin over gamma.")] = None,
-    lora: Annotated[
-        bool | None, typer.Option("--lora/--no-lora", help="Train an adapter, or all of the model.")
-    ] = None,
-    lora_r: Annotated[int | None, typer.Option(help="Rank.")] = None,
-    lora_alpha: Annotated[int | None, typer.Option(help="Scale, over the rank.")] = None,
-    lora_dropout: Annotated[float | None, typer.Option(help="Dropout of the adapter.")] = None,
-    lora_targets: Annotated[
-        str | None, typer.Option(help="Modules with an adapter: q_proj,v_proj,….")
-    ] = None,
-    bf16: Annotated[bool | None, typer.Option("--bf16/--no-bf16", help="On a GPU.")] = None,
     gradient_checkpointing: Annotated[
         bool | None,
-        typer.Option("--gradient-checkpointing/--no-gradient-checkpointing", help="Saves memory."),
+        typer.Option(
+            "--gradient-checkpointing/--no-gradient-checkpointing",
+            help="Recompute activations in the backward pass to save memory.",
+            rich_help_panel=OPTIMISATION,
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the order and the adapter.")] = None,
-    save_steps: Annotated[
-        float, typer.Option(help="Steps between checkpoints; below 1 a share; 0 for none.")
-    ] = 0.1,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Random seed of the data order and of the adapter.", rich_help_panel=OPTIMISATION
+        ),
+    ] = None,
+    lora: Annotated[
+        bool | None,
+        typer.Option(
+            "--lora/--no-lora",
+            help="Train a LoRA adapter, or all weights of the model.",
+            rich_help_panel=LORA,
+        ),
+    ] = None,
+    lora_r: Annotated[
+        int | None, typer.Option(help="Rank of the adapter.", rich_help_panel=LORA)
+    ] = None,
+    lora_alpha: Annotated[
+        int | None,
+        typer.Option(
+            help="Scale of the adapter, which is divided by the rank.", rich_help_panel=LORA
+        ),
+    ] = None,
+    lora_dropout: Annotated[
+        float | None, typer.Option(help="Dropout of the adapter.", rich_help_panel=LORA)
+    ] = None,
+    lora_targets: Annotated[
+        str | None,
+        typer.Option(
+            help="Modules that get an adapter, separated by commas: q_proj,v_proj,….",
+            rich_help_panel=LORA,
+        ),
+    ] = None,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Fold the adapter into the model.")
+        bool,
+        typer.Option(
+            "--merge", help="Fold the adapter into the model at the end.", rich_help_panel=LORA
+        ),
     ] = False,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the trained model. [default: models/METHOD]", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    save_steps: Annotated[
+        float,
+        typer.Option(
+            help="Steps between checkpoints; below 1, a share of all steps; 0 for none.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = 0.1,
     report_to: Annotated[
-        list[str] | None, typer.Option(help="wandb, tensorboard, …: what trl knows.")
+        list[str] | None,
+        typer.Option(
+            help="Experiment tracker, such as wandb or tensorboard. May be repeated.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     accelerate_config: Annotated[
         str | None,
-        typer.Option(help="Write OUTPUT_DIR.yaml for accelerate (ddp, fsdp, deepspeed) and stop."),
+        typer.Option(
+            help="Write OUTPUT_DIR.yaml for accelerate (ddp, fsdp or deepspeed) and stop.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on pairs, or on solutions, by cDPO or one of its rivals; or a verifier.
+    """Train a model on pairs or on solutions: by cDPO, a method it is compared with, or as a verifier.
 
-    Settings that are not given are those of the method's recipe and the preset.
+    Settings that are not given are those of the method's recipe and of the preset.
     """
     from ctm_cli._progress import Progress
     from ctm_data.train import train
@@ -136,7 +251,7 @@ def command(
             data,
             folder,
             model=model or (preset_model(preset) if preset else "pocket"),
-            weights=weights,  # type: ignore[arg-type]
+            weights=weights,
             chosen_weights=chosen_weights,
             hard_labels=hard_labels,
             preset=preset,
@@ -152,10 +267,10 @@ def command(
             scheduler=scheduler,
             weight_decay=weight_decay,
             max_length=max_length,
-            gamma=gamma,
+            beta=beta,
             nll_weight=nll_weight,
             kl_weight=kl_weight,
-            margin=margin,
+            simpo_gamma=simpo_gamma,
             lora=lora,
             lora_r=lora_r,
             lora_alpha=lora_alpha,
@@ -170,7 +285,13 @@ def command(
     if as_json:
         print(json.dumps({**asdict(outcome), "folder": str(folder)}))
         return
-    print(f"{outcome.steps} steps in {outcome.seconds:.0f} s, last loss {outcome.loss:.4g}")
+    loss = "not logged" if outcome.loss is None else f"{outcome.loss:.4g}"
+    kl = "" if outcome.kl is None else f", KL from the start {outcome.kl:.2g} nats a token"
+    print(f"{outcome.steps} steps in {outcome.seconds:.0f} s, last loss {loss}{kl}")
+    if outcome.dropped:
+        print(f"{outcome.dropped} pairs had no weights and were left out")
+    if outcome.still:
+        print("The model is what it was: raise --learning-rate or --epochs, or lower --warmup.")
     verifier = f"ctm eval --n 16 --verifier {folder}"
     other = f"ctm build-dataset --model {folder} --output-dir runs/{folder.name}"
     print(f"\nNext:\n  {verifier if method in ('orm', 'prm') else other}")

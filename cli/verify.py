@@ -1,12 +1,15 @@
 """`ctm verify`: wires options to `ctm_data.verify`."""
 
-import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Revision
+from ctm_cli._options import AsJson, Revision, RunOrRepo
+from ctm_cli._output import answer
+
+if TYPE_CHECKING:
+    from ctm_data.verify import Check
 
 EXAMPLES = """Examples:
 
@@ -22,30 +25,30 @@ def add_to(app: typer.Typer) -> None:
 
 
 def command(
-    run: Annotated[
-        str, typer.Argument(help="A run folder, or user/name on the Hub.", show_default=False)
-    ],
+    run: RunOrRepo,
     revision: Revision = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Decodes the ids. [default: that of the run's model]")
+        str | None, typer.Option(help="Tokenizer to decode ids. [default: that of the run's model]")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a run against its manifest, and its tables against themselves. Exit code 1 if one fails."""
+    """Check a run against its manifest, and its tables for consistency. Exits with 1 if a check fails."""
     from ctm_data.verify import verify
 
-    report = verify(run, revision=revision, tokenizer=tokenizer)
-    if as_json:
-        checks = [asdict(check) for check in report.checks]
-        print(json.dumps({"run": report.run, "ok": report.ok, "checks": checks}))
-    else:
-        for check in report.checks:
-            said = (
-                f"skipped: {check.skipped}" if check.skipped else f"{check.looked_at:,} looked at"
-            )
-            bad = f", {check.failed:,} wrong" if check.failed else ""
-            print(f"{'FAIL' if check.failed else '  ok'}  {check.name} ({said}{bad})")
-            for failure in check.failures:
-                print(f"        {failure}")
-    if not report.ok:
+    verified = verify(run, revision=revision, tokenizer=tokenizer)
+    answer(
+        {"run": verified.run, "ok": verified.ok, "checks": [asdict(c) for c in verified.checks]},
+        as_json=as_json,
+        render=lambda: _show(verified.checks),
+    )
+    if not verified.ok:
         raise typer.Exit(1)
+
+
+def _show(checks: "list[Check]") -> None:
+    for check in checks:
+        said = f"skipped: {check.skipped}" if check.skipped else f"{check.looked_at:,} checked"
+        bad = f", {check.failed:,} wrong" if check.failed else ""
+        print(f"{'FAIL' if check.failed else '  ok'}  {check.name} ({said}{bad})")
+        for failure in check.failures:
+            print(f"        {failure}")

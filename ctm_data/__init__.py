@@ -1,6 +1,7 @@
-"""Problems in, annotated tables out: sample, roll out, store, show, publish, query."""
+"""Runs: problems in, annotated tables out. Sample, roll out, store, show, publish, query."""
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     """Imports a public name when it is first asked for, so that `import ctm_data` stays light."""
+    if name == "__version__":
+        return version("ctm")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,12 +1,14 @@
-"""`build_dataset`: problems in, annotated tables out; and the merging of shards."""
+"""`build_dataset`: problems in, annotated tables out. `merge_shards`: shards joined into one run."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from ctm_data.asking import ask, prompts_sha256
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
+from ctm_data.run import files
+from ctm_data.run.recipe import differences
+from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages import contrast, rollouts, solutions, verifier
 from ctm_eval.benchmarks import load_problems
@@ -18,13 +20,13 @@ from ctm_eval.types import Problem
 
 
 def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Store:
-    """Samples solutions of every problem and grades them; then does the stages of `config`.
+    """Samples solutions of every problem, grades them, and then runs the stages that `config` names.
 
     `rollouts` rolls out wrong solutions at every token, `contrast` scores preference pairs by contrastive
-    estimation, `verifier` labels what a verifier learns from. At most `config.trajectories` wrong solutions
-    of a problem are looked at: those of its most frequent wrong answers. Without `positive_model` and
-    `negative_model` these are trained on the run's own solutions and kept in its folder; a shard leaves
-    that to `merge_shards`. Run again with the same options, it goes on where it was stopped.
+    estimation, `verifier` labels the training data of a verifier. At most `config.trajectories` wrong
+    solutions of a problem are used, one for each of its most frequent wrong answers. If `positive_model`
+    and `negative_model` are not given, they are trained on the run's own solutions and kept in its
+    folder; a shard leaves this to `merge_shards`. A call with the same options resumes a stopped run.
     Raises CtmError.
     """
     config, progress = config.check(), progress or silent
@@ -41,7 +43,7 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
     engines = {name: _engine(config, name) for name in config.models}
     loaders = list(engines.values())
     with Scorer(isolate=config.isolate) as scorer:
-        if not is_run_folder(config.folder):  # what cannot work must not leave a folder behind
+        if not is_run_folder(config.folder):  # fail before a folder is created
             scorer.check(problems)
             for engine in loaders:
                 engine()
@@ -67,17 +69,23 @@ def merge_shards(
     device: str | None = None,
     progress: Progress | None = None,
 ) -> Store:
-    """Joins all shards of a run into one run folder, equal to that of a run without shards.
+    """Joins all shards of a run into one run folder, equal to that of an unsharded run.
 
     Of `stages`, `contrast` is done here if the shards left it. Raises CtmError if a shard is missing,
-    unfinished or of another recipe.
+    unfinished or of another recipe, or a part of it is not what its manifest says: nothing is written then.
     """
     stores = [Store(folder) for folder in folders]
     for store in stores:
         if "shard" not in store.manifest or "parts" not in store.manifest:
             what = "a shard" if "shard" not in store.manifest else "finished"
             raise CtmError(f"{store.folder} is not {what}; nothing was merged", usage=True)
-        if store.manifest["recipe"] != stores[0].manifest["recipe"]:
+        if store.manifest["schema_version"] != SCHEMA_VERSION:
+            raise CtmError(
+                f"{store.folder} has schema version {store.manifest['schema_version']}, not "
+                f"{SCHEMA_VERSION}; nothing was merged",
+                usage=True,
+            )
+        if differences(store.manifest["recipe"], stores[0].manifest["recipe"]):
             raise CtmError(
                 f"{store.folder} and {stores[0].folder} have different recipes; nothing was merged",
                 usage=True,
@@ -86,27 +94,57 @@ def merge_shards(
     have = sorted(store.manifest["shard"][0] for store in stores)
     if any(store.manifest["shard"][1] != count for store in stores) or have != list(range(count)):
         raise CtmError(
-            f"merging takes the shards 0 to {count - 1} of {count}, each once; given: {have}",
+            f"merging needs each of the shards 0 to {count - 1} of {count} once; given: {have}",
             usage=True,
         )
+    for store in stores:
+        _refuse_altered(store)
     with Store.open(output_dir, stores[0].manifest["recipe"]) as merged:
         for store in stores:
-            for part in store.manifest["parts"]:
-                target = merged.folder / part
-                target.parent.mkdir(exist_ok=True)
-                partial = target.with_name(f".{target.name}.partial")
-                shutil.copyfile(store.folder / part, partial)
-                partial.replace(target)
+            _copy_parts(store, merged)
         if "contrast" in stages:
             contrast.write(merged, merged.manifest["recipe"], progress or silent, device)
         finish(merged)
     return merged
 
 
+def _refuse_altered(shard: Store) -> None:
+    """Raises CtmError naming the first part of a shard that is missing, altered, or of another run."""
+    count, parts = shard.manifest["shard"], shard.manifest["parts"]
+    unlisted = {part for table in SCHEMAS for part in map(str, shard.parts(table))}
+    unlisted -= {str(shard.folder / part) for part in parts}
+    if unlisted:
+        raise CtmError(f"{min(unlisted)} is not in the manifest of its shard; nothing was merged")
+    for part in sorted(parts):
+        path = shard.folder / part
+        if path.parent.name not in SCHEMAS:
+            raise CtmError(f"{path} is of no table that this ctm knows; nothing was merged")
+        fault = "is missing" if not path.is_file() else shard.fault(path, path.parent.name)
+        number = int(path.stem.removeprefix("part-"))
+        if fault is None and number % count[1] != count[0]:
+            fault = f"is no part of shard {count[0]}/{count[1]}"
+        if fault:
+            raise CtmError(
+                f"{path} {fault}; nothing was merged: run the command that made the shard again"
+            )
+
+
+def _copy_parts(shard: Store, merged: Store) -> None:
+    """Copies the parts of a shard that are not there already, each whole and as its manifest says."""
+    with files.explained(merged.folder):
+        for part, digest in sorted(shard.manifest["parts"].items()):
+            target = merged.folder / part
+            if target.exists() and files.sha256(target) == digest:
+                continue
+            target.parent.mkdir(exist_ok=True)
+            if not files.copy(shard.folder / part, target, digest):
+                raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
+
+
 def _chunks(
     problems: Sequence[Problem], size: int, shard: tuple[int, int]
 ) -> dict[int, list[Problem]]:
-    """The shard's chunks of problems by number."""
+    """The chunks of problems that belong to the shard, by number."""
     numbers = range(shard[0], -(-len(problems) // size), shard[1])
     return {number: list(problems[number * size : (number + 1) * size]) for number in numbers}
 

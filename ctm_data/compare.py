@@ -1,6 +1,6 @@
-"""How well contrastive estimation finds what rollouts find, beside surprisal and chance.
+"""How well contrastive estimation (CE) finds the tokens that rollouts find, against surprisal and chance.
 
-On every wrong trajectory that has both, its tokens are ranked by a score, the most suspicious first:
+The tokens of every wrong trajectory that has both CE scores and rollouts are ranked, most suspicious first:
 by CE (low s_t), by surprisal (low probability under the rollout policy), or at random.
 """
 
@@ -18,8 +18,8 @@ ROUNDS = 2000
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A wrong trajectory of T tokens: suspicion by CE and by surprisal (high is suspicious), the drop
-    of the value at every token (NaN where it was not looked at), and its critical token."""
+    """A wrong trajectory of T tokens: its suspicion by CE and by surprisal (higher is more suspicious), the
+    drop of the value at every token (NaN where it was not estimated), and its critical token."""
 
     ce: np.ndarray
     surprisal: np.ndarray
@@ -42,10 +42,10 @@ class Agreement:
 def compare(run: str, *, seed: int = 0) -> list[Agreement]:
     """Every measure for CE, surprisal and chance, and for the difference of the first two.
 
-    `correlation` is Spearman's of suspicion and value drop; `auc` the probability that the critical
-    token is more suspicious than another token; `hit@k` how often it is among the k most suspicious,
-    `hit@10%` among a tenth of the tokens (rounded up). Ties count as broken at random. Raises
-    CtmError if no trajectory has both scores and rollouts.
+    `correlation` is Spearman's rank correlation of suspicion and value drop. `auc` is the probability
+    that the critical token is more suspicious than another token. `hit@k` is how often the critical token
+    is among the k most suspicious tokens, `hit@10%` among a tenth of the tokens (rounded up). Ties count
+    as if broken at random. Raises CtmError if no trajectory has both scores and rollouts.
     """
     trajectories = read(Store(run))
     if not trajectories:
@@ -80,8 +80,11 @@ def read(store: Store) -> list[Trajectory]:
     for part in store.each("rollouts", wanted):
         for row in part.to_pylist():
             ce = scores.get(row["solution_id"])
-            if ce is None or row["critical_index"] is None:
+            if ce is None or row["critical_index"] is None or row["critical_index"] >= len(ce):
                 continue
+            # Behind the scored tokens is a stop string, which is no part of the pair.
+            row["keep_prob"], row["value"] = row["keep_prob"][: len(ce)], row["value"][: len(ce)]
+            ce = ce[: len(row["keep_prob"])]
             curve = np.array([row["prompt_value"], *row["value"]], dtype=float)
             found.append(
                 Trajectory(
@@ -95,10 +98,10 @@ def read(store: Store) -> list[Trajectory]:
 
 
 def measures(suspicion: np.ndarray, trajectory: Trajectory) -> list[float]:
-    """The MEASURES of one ranking of one trajectory, in their order; NaN where there is none."""
+    """The MEASURES of one ranking of one trajectory, in order; NaN where a measure is undefined."""
     own = suspicion[trajectory.critical_index]
     above = int((suspicion > own).sum())
-    tied = int((suspicion == own).sum())  # with the critical token itself
+    tied = int((suspicion == own).sum())  # includes the critical token itself
     others = len(suspicion) - 1
     auc = 1 - (above + (tied - 1) / 2) / others if others else float("nan")
     tenth = -(-len(suspicion) // 10)

@@ -1,8 +1,8 @@
-"""`BuildConfig` and `EvalConfig`: every option of the two long commands, once.
+"""`BuildConfig` and `EvalConfig`: all options of the two long commands, each defined once.
 
-A field is an option of the command line, a name in a recipe file, and an argument in Python. Its help
-says what it does and, where the default has a source, which. Fields with `recipe=False` decide how a run
-is made and not what is in it: they may change between the calls that make one run.
+A field is an option of the command line, a name in a recipe file, and an argument in Python. Its help says
+what it does and, where there is one, the source of its default. Fields with `recipe=False` do not affect
+the rows of a run, only how they are computed; they may change between the calls that make one run.
 """
 
 from collections.abc import Sequence
@@ -10,31 +10,33 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from ctm_data.estimator.settings import Estimator, RolloutSettings, Rule
+from ctm_data.estimator.settings import LOST, RESOLUTION, Estimator, RolloutSettings, Rule
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines.base import Sampling
 from ctm_eval.errors import CtmError
-from ctm_eval.pocket import MODELS
+from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.prompts import STOP
+from ctm_eval.verifiers import Pool
 
 Stage = Literal["rollouts", "contrast", "verifier"]
 EngineName = Literal["transformers", "vllm"]
-Pool = Literal["last", "mean", "min"]
+
 Select = Literal["first", "majority", "best-of-n", "weighted", "oracle"]
 Shard = tuple[int, int]
 
 STAGES: tuple[Stage, ...] = ("rollouts", "contrast")
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
-POCKET_PROBLEMS = 500  # problems of a generated benchmark in an evaluation
+POCKET_PROBLEMS = 500  # default --limit of a generated benchmark in an evaluation
 IN_FLIGHT = {"transformers": 512, "vllm": 4096}  # samples given to the engine at once
 
 
 @dataclass(frozen=True)
 class Option:
-    """What a field is on the command line, and whether it belongs to a run's recipe.
+    """How a field appears on the command line, and whether it belongs to a run's recipe.
 
-    `flag` is its name there if that is not the field's own; `negated` shows a boolean as its opposite.
+    `flag` is the name of the option if it differs from the field's name. With `negated`, the option sets a
+    boolean field to False.
     """
 
     help: str
@@ -56,23 +58,21 @@ DataFile = Annotated[
     Option("Read the problems from this JSONL or Parquet file instead of the Hub.", "Benchmark"),
 ]
 Limit = Annotated[int | None, Option("Use only the first N problems.", "Benchmark", metavar="N")]
-TopP = (
-    "Nucleus sampling: keep the most likely tokens up to this mass. Applied after the temperature."
-)
+TopP = "Nucleus sampling: keep the most likely tokens up to this probability mass, after the temperature."
 FewShot = Annotated[
     int | None,
     Option(
-        "Worked examples before the question. [default: 8 gsm8k, 4 math, 3 mbpp; 0 in a chat and for "
-        "built-in models]",
+        "Number of worked examples. [default: 8 gsm8k, 4 math, 3 mbpp; 0 in a chat and for built-in "
+        "models]",
         "Prompt",
     ),
 ]
 FewShotFile = Annotated[
-    Path | None, Option("Take the examples from this JSONL or Parquet file.", "Prompt")
+    Path | None, Option("Take the worked examples from this JSONL or Parquet file.", "Prompt")
 ]
 Chat = Annotated[
     bool | None,
-    Option("Ask in the model's chat template. [default: where it has one]", "Prompt"),
+    Option("Use the model's chat template. [default: if it has one]", "Prompt"),
 ]
 System = Annotated[str | None, Option("System message of the chat.", "Prompt")]
 MaxNewTokens = Annotated[
@@ -102,10 +102,10 @@ Isolate = Annotated[
 
 
 class Config:
-    """What both configurations share: a recipe, made from the fields that belong to one."""
+    """The base of both configurations: it makes the recipe from the fields that belong to one."""
 
     def recipe(self) -> dict[str, Any]:
-        """The options that decide a run's rows, by name. Data files count by name and hash."""
+        """The options that determine a run's rows, by name. A data file is recorded by name and hash."""
         return {
             name: _plain(name, getattr(self, name))
             for name, option in options(type(self))
@@ -115,13 +115,13 @@ class Config:
 
 @dataclass(frozen=True)
 class BuildConfig(Config):
-    """The options of `ctm build-dataset`. Defaults are those of arXiv 2411.19943 where it has any."""
+    """The options of `ctm build-dataset`. Defaults follow arXiv 2411.19943 where it states them."""
 
     output_dir: OutputDir = None
     model: Annotated[
         str | tuple[str, ...],
         Option(
-            "Hub id, local folder, or built-in model; repeat it for the data of a verifier.",
+            "Hub id, local folder, or built-in model; repeatable with --stages verifier.",
             "Model",
         ),
     ] = "pocket"
@@ -140,25 +140,43 @@ class BuildConfig(Config):
     top_p: Annotated[float, Option(TopP, "Sampling")] = 0.95
     max_new_tokens: MaxNewTokens = None
     n_rollouts: Annotated[
-        int, Option("N of the estimator: rollouts that stand behind each value.", "Rollouts")
+        int, Option("N, the number of rollouts behind each value.", "Rollouts")
     ] = 64
     estimator: Annotated[
         Estimator,
         Option(
-            "branch rolls out only where sampling would leave the solution; exhaustive is the paper's "
-            "N rollouts after every token.",
+            "branch rolls out only where sampling could leave the solution; exhaustive makes N rollouts "
+            "after every token, as the paper does.",
             "Rollouts",
         ),
     ] = "branch"
     label_only: Annotated[
         bool,
         Option(
-            "Stop as soon as the critical token is known; values left of it stay open.", "Rollouts"
+            "Stop as soon as the critical token is known; values before it stay null.", "Rollouts"
         ),
     ] = False
-    rule: Annotated[Rule, Option("Rule that marks tokens on the value curve.", "Rollouts")] = (
+    rule: Annotated[Rule, Option("Rule that marks tokens from their values.", "Rollouts")] = (
         "critical"
     )
+    resolution: Annotated[
+        float,
+        Option(
+            "A value below this counts as 0; the default is where 0 of 64 is as likely as not.",
+            "Rollouts",
+        ),
+    ] = RESOLUTION
+    adaptive: Annotated[
+        bool, Option("Spend rollouts where the critical token is unsure.", "Rollouts")
+    ] = False
+    confidence: Annotated[
+        float,
+        Option("With --adaptive: stop at a critical token of this probability.", "Rollouts"),
+    ] = 0.95
+    budget: Annotated[
+        float,
+        Option("With --adaptive: at most this share of exhaustive's rollouts.", "Rollouts"),
+    ] = 0.125
     trajectories: Annotated[
         int, Option("Maximum number of wrong solutions rolled out for each problem.", "Rollouts")
     ] = 1
@@ -178,12 +196,13 @@ class BuildConfig(Config):
     ce_plausibility: Annotated[
         float,
         Option(
-            "Give score 0 to tokens below this share of the likeliest token's probability under p+.",
+            "Set the score of a token to 0 if p+ gives it less than this share of its top token's "
+            "probability.",
             "Contrast",
         ),
     ] = 0.0
     balance: Annotated[
-        bool, Option("Keep as many right as wrong solutions of each problem.", "Verifier")
+        bool, Option("Keep equally many right and wrong solutions of each problem.", "Verifier")
     ] = False
     describe: Annotated[
         bool, Option("Have each program described by the model that wrote it.", "Verifier")
@@ -191,12 +210,13 @@ class BuildConfig(Config):
     engine: Engine_ = "transformers"
     seed: Seed = 0
     chunk_size: Annotated[
-        int, Option("Problems in one part of a table: what a kill can cost.", "Running")
+        int,
+        Option("Problems in one part of a table; a killed run loses at most one part.", "Running"),
     ] = 16
     stages: Annotated[
         tuple[Stage, ...],
         Option(
-            "What follows the sampling: rollouts, contrast or both; or verifier.",
+            "Stages after sampling: rollouts, contrast or both; or verifier.",
             "Running",
             recipe=False,
         ),
@@ -204,7 +224,9 @@ class BuildConfig(Config):
     device: Device = None
     shard: Annotated[
         Shard | None,
-        Option("Do share I of N (I from 0).", "Running", recipe=False, metavar="I/N"),
+        Option(
+            "Process only shard I of N; I counts from 0.", "Running", recipe=False, metavar="I/N"
+        ),
     ] = None
     isolate: Isolate = True
 
@@ -224,7 +246,7 @@ class BuildConfig(Config):
         return Sampling(self.temperature, self.top_p, () if self.chat else _stop(self.models))
 
     def rollout_settings(self) -> RolloutSettings:
-        """How trajectories are rolled out. Of a checked configuration."""
+        """How trajectories are rolled out. Call it on the result of `check`."""
         assert self.max_new_tokens is not None
         return RolloutSettings(
             sampling=self.sampling,
@@ -233,11 +255,15 @@ class BuildConfig(Config):
             estimator=self.estimator,
             label_only=self.label_only,
             rule=self.rule,
+            resolution=self.resolution,
+            adaptive=self.adaptive,
+            confidence=self.confidence,
+            budget=self.budget,
             seed=self.seed,
         )
 
     def check(self) -> "BuildConfig":
-        """The same with its open defaults filled in. Raises CtmError for options that do not fit."""
+        """A copy with all defaults filled in. Raises CtmError for invalid or incompatible options."""
         _check_choices(self)
         _check_counts(
             self,
@@ -250,18 +276,32 @@ class BuildConfig(Config):
             )
         if self.label_only and (self.estimator != "branch" or self.rule != "critical"):
             raise CtmError(
-                "--label-only finds the critical token alone: it goes with --estimator branch and "
+                "--label-only finds only the critical token: use it with --estimator branch and "
                 "--rule critical",
                 usage=True,
             )
+        if not 0 <= self.resolution < LOST:
+            raise CtmError(
+                f"--resolution must be from 0 to below {LOST}, not {self.resolution}", usage=True
+            )
+        if not 0.5 <= self.confidence <= 1:
+            raise CtmError(f"--confidence must be 0.5 to 1, not {self.confidence}", usage=True)
+        if not 0 < self.budget <= 100:
+            raise CtmError(
+                f"--budget must be above 0 and at most 100, not {self.budget}", usage=True
+            )
+        if self.adaptive and (self.estimator != "branch" or self.label_only):
+            raise CtmError(
+                "--adaptive goes with --estimator branch and without --label-only", usage=True
+            )
         if self.describe and "verifier" not in self.stages:
-            raise CtmError("--describe goes with --stages verifier", usage=True)
+            raise CtmError("--describe needs --stages verifier", usage=True)
         if len(set(self.models)) < len(self.models):
             raise CtmError("a model is given twice", usage=True)
         if len(self.models) > 1 and set(self.stages) != {"verifier"}:
             raise CtmError(
-                "several models go with --stages verifier alone: a solution is rolled out by the model "
-                "that wrote it",
+                "several models need --stages verifier and no other stage: a solution can only be rolled "
+                "out by the model that wrote it",
                 usage=True,
             )
         if bool(self.positive_model) != bool(self.negative_model):
@@ -271,13 +311,14 @@ class BuildConfig(Config):
         code = self.benchmark in BENCHMARKS and BENCHMARKS[self.benchmark].kind == "code"
         if code and set(self.stages) != {"verifier"}:
             raise CtmError(
-                f"{self.benchmark} asks for programs, and rollouts are labelled by answers: it goes with "
-                "`ctm eval`, and here with --stages verifier",
+                f"{self.benchmark} asks for programs, but rollouts need final answers: use `ctm eval`, "
+                "or --stages verifier here",
                 usage=True,
             )
         if self.describe and not code:
             raise CtmError(
-                f"--describe is of programs, and {self.benchmark} asks for answers", usage=True
+                f"--describe needs a benchmark of programs; {self.benchmark} asks for answers",
+                usage=True,
             )
         self.sampling  # noqa: B018  (refuses a temperature or top-p out of range)
         models = self.models
@@ -291,7 +332,7 @@ class BuildConfig(Config):
 
 @dataclass(frozen=True)
 class EvalConfig(Config):
-    """The options of `ctm eval`: what is sampled, and what is chosen among the samples."""
+    """The options of `ctm eval`: how solutions are sampled, and how one is chosen among the samples."""
 
     output_dir: Annotated[
         Path | None, Option("Run folder. [default: runs/eval-BENCHMARK]", "Running", recipe=False)
@@ -306,7 +347,7 @@ class EvalConfig(Config):
     data_file: DataFile = None
     revision: Annotated[
         str | None,
-        Option("Revision of the benchmark on the Hub. [default: the newest]", "Benchmark"),
+        Option("Revision of the benchmark on the Hub. [default: the latest]", "Benchmark"),
     ] = None
     limit: Limit = None
     few_shot: FewShot = None
@@ -314,7 +355,10 @@ class EvalConfig(Config):
     chat: Chat = None
     system: System = None
     n_samples: Annotated[
-        int, Option("Solutions for each problem; a single one is greedy.", "Sampling", short="n")
+        int,
+        Option(
+            "Solutions sampled for each problem; a single one is greedy.", "Sampling", short="n"
+        ),
     ] = 1
     temperature: Annotated[
         float | None,
@@ -329,19 +373,19 @@ class EvalConfig(Config):
     chunk_size: Annotated[
         int | None,
         Option(
-            "Problems in one part of a table: what a kill can cost. [default: 512 samples]",
+            "Problems in one part of a table; a killed run loses at most one part. [default: 512 samples]",
             "Running",
         ),
     ] = None
     device: Device = None
     tensor_parallel: Annotated[
-        int, Option("GPUs that a model is split over (vllm).", "Model", recipe=False)
+        int, Option("Number of GPUs to split the model over (vllm only).", "Model", recipe=False)
     ] = 1
     isolate: Isolate = True
     verifier: Annotated[
         Path | None,
         Option(
-            "Score the samples with this verifier, a folder of `ctm train`.",
+            "Score the samples with this verifier, a folder that `ctm train` wrote.",
             "Choosing",
             recipe=False,
         ),
@@ -349,7 +393,7 @@ class EvalConfig(Config):
     pool: Annotated[
         Pool | None,
         Option(
-            "How an orm or prm turns token scores into one. [default: last; prm: min]",
+            "How an orm or prm pools its token scores into one score. [default: last; prm: min]",
             "Choosing",
             recipe=False,
         ),
@@ -357,7 +401,9 @@ class EvalConfig(Config):
     cotnpot: Annotated[
         bool,
         Option(
-            "Check each sample by a program that --coder writes from it.", "Choosing", recipe=False
+            "Check each sample by a program that --coder writes from it; drop those that disagree.",
+            "Choosing",
+            recipe=False,
         ),
     ] = False
     coder: Annotated[
@@ -370,11 +416,13 @@ class EvalConfig(Config):
     ] = None
     select: Annotated[
         Select | None,
-        Option("Show only the figures of one way to choose.", "Choosing", recipe=False),
+        Option("Show only the figures of this way to choose a sample.", "Choosing", recipe=False),
     ] = None
     compare: Annotated[
         Path | None,
-        Option("Also test against this run, problem by problem.", "Choosing", recipe=False),
+        Option(
+            "Also compare with this run, in a test paired by problem.", "Choosing", recipe=False
+        ),
     ] = None
 
     @property
@@ -384,12 +432,12 @@ class EvalConfig(Config):
 
     @property
     def sampling(self) -> Sampling:
-        """How samples are drawn. Of a checked configuration."""
+        """How samples are drawn. Call it on the result of `check`."""
         assert self.temperature is not None and self.top_p is not None
         return Sampling(self.temperature, self.top_p, () if self.chat else _stop([self.model]))
 
     def check(self) -> "EvalConfig":
-        """The same with its open defaults filled in. Raises CtmError for options that do not fit."""
+        """A copy with all defaults filled in. Raises CtmError for invalid or incompatible options."""
         _check_choices(self)
         _check_counts(
             self, ("n_samples", "chunk_size", "limit", "max_new_tokens", "tensor_parallel")
@@ -398,10 +446,11 @@ class EvalConfig(Config):
         temperature = self.temperature if self.temperature is not None else 0.0 if one else 1.0
         if temperature == 0 and not one:
             raise CtmError(
-                "greedy samples are all the same: give --temperature above 0", usage=True
+                "greedy samples of a problem are all equal: use one sample or a --temperature above 0",
+                usage=True,
             )
         if self.tensor_parallel > 1 and self.engine != "vllm":
-            raise CtmError("--tensor-parallel goes with --engine vllm", usage=True)
+            raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
         if self.select in ("best-of-n", "weighted") and self.verifier is None:
             raise CtmError(f"--select {self.select} needs a --verifier", usage=True)
         known, limit = BENCHMARKS.get(self.benchmark), self.limit
@@ -425,9 +474,9 @@ class EvalConfig(Config):
 
 
 def options(kind: type[Config]) -> list[tuple[str, Option]]:
-    """The fields of a configuration with their options, in their order.
+    """The fields of a configuration with their options, in the order of definition.
 
-    A field without one is a constant of the recipe.
+    A field without an option is a constant of the recipe.
     """
     hints = get_type_hints(kind, include_extras=True)
     found = []
@@ -439,13 +488,13 @@ def options(kind: type[Config]) -> list[tuple[str, Option]]:
 
 
 def spelled(kind: type[Config], name: str) -> str:
-    """A field as it is spelled on the command line: `--max-new-tokens`."""
+    """The command line spelling of a field, such as `--max-new-tokens`."""
     flag = dict(options(kind))[name].flag or name
     return "--" + flag.replace("_", "-")
 
 
 def choices(annotation: Any) -> tuple[str, ...]:
-    """The values of a Literal, also inside of Annotated, Optional and tuple; () for anything else."""
+    """The values of a Literal, also inside Annotated, Optional and tuple; () for any other type."""
     if get_origin(annotation) is Literal:
         return tuple(get_args(annotation))
     inner = (
@@ -507,7 +556,7 @@ def _prompt(config: "BuildConfig | EvalConfig", models: Sequence[str]) -> dict[s
 
 
 def _plain(name: str, value: Any) -> Any:
-    """A value as it stands in a manifest."""
+    """A value in the form in which a manifest stores it."""
     if name.endswith("_file"):
         return fingerprint(value)
     return list(value) if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""`evaluate`: a model on a benchmark, every sample kept, the figures made from what is kept.
+"""`evaluate`: evaluates a model on a benchmark, keeps every sample, and computes all figures from them.
 
 An evaluation is a run folder like any other: `problems` and `solutions` in Parquet parts, resumable,
 with `results.json` beside them.
@@ -24,11 +24,11 @@ from ctm_eval.verifiers import training_record
 
 
 def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
-    """Samples solutions of every problem, scores them, and writes `results.json`; then chooses among them.
+    """Samples solutions of every problem, grades them, and writes `results.json`; then chooses among them.
 
-    A single sample is greedy unless `config.temperature` says otherwise; several are drawn at temperature 1
-    and top-p 0.95. With `cotnpot` each sample is checked by a program that `coder` writes, with `verifier`
-    it is scored. Run again with the same options, it goes on where it was stopped. Raises CtmError.
+    Unless `config` says otherwise, a single sample is greedy, and several are drawn at temperature 1 and
+    top-p 0.95. With `cotnpot`, each sample is checked by a program that `coder` writes; with `verifier`,
+    each is scored. A call with the same options resumes a stopped run. Raises CtmError.
     """
     config = config.check()
     if config.verifier is not None:
@@ -59,7 +59,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
 
 
 def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
-    """Samples and scores what is missing; the parts that were damaged and made anew."""
+    """Samples and grades what is missing. Returns the damaged parts that were computed again."""
     benchmark = benchmark_called(config.benchmark)
     if config.data_file is None and config.revision is None and benchmark.repo:
         config = replace(config, revision=_revision(config))
@@ -77,7 +77,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
     chunks = {i: problems[i * size : (i + 1) * size] for i in range(-(-len(problems) // size))}
     with Scorer(isolate=config.isolate) as scorer:
         ready = None
-        if not is_run_folder(config.folder):  # what cannot work must not leave a folder behind
+        if not is_run_folder(config.folder):  # fail before a folder is created
             scorer.check(problems)
             ready = _load(config)
         with Store.open(config.folder, config.recipe()) as store:
@@ -122,7 +122,7 @@ def _done(store: Store, chunk: int, problems: Sequence[Problem], n_samples: int)
 
 
 def _revision(config: EvalConfig) -> str | None:
-    """The revision of a run that was begun, else the Hub's newest."""
+    """The revision that an existing run uses, or else the latest on the Hub."""
     if is_run_folder(config.folder):
         recipe = Store(config.folder).manifest["recipe"]
         if recipe.get("benchmark") == config.benchmark and recipe.get("revision"):

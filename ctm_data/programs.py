@@ -1,4 +1,4 @@
-"""`check_run`: the solutions of a run turned into programs, run, and compared (CoTnPoT)."""
+"""`check_run`: turns the solutions of a run into programs, runs them, and compares answers (CoTnPoT)."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from ctm_eval.errors import CtmError
 from ctm_eval.progress import Counter, Progress
 from ctm_eval.sandbox import Sandbox
 from ctm_eval.scoring import program_of
+from ctm_eval.targets import target_text
 from ctm_eval.types import Problem
 
 
@@ -26,12 +27,13 @@ def check_run(
     isolate: bool = True,
     progress: Progress | None = None,
 ) -> Store:
-    """Writes what the model `coder` made of a finished run's solutions into its `programs` table: of worked
-    solutions programs, run and compared; of programs descriptions.
+    """Lets the model `coder` process the solutions of a finished run, and fills the run's `programs` table.
 
-    `coder` is by default the model that wrote the solutions, if these are programs. It is asked
-    greedily, of equal solutions once; see `ctm_eval.cotnpot`. A part that is done is left as it is, so
-    an interrupted call goes on where it was. Raises CtmError.
+    The coder turns a worked solution into a program, which is run and whose output is compared with the
+    solution's answer. If the solutions are programs themselves, the coder describes them; then it is by
+    default the model that wrote them. It decodes greedily, once for equal solutions; see
+    `ctm_eval.cotnpot`. Finished parts are left unchanged, so that a repeated call resumes an interrupted
+    one. Raises CtmError.
     """
     store = Store(run)
     chunks, recipe = solutions_in(store), store.manifest["recipe"]
@@ -43,20 +45,23 @@ def check_run(
     counted = Counter(progress, "checking", count_solutions(store))
     with (
         Sandbox(isolate=isolate) as sandbox,
-        Store.open(run, recipe, store.manifest.get("shard")) as store,
+        Store.open(run, recipe, store.manifest.get("shard"), makes=("programs",)) as store,
     ):
         for chunk, own in chunks:
             if {(s.solution_id, name) for _, s in own} <= store.done("programs", chunk):
                 counted(len(own))
                 continue
             if of_programs:
-                items = [(problem, program_of(s.text) or "") for problem, s in own]
+                items = [(problem, program_of(target_text(s)) or "") for problem, s in own]
                 told = describe(loaded, items, chat=chat)
                 rows = [_described(*item) for item in zip(items, told, strict=True)]
             else:
                 checks = check(
                     loaded,
-                    [(problem, solution.text, solution.answer) for problem, solution in own],
+                    [
+                        (problem, target_text(solution), solution.answer)
+                        for problem, solution in own
+                    ],
                     sandbox,
                     max_new_tokens=max_new_tokens,
                     chat=chat,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from ctm_data.run.store import Store
 
+LONGEST = 16 << 20  # bytes of a card or of a training record
+SCRATCH = (".", "checkpoint-")  # what a training that was killed may leave beside the model
 BATCH = 50  # parts that travel between two words of progress
 
 
@@ -74,7 +76,7 @@ def publish(
         head = client.dataset_info(repo, revision=revision)
         there = {file.rfilename for file in head.siblings or []}
         _refuse_other_schema(repo, str(head.sha), there)
-        existing = _read(repo, CARD, str(head.sha)) if CARD in there else None
+        existing = _card(repo, str(head.sha)) if CARD in there else None
         card = dataset_card(store, repo=repo, existing=existing)
         parts = [CommitOperationAdd(name, store.folder / name) for name in names]
         _send(repo, "dataset", revision, parts, progress)
@@ -101,12 +103,18 @@ def _publish_model(
     dry_run: bool,
     progress: Progress | None,
 ) -> Publication:
-    """The folder as it is; hidden files stay here."""
+    """The folder as it is; hidden files and checkpoints stay here."""
     from ctm_data.pages.card import CARD
+    from ctm_data.run.files import read_bounded
     from ctm_data.run.hub_client import api, ask
     from ctm_train.train import RECORD
 
-    if "outcome" not in json.loads((folder / RECORD).read_text(encoding="utf-8")):
+    try:
+        record = json.loads(read_bounded(folder / RECORD, LONGEST).decode("utf-8"))
+        card = read_bounded(folder / CARD, LONGEST).decode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise CtmError(f"{folder} holds no trained model: its record cannot be read") from error
+    if not isinstance(record, dict) or "outcome" not in record:
         raise CtmError(
             f"{folder}: the training has not ended, nothing was published; run `ctm train` again"
         )
@@ -114,10 +122,9 @@ def _publish_model(
         str(path.relative_to(folder))
         for path in folder.rglob("*")
         if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not any(part.startswith(SCRATCH) for part in path.relative_to(folder).parts)
     )
     files = {name: (folder / name).stat().st_size for name in names}
-    card = (folder / CARD).read_text(encoding="utf-8")
     if dry_run:
         return Publication(repo, files, card)
     client = api()
@@ -212,9 +219,8 @@ def _refuse_other_schema(repo: str, sha: str, there: set[str]) -> None:
     import pyarrow.parquet as pq
 
     from ctm_data.run.hub_client import filesystem
-    from ctm_data.run.schema import SCHEMAS
-    from ctm_data.run.sources import parse_manifest
-    from ctm_data.run.store import MANIFEST
+    from ctm_data.run.manifest import MANIFEST, parse_manifest
+    from ctm_data.run.schema import SCHEMAS, fits
 
     data = (".parquet", ".json", ".jsonl", ".csv", ".arrow", ".zip", ".gz")
     if MANIFEST not in there:
@@ -224,15 +230,15 @@ def _refuse_other_schema(repo: str, sha: str, there: set[str]) -> None:
                 f"{repo} holds data that are no run of ctm ({foreign[0]}); publish under another name"
             )
         return
-    parse_manifest(_read(repo, MANIFEST, sha).encode(), repo)
+    parse_manifest(_read(repo, MANIFEST, sha), repo, finished=True)
     files = filesystem()
-    for table, schema in SCHEMAS.items():
+    for table in SCHEMAS:
         parts = sorted(name for name in _ours(there) if name.startswith(f"{table}/"))
         if not parts:
             continue
         with files.open(f"datasets/{repo}@{sha}/{parts[0]}", "rb") as file:
             try:
-                same = pq.read_schema(file).equals(schema)
+                same = fits(pq.read_schema(file), table)
             except pa.ArrowInvalid:
                 same = False
         if not same:
@@ -242,8 +248,17 @@ def _refuse_other_schema(repo: str, sha: str, there: set[str]) -> None:
             )
 
 
-def _read(repo: str, name: str, sha: str) -> str:
+def _card(repo: str, sha: str) -> str:
+    from ctm_data.pages.card import CARD
+
+    try:
+        return _read(repo, CARD, sha).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CtmError(f"{CARD} of {repo} is not UTF-8: mend it on its page first") from error
+
+
+def _read(repo: str, name: str, sha: str) -> bytes:
     from ctm_data.run.hub_client import filesystem
 
     content: Any = filesystem().cat_file(f"datasets/{repo}@{sha}/{name}")
-    return str(content.decode("utf-8"))
+    return bytes(content)

@@ -24,9 +24,9 @@ def pull(
     the paper's authors is read into our tables, its token ids by `tokenizer`. Raises CtmError naming
     the parts that are not what the manifest says.
     """
+    from ctm_data.run.files import explained, read_bounded
     from ctm_data.run.hub_client import api, ask
-    from ctm_data.run.sources import parse_manifest
-    from ctm_data.run.store import MANIFEST
+    from ctm_data.run.manifest import LONGEST, MANIFEST, parse_manifest
 
     folder = Path(output_dir) if output_dir is not None else Path("runs") / repo.rpartition("/")[2]
     info = ask(repo, lambda: api().dataset_info(repo, revision=revision))
@@ -34,16 +34,23 @@ def pull(
     if MANIFEST not in there:
         return _pull_released(repo, sha, there, folder, tokenizer)
     _refuse_occupied(folder)
-    staging = folder / STAGING
-    content = _download(repo, sha, staging, [MANIFEST])[0].read_bytes()
-    manifest = parse_manifest(content, repo)
-    existing = folder / MANIFEST
-    if existing.exists() and existing.read_bytes() != content:
-        raise CtmError(
-            f"{folder} holds another run than {repo}; give another --output-dir", usage=True
-        )
-    _bring(repo, sha, manifest["parts"], there, folder)
-    shutil.rmtree(staging)
+    staging, was_there = folder / STAGING, folder.exists()
+    with explained(folder):
+        content = read_bounded(_download(repo, sha, staging, [MANIFEST])[0], LONGEST)
+        existing = folder / MANIFEST
+        try:
+            manifest = parse_manifest(content, repo, finished=True)
+            if existing.exists() and existing.read_bytes() != content:
+                raise CtmError(
+                    f"{folder} holds another run than {repo}; give another --output-dir", usage=True
+                )
+        except CtmError:  # nothing of it can be used
+            shutil.rmtree(staging)
+            if not was_there:
+                folder.rmdir()
+            raise
+        _bring(repo, sha, manifest["parts"], there, folder)
+        shutil.rmtree(staging)
     return folder
 
 
@@ -51,7 +58,7 @@ def _bring(repo: str, sha: str, parts: dict[str, str], there: set[str], folder: 
     """Downloads what is not in `folder` yet, verifies it, and moves it there; the manifest last."""
     from ctm_data.pages.card import CARD, PICTURE
     from ctm_data.run.files import sha256
-    from ctm_data.run.store import MANIFEST
+    from ctm_data.run.manifest import MANIFEST
 
     staging = folder / STAGING
     wanted = [p for p in parts if not ((folder / p).exists() and sha256(folder / p) == parts[p])]

@@ -1,4 +1,4 @@
-"""`regrade`: the kept samples of a run scored again, without generating."""
+"""`regrade`: grades the kept samples of a run again, without generating."""
 
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -20,11 +20,12 @@ def regrade(
     isolate: bool = True,
     progress: Progress | None = None,
 ) -> tuple[Results, list[str]]:
-    """Scores the samples of a run folder again without generating: the figures, and the solutions
-    whose verdict is now another.
+    """Grades the samples of a run folder again without generating. Returns the figures, and the ids of the
+    solutions whose verdict changed.
 
-    An evaluation is brought up to date: changed parts, `results.json`, card and manifest. With
-    `write=False`, and in a run whose rollouts rest on the old verdicts, nothing is written.
+    In the folder of an evaluation, the changed parts, `results.json`, the card and the manifest are
+    updated. Nothing is written with `write=False`, or to a run of `build_dataset`, whose rollouts depend
+    on the old verdicts.
     """
     manifest = Store(folder).manifest
     write = write and manifest["recipe"].get("command") == "eval"

@@ -11,6 +11,7 @@ Source: the files of arXiv 2411.19943.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Row = dict[str, Any]
+LONGEST = 1 << 30  # bytes of one file
 SAMPLED: Row = {"temperature": None, "top_p": None, "seed": None}  # not said in the files
 
 
@@ -49,11 +51,15 @@ def import_released(
     set aside. Raises CtmError if no row can be taken.
     """
     from ctm_data.pages.card import finish
+    from ctm_data.run.files import read_bounded
     from ctm_data.run.store import Store
     from ctm_eval.models import load_tokenizer
 
     loaded = load_tokenizer(tokenizer) if tokenizer is not None else None
-    read = [read_released(name, path.read_bytes(), loaded) for name, path in sorted(files.items())]
+    read = [
+        read_released(name, read_bounded(path, LONGEST), loaded)
+        for name, path in sorted(files.items())
+    ]
     total = sum((one.set_aside for one in read), Counter[str]())
     if not any(one.solutions or one.contrast for one in read):
         reasons = "; ".join(f"{reason}: {count}" for reason, count in total.most_common(5))
@@ -85,7 +91,7 @@ def read_released(
     found, stem = Released(), Path(name).stem
     try:
         data = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         found.set_aside[f"{name} is not JSON"] += 1
         return found
     if (
@@ -134,10 +140,13 @@ def _selection(
         )
 
     for qid, entry in data["pos"].items():
+        if not _encodable(qid):
+            found.set_aside["a text with halves of characters"] += 1
+            continue
         _or_aside(found, lambda: take(qid, 0, entry, True))  # noqa: B023
     for key, entry in data["neg"].items():
         qid, _, index = key.rpartition("_")
-        if not qid or not index.isdigit():
+        if not qid or not _encodable(qid) or re.fullmatch("[0-9]{1,9}", index) is None:
             found.set_aside["a key of neg that is not qid_k"] += 1
             continue
         _or_aside(found, lambda: take(qid, int(index) + 1, entry, False))  # noqa: B023
@@ -271,7 +280,13 @@ def _text(entry: Any, key: str, index: int | None = None) -> str:
     value = value[index] if index is not None and isinstance(value, list) else value
     if not isinstance(value, str):
         raise Unfit(f"a row without a text {key!r}")
+    if not _encodable(value):
+        raise Unfit("a text with halves of characters")
     return value
+
+
+def _encodable(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _or_aside(found: Released, take: Callable[[], None]) -> None:

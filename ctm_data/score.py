@@ -1,4 +1,4 @@
-"""`score`: a verifier's score for every solution of a run folder or a file."""
+"""`score_run` and `score_file`: a verifier's score for every solution of a run folder or a file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +12,13 @@ from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Counter, Progress
 from ctm_eval.prompts import prompt
+from ctm_eval.targets import target_text
 
 if TYPE_CHECKING:
     from ctm_eval.verifiers import Candidate
 
-BLOCK = 4096  # solutions of a file that are scored at a time
-TEXTS = ("solution", "completion", "text", "response")  # a file's column of solutions, by any name
+BLOCK = 4096  # number of solutions of a file that are scored at a time
+TEXTS = ("solution", "completion", "text", "response")  # accepted names of the column of solutions
 
 
 def score_run(
@@ -28,9 +29,10 @@ def score_run(
     device: str | None = None,
     progress: Progress | None = None,
 ) -> Store:
-    """Writes the scores of a finished run's solutions into its `scores` table, beside those of others.
+    """Adds a verifier's scores of a finished run's solutions to its `scores` table.
 
-    A part that has them is left as it is, so an interrupted call goes on where it was. Raises CtmError.
+    Parts that already have them are left unchanged, so that a repeated call resumes an interrupted one.
+    Raises CtmError.
     """
     from ctm_eval.verifiers import Candidate, Verifier
 
@@ -38,7 +40,8 @@ def score_run(
     chunks = solutions_in(store)
     loaded = Verifier(verifier, pool=pool, device=device)  # type: ignore[arg-type]
     counted = Counter(progress, "scoring", count_solutions(store))
-    with Store.open(run, store.manifest["recipe"], store.manifest.get("shard")) as store:
+    recipe, shard = store.manifest["recipe"], store.manifest.get("shard")
+    with Store.open(run, recipe, shard, makes=("scores",)) as store:
         for chunk, own in chunks:
             wanted = {(s.solution_id, str(verifier), loaded.pool) for _, s in own}
             if wanted <= store.done("scores", chunk):
@@ -49,7 +52,7 @@ def score_run(
                 [
                     Candidate(
                         prompt(problem),
-                        read_by_verifier(solution.text, told.get(solution.solution_id)),
+                        read_by_verifier(target_text(solution), told.get(solution.solution_id)),
                         solution.finish_reason == "stop",
                     )
                     for problem, solution in own
@@ -83,10 +86,10 @@ def score_file(
     device: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a JSONL or Parquet file, each with its `score` and whole otherwise.
+    """The rows of a JSONL or Parquet file, each unchanged except for a `score` that is added.
 
-    A row has a `question`, or a `prompt` that the solution continues, and a `solution`. Higher scores
-    are better: see `ctm_eval.verifiers`. Raises CtmError.
+    A row has a `solution`, and either a `question` or a `prompt` that the solution continues. Higher scores
+    are better; see `ctm_eval.verifiers`. Raises CtmError.
     """
     from ctm_eval.verifiers import Verifier
 
@@ -109,7 +112,7 @@ def _solutions(path: str | Path) -> Iterator[tuple[dict[str, Any], "Candidate"]]
         given = row.get("prompt") or (exercise(row["question"]) if row.get("question") else None)
         if text is None or not isinstance(given, str):
             raise CtmError(
-                f"{where} has no `question` (or `prompt`) and `solution`: {', '.join(row)}",
+                f"{where} needs a `question` (or `prompt`) and a `solution`; it has: {', '.join(row)}",
                 usage=True,
             )
         yield row, Candidate(given, text)
@@ -120,7 +123,7 @@ def _descriptions(store: Store, chunk: int, verifier: str | Path) -> dict[str, s
     told = {row["solution_id"]: row["description"] for row in rows}
     if not told or None in told.values():
         raise CtmError(
-            f"{verifier} reads programs with their descriptions, which {store.folder} has not: run "
+            f"{verifier} reads programs with descriptions, which {store.folder} does not have: run "
             "`ctm eval` with --cotnpot first",
             usage=True,
         )

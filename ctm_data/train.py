@@ -1,23 +1,29 @@
 """`train`: a run folder's pairs, or rows of one's own, to a trained model."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+from ctm_data.run.records import samples
 from ctm_data.run.store import Store, is_run_folder
+from ctm_data.stages.contrast import value_drops
 from ctm_data.stages.verifier import read_by_verifier, right_and_wrong
 from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
 from ctm_eval.models import decode, load_tokenizer, model_path
 from ctm_eval.progress import Progress
+from ctm_eval.targets import target
+from ctm_eval.types import Solution
+from ctm_train.settings import Weights
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from ctm_train.train import TrainingSummary
 
-Weights = Literal["contrast", "value", "critical", "uniform"]
+NEEDS = {"contrast": "rejected_ce", "value": "rejected_value_drop", "critical": "rejected_critical",
+         "uniform": "rejected_ids"}  # fmt: skip
 
 
 def train(
@@ -26,7 +32,7 @@ def train(
     output_dir: str | Path,
     *,
     model: str = "pocket",
-    weights: Weights = "contrast",
+    weights: Weights | None = None,
     chosen_weights: bool = False,
     hard_labels: bool = False,
     preset: str | None = None,
@@ -38,33 +44,39 @@ def train(
 ) -> "TrainingSummary":
     """Trains `model` by `method` on `data`: a run folder, a JSONL or Parquet file, or a Hub dataset.
 
-    What comes of a run folder, `training_rows` says; `hard_labels` are prm's. `weights`
-    says what the rejected tokens weigh for cdpo, see `weigh`; `chosen_weights` weighs the chosen side
-    too, by s_t. Rows of one's own have text or token ids and, for cdpo, weights: see `ctm_train.data`.
-    `settings` are those of `ctm_train.settings.Settings`; the preset `pocket` goes with that model.
-    Raises CtmError or TrainError.
+    What comes of a run folder, `training_rows` says; `hard_labels` are prm's. `weights` says what the
+    rejected tokens weigh for cdpo, see `weigh`: by default what the rows' own `rejected_weights` say, or
+    else `contrast`. `chosen_weights` weighs the chosen side too, by s_t. A run and its `contrast` table
+    as a file or a dataset train alike; rows of one's own are described in `ctm_train.data`. `settings`
+    are those of `ctm_train.settings.Settings`; the preset `pocket` goes with that model. Raises CtmError
+    or TrainError.
     """
     from ctm_train.settings import settings_for
     from ctm_train.train import train as train_rows
 
-    if weights not in get_args(Weights):
+    if weights not in (None, *get_args(Weights)):
         known = ", ".join(get_args(Weights))
         raise CtmError(f"unknown weights {weights!r}; there are: {known}", usage=True)
     preset = preset or ("pocket" if model == "pocket" else None)
     chosen = settings_for(method, preset, **settings)
+    _check_options(method, weights, chosen_weights, hard_labels, data)
     described: dict[str, Any] = {"data": str(data)}
-    if is_run_folder(data):
-        store = Store(data)
-        rows = training_rows(store, method, weights, chosen_weights, hard_labels, chosen.seed)
-        if method == "cdpo":
-            described |= {"weights": weights, "chosen_weights": chosen_weights}
-        if store.manifest["recipe"].get("describe"):
-            described |= {"descriptions": True}
-        if method == "prm":
-            described |= {"hard_labels": hard_labels}
+    dropped = 0
+    if method == "cdpo":
+        own = _contrast_rows(Store(data), weights) if is_run_folder(data) else _of_file(data)
+        rows, dropped = weighted(own, weights, chosen_weights, str(data))
+        named = weights or ("rejected_weights" if _has_own(own) else "contrast")
+        described |= {"weights": named, "chosen_weights": chosen_weights}
+        described |= {"pairs_without_weights": dropped}
+    elif is_run_folder(data):
+        rows = training_rows(Store(data), method, hard_labels=hard_labels, seed=chosen.seed)
     else:
         rows = _of_file(data)
-    return train_rows(
+    if is_run_folder(data) and Store(data).manifest["recipe"].get("describe"):
+        described |= {"descriptions": True}
+    if method == "prm" and is_run_folder(data):
+        described |= {"hard_labels": hard_labels}
+    outcome = train_rows(
         method,
         rows,
         output_dir,
@@ -77,31 +89,75 @@ def train(
         described=described,
         progress=progress,
     )
+    return replace(outcome, dropped=dropped)
 
 
-def weigh(
-    pair: dict[str, Any], rollout: dict[str, Any] | None, weights: Weights
-) -> list[float] | None:
-    """What a pair's rejected tokens weigh, one entry a token; None where it cannot be known.
+def weigh(row: Mapping[str, Any], weights: Weights) -> list[float] | None:
+    """What the rejected tokens of a row of `contrast` weigh, one entry a token; None where unknown.
 
     `contrast`: 1 - s_t, as in the paper. `value`: by how much the value drops with the token, 0 where
-    it rises. `critical`: 1 at the critical token, else 0. `uniform`: 1, which makes cDPO DPO. The
-    second and third need the pair's rejected solution in the `rollouts` table.
+    it rises. `critical`: 1 at the critical token, else 0. `uniform`: 1, which makes cDPO DPO.
     """
     if weights == "uniform":
-        return [1.0] * len(pair["rejected_ids"])
+        return [1.0] * len(row["rejected_ids"])
     if weights == "contrast":
-        scores = pair["rejected_ce"]
+        scores = row.get("rejected_ce")
         return None if scores is None else [1.0 - score for score in scores]
-    if rollout is None:
-        return None
     if weights == "critical":
-        at = rollout["critical_index"]
-        return None if at is None else [float(i == at) for i in range(len(rollout["token_ids"]))]
-    curve = [rollout["prompt_value"], *rollout["value"]]
-    if None in curve:
+        at = row.get("rejected_critical")
+        return None if at is None else [float(i == at) for i in range(len(row["rejected_ids"]))]
+    drops = row.get("rejected_value_drop")
+    if drops is None or None in drops:
         return None  # a label-only run looks at part of the curve
-    return [max(0.0, before - after) for before, after in pairwise(curve)]
+    return [max(0.0, drop) for drop in drops]
+
+
+def weighted(
+    rows: "Dataset | Sequence[Mapping[str, Any]]",
+    weights: Weights | None = None,
+    chosen_weights: bool = False,
+    where: str = "the data",
+) -> tuple["Dataset", int]:
+    """Pairs with the weights of their tokens, from any source, and how many had none and were dropped.
+
+    Without `weights` they are the rows' own `rejected_weights`, or else `contrast`. Raises CtmError if
+    no row has weights: `where` names the data in it.
+    """
+    from datasets import Dataset
+
+    own = weights is None and _has_own(rows)
+    kind: Weights = weights or "contrast"
+    kept, dropped = [], 0
+    for row in rows:
+        if "rejected_ids" in row:
+            pair = {name: row[name] for name in ("prompt_ids", "chosen_ids", "rejected_ids")}
+        elif own:
+            pair = {name: row[name] for name in ("prompt", "chosen", "rejected") if name in row}
+        else:
+            raise CtmError(
+                f"{where} has no token ids for the weights to belong to: it needs the columns "
+                "prompt_ids, chosen_ids and rejected_ids; or train dpo",
+                usage=True,
+            )
+        weighed = row["rejected_weights"] if own else weigh(row, kind)
+        scores = row.get("chosen_weights") if own else None
+        if chosen_weights:
+            scores = row.get("chosen_ce")
+        if weighed is None or (chosen_weights and scores is None):
+            dropped += 1
+            continue
+        pair["rejected_weights"] = weighed
+        kept.append(pair if scores is None else {**pair, "chosen_weights": scores})
+    if not kept:
+        column = "rejected_weights" if own else NEEDS[kind]
+        stage = "rollouts" if kind in ("value", "critical") else "contrast"
+        columns = f"{column} and chosen_ce" if chosen_weights else column
+        raise CtmError(
+            f"{where} has no pairs with weights {kind!r}: they need {columns}, which `ctm "
+            f"build-dataset` writes with its {stage} stage; or train dpo, which needs no weights",
+            usage=True,
+        )
+    return Dataset.from_list(kept), dropped
 
 
 def training_rows(
@@ -123,13 +179,16 @@ def training_rows(
     if method == "prm":
         return _steps(store, hard_labels)
     if method == "cdpo":
-        return _pairs(store, weights, chosen_weights)
+        return weighted(_contrast_rows(store, weights), weights, chosen_weights, str(store.folder))[
+            0
+        ]
     if not store.parts("contrast") and store.parts("verifier"):
         rows = _verifier_pairs(store, seed)
         if method == "sft":
             rows = rows.rename_column("chosen", "completion").remove_columns("rejected")
         return rows
-    rows = _pairs(store, "uniform").remove_columns("rejected_weights")
+    pairs, _ = weighted(_contrast_rows(store, "uniform"), "uniform", where=str(store.folder))
+    rows = pairs.remove_columns("rejected_weights")
     if method == "sft":
         rows = rows.rename_column("chosen_ids", "completion_ids").remove_columns("rejected_ids")
     return rows
@@ -151,34 +210,43 @@ def step_targets(
     ]
 
 
-def _pairs(store: Store, weights: Weights = "contrast", chosen_weights: bool = False) -> "Dataset":
-    """The pairs of a run with the weights of their tokens; those with unknown weights are left out."""
-    from datasets import Dataset
-
+def _contrast_rows(store: Store, weights: Weights | None) -> list[dict[str, Any]]:
+    """The `contrast` table of a run; what older runs have of values in `rollouts` alone is put in."""
+    rows = [row for part in store.each("contrast") for row in part.to_pylist()]
+    if weights not in ("value", "critical"):
+        return rows
     rollouts: dict[str, dict[str, Any]] = {}
-    if weights in ("value", "critical"):
-        wanted = ["solution_id", "token_ids", "prompt_value", "value", "critical_index"]
-        for part in store.each("rollouts", wanted):
-            rollouts |= {row["solution_id"]: row for row in part.to_pylist()}
-    rows = []
-    for part in store.each("contrast"):
-        for pair in part.to_pylist():
-            weighed = weigh(pair, rollouts.get(pair["rejected_id"]), weights)
-            if weighed is None or (chosen_weights and pair["chosen_ce"] is None):
-                continue
-            row = {name: pair[name] for name in ("prompt_ids", "chosen_ids", "rejected_ids")}
-            row["rejected_weights"] = weighed
-            if chosen_weights:
-                row["chosen_weights"] = pair["chosen_ce"]
-            rows.append(row)
-    if not rows:
-        needs = {"contrast": "contrast", "uniform": "contrast"}.get(weights, "rollouts")
+    for part in store.each(
+        "rollouts", ["solution_id", "token_ids", "prompt_value", "value", "critical_index"]
+    ):
+        rollouts |= {row["solution_id"]: row for row in part.to_pylist()}
+    for row in rows:
+        if row.get("rejected_value_drop") is None:
+            row |= value_drops(rollouts.get(row["rejected_id"]), row["rejected_ids"])
+    return rows
+
+
+def _has_own(rows: "Dataset | Sequence[Mapping[str, Any]]") -> bool:
+    return bool(len(rows)) and "rejected_weights" in rows[0]
+
+
+def _check_options(
+    method: str, weights: str | None, chosen_weights: bool, hard_labels: bool, data: str | Path
+) -> None:
+    """Raises CtmError for an option that the method or the data have no use for."""
+    given = {"--weights": weights, "--chosen-weights": chosen_weights, "--hard-labels": hard_labels}
+    for option, value in given.items():
+        user = "prm" if option == "--hard-labels" else "cdpo"
+        if value and method != user:
+            raise CtmError(
+                f"{option} goes with {user}; {method} has no use for it: leave it out", usage=True
+            )
+    if hard_labels and not is_run_folder(data):
         raise CtmError(
-            f"{store.folder} has no pairs with weights {weights!r}: run `ctm build-dataset "
-            f"--output-dir {store.folder}` with its {needs} stage",
+            f"--hard-labels makes labels from a run's rollouts, and {data} is no run folder: give its "
+            "rows their own targets",
             usage=True,
         )
-    return Dataset.from_list(rows)
 
 
 def _labelled(store: Store) -> "Dataset":
@@ -228,44 +296,56 @@ def _steps(store: Store, hard: bool) -> "Dataset":
     each: 1 at its end and, if labels are hard, at every step, since it went on well from there."""
     from datasets import Dataset
 
-    rows, wanted = [], set()
-    for part in store.each(
-        "rollouts", ["problem_id", "prompt_ids", "token_ids", "pieces", "value"]
-    ):
-        for row in part.to_pylist():
-            targets = step_targets(row["pieces"], row["value"], hard)
-            rows.append(_example(row["prompt_ids"], row["token_ids"], targets))
-            wanted.add(row["problem_id"])
-    if not rows:
+    values: dict[str, list[float | None]] = {}
+    for part in store.each("rollouts", ["solution_id", "value"]):
+        values |= {row["solution_id"]: row["value"] for row in part.to_pylist()}
+    if not values:
         raise CtmError(
             f"{store.folder} has no values: run its `ctm build-dataset` with --stages rollouts",
             usage=True,
         )
+    solutions = samples(store)
+    wanted = {solution.problem_id for solution in solutions if solution.solution_id in values}
     tokenizer = load_tokenizer(str(store.manifest["recipe"]["model"]))
-    for part in store.each("solutions", ["problem_id", "prompt_ids", "token_ids", "correct"]):
-        for row in part.to_pylist():
-            if row["correct"] and row["problem_id"] in wanted:
-                wanted.remove(row["problem_id"])
-                ids = row["token_ids"]
-                value = [1.0 if hard or i == len(ids) - 1 else None for i in range(len(ids))]
-                targets = step_targets([decode(tokenizer, [i]) for i in ids], value)
-                rows.append(_example(row["prompt_ids"], ids, targets))
+    rows = [
+        _step_row(solution, values[solution.solution_id], tokenizer, hard)
+        for solution in solutions
+        if solution.solution_id in values
+    ]
+    for solution in solutions:
+        if solution.correct and solution.problem_id in wanted:
+            wanted.remove(solution.problem_id)
+            length = len(solution.token_ids)
+            own = [1.0 if hard or i == length - 1 else None for i in range(length)]
+            rows.append(_step_row(solution, own, tokenizer, hard))
     return Dataset.from_list(rows)
 
 
-def _example(
-    prompt_ids: list[int], token_ids: list[int], targets: list[float | None]
+def _step_row(
+    solution: Solution, value: Sequence[float | None], tokenizer: Any, hard: bool
 ) -> dict[str, Any]:
-    return {"prompt_ids": prompt_ids, "completion_ids": token_ids, "targets": targets}
+    """A solution with the targets of its steps; what a stop string ended is learnt without it."""
+    ids, _ = target(solution, tokenizer)
+    if len(ids) != len(value) or ids[-1] != solution.token_ids[-1]:
+        kept = min(len(ids) - 1, len(value) - 1)
+        value = [*value[:kept], *[None] * (len(ids) - kept - 1), value[-1]]
+    pieces = [decode(tokenizer, [i]) for i in ids]
+    return {
+        "prompt_ids": solution.prompt_ids,
+        "completion_ids": ids,
+        "targets": step_targets(pieces, value, hard),
+    }
 
 
 def _of_file(data: str | Path) -> "Dataset":
+    """The rows of a file, or of a dataset (NAME or NAME:CONFIG) on the Hub or in a folder."""
     from datasets import Dataset, load_dataset
 
     if Path(data).exists():
         return Dataset.from_list([row for _, row in read_rows(data)])
     name, _, config = str(data).partition(":")
-    if name.count("/") > 1 or name.startswith((".", "/", "~")) or Path(name).suffix:
+    is_name = name.count("/") <= 1 and not name.startswith((".", "/", "~"))
+    if not (is_name and not Path(name).suffix) and not (config and Path(name).is_dir()):
         raise CtmError(f"there is no file or folder {data}", usage=True)
     try:
         return load_dataset(name, config or None, split="train")

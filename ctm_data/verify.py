@@ -4,6 +4,7 @@ What can be said in SQL is a condition below that no row may meet; the rest (has
 that marks tokens, decoding) is computed.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctm_data.run.files import sha256
 from ctm_eval.errors import CtmError
+from ctm_eval.printable import printable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -18,9 +20,17 @@ if TYPE_CHECKING:
     from ctm_data.run.store import Store
 
 SHOWN = 5  # failures that a check names
+LONGEST = 500  # characters of one
 NOISE = 1e-9  # of floating point
 UNIT = {  # columns whose values are probabilities
-    "rollouts": ("value", "value_low", "value_high", "keep_prob", "replacement_pass_at_k"),
+    "rollouts": (
+        "value",
+        "value_low",
+        "value_high",
+        "keep_prob",
+        "replacement_pass_at_k",
+        "critical_prob",
+    ),
     "contrast": ("chosen_ce", "rejected_ce"),
 }
 NO_SOLUTION = (
@@ -44,7 +54,22 @@ NEVER = {  # by table, what no row may be
             f"lambda v: v[1] > v[2] + {NOISE} or v[2] > v[3] + {NOISE}))"
         ),
         "critical_index that is not the first of marked": (
-            "critical_index is distinct from marked[1]"
+            "(critical_prob is null or rule <> 'critical') and critical_index is distinct from marked[1]"
+        ),
+        "critical_index that is not the likeliest": (
+            "rule = 'critical' and critical_index is not null "
+            f"and critical_prob[critical_index + 1] < list_max(critical_prob) - {NOISE}"
+        ),
+        "no critical_index where one is likelier than none": (
+            "rule = 'critical' and critical_index is null "
+            f"and list_max(critical_prob) > 1 - list_sum(critical_prob) + {NOISE}"
+        ),
+        "probabilities of the critical token that add up to more than 1": (
+            f"list_sum(critical_prob) > 1 + {NOISE}"
+        ),
+        "a run of tokens that does not hold 90%": (
+            "critical_low > critical_high or list_sum(list_slice(critical_prob, critical_low + 1, "
+            f"critical_high + 1)) < 0.9 - {NOISE}"
         ),
         "critical_piece that is not the piece there": (
             "critical_piece is distinct from pieces[critical_index + 1]"
@@ -85,7 +110,7 @@ class Check:
         """Counts a failure, and keeps the words of the first few."""
         self.failed += count
         if len(self.failures) < SHOWN:
-            self.failures.append(what)
+            self.failures.append(printable(what, LONGEST))
 
 
 @dataclass(frozen=True)
@@ -110,14 +135,16 @@ def verify(
 ) -> Verification:
     """Checks a run folder, or user/name on the Hub (which is brought to the cache for it).
 
-    Manifest and hashes, schemas, keys, per-token lengths, probabilities in [0, 1], critical tokens
-    against the curve and the rule, and `texts` against the decoded ids (by `tokenizer`, or that of the
-    recipe; skipped if it cannot be had). Raises CtmError if there is no such run.
+    Manifest and hashes, schemas, that the parts are of the manifest's recipe, keys, per-token lengths,
+    probabilities in [0, 1], critical tokens against the curve and the rule, and `texts` against the
+    decoded ids (by `tokenizer`, or that of the
+    recipe; skipped if it cannot be had). A file is read within the bounds of `ctm_eval.data_files`.
+    Raises CtmError if there is no such run.
     """
-    from ctm_data.query import open_sources
     from ctm_data.run.hub_client import is_repo_name
     from ctm_data.run.sources import Source
     from ctm_data.run.store import Store
+    from ctm_data.sql.connection import open_sources
 
     if is_repo_name(run):
         from ctm_data.run.hub_client import snapshot
@@ -125,10 +152,10 @@ def verify(
         store = Store(snapshot(str(run), revision))
     else:
         store = Store(run)
-    hashes, whole = check_parts(store)
+    hashes, schemas, whole = check_parts(store)
     source = Source(str(run), store.manifest, "", whole)
     con = open_sources([source])
-    checks = [hashes, _schema(store)]
+    checks = [hashes, schemas, _bound(store, whole)]
     checks += [_keys(con), _lengths(con), _probabilities(con)]
     checks += [_never(con, table) for table in NEVER if store.parts(table)]
     checks.append(_marks(store, whole))
@@ -137,12 +164,13 @@ def verify(
     return Verification(str(run), checks)
 
 
-def check_parts(store: "Store") -> tuple[Check, dict[str, list[str]]]:
-    """The parts against the manifest's hashes; and by table the parts that are whole and as listed."""
+def check_parts(store: "Store") -> tuple[Check, Check, dict[str, list[str]]]:
+    """The parts against the manifest's hashes, and against their schemas; and by table the parts that are
+    whole and as listed."""
     from ctm_data.run.schema import SCHEMAS
     from ctm_data.run.store import is_whole
 
-    check = Check("parts are those of the manifest")
+    check, schemas = Check("parts are those of the manifest"), Check("schemas")
     whole: dict[str, list[str]] = {table: [] for table in SCHEMAS}
     if "parts" not in store.manifest:
         check.fail("the run is not finished: run the command that makes it again")
@@ -157,27 +185,36 @@ def check_parts(store: "Store") -> tuple[Check, dict[str, list[str]]]:
         path = store.folder / part
         if part not in here:
             check.fail(f"{part} is missing")
-        elif part not in listed:
+            continue
+        schemas.looked_at += 1
+        readable = is_whole(path, here[part])
+        if not readable:
+            schemas.fail(f"{part} cannot be read as a part of {here[part]}")
+        if part not in listed:
             check.fail(f"{part} is not in the manifest")
-        elif sha256(path) != listed[part]:
+        elif not path.is_file() or sha256(path) != listed[part]:
             check.fail(f"{part} was changed or cut off: its SHA-256 is not that of the manifest")
-        elif is_whole(path, SCHEMAS[here[part]]):
+        elif readable:
             whole[here[part]].append(str(path))
-    return check, whole
+    return check, schemas, whole
 
 
-def _schema(store: "Store") -> Check:
-    from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
-    from ctm_data.run.store import is_whole
-
-    check = Check("schemas")
-    if store.manifest.get("schema_version") != SCHEMA_VERSION:
-        check.fail(f"schema version {store.manifest.get('schema_version')}, not {SCHEMA_VERSION}")
-    for table in SCHEMAS:
-        for path in store.parts(table):
-            check.looked_at += 1
-            if not is_whole(path, SCHEMAS[table]):
-                check.fail(f"{table}/{path.name} cannot be read as a part of {table}")
+def _bound(store: "Store", whole: dict[str, list[str]]) -> Check:
+    """Parts that say of what recipe they are, and in which place, against the manifest."""
+    check, before = Check("parts are of this recipe"), 0
+    for path in (Path(path) for paths in whole.values() for path in paths):
+        match store.binding(path):
+            case "bound":
+                check.looked_at += 1
+            case "not bound":
+                before += 1
+            case "other":
+                check.looked_at += 1
+                check.fail(
+                    f"{path.relative_to(store.folder)} is of another recipe or another place"
+                )
+    if before:
+        check.skipped = f"{before} not bound: made before parts said of what recipe they are"
     return check
 
 
@@ -240,17 +277,18 @@ def _marks(store: "Store", whole: dict[str, list[str]]) -> Check:
     from ctm_data.estimator.values import Curve
 
     check = Check("marked tokens are those of the rule")
-    n = store.manifest["recipe"].get("n_rollouts", 0)
+    recipe = store.manifest["recipe"]
+    n, resolution = recipe.get("n_rollouts") or 0, recipe.get("resolution") or 0.0
     columns = ["solution_id", "prompt_value", "value", "rule", "marked", "token_ids"]
     for row in _rows(whole["rollouts"], columns):
         check.looked_at += 1
         if row["rule"] not in RULES:
             check.fail(f"{row['solution_id']}: the rule {row['rule']!r} is not known")
             continue
-        if len(row["value"]) != len(row["token_ids"]) or not row["value"]:
+        if not row["value"] or len(row["value"]) != len(row["token_ids"] or ()):
             continue  # counted above
         value = np.array([row["prompt_value"], *row["value"]], dtype=float)
-        expected = mark(row["rule"], Curve(value, value, value), n)
+        expected = mark(row["rule"], Curve(value, value, value), n, resolution)
         if row["marked"] != expected:
             check.fail(f"{row['solution_id']}: {row['marked']}, and by the rule {expected}")
     return check
@@ -266,12 +304,19 @@ def _texts(store: "Store", whole: dict[str, list[str]], tokenizer: str | None) -
         check.skipped = "no tokenizer is known: give --tokenizer"
         return check
     models = name if isinstance(name, list) else [name]
+    if tokenizer is None:
+        gone = [model for model in models if _is_path(model) and not Path(model).is_dir()]
+        if gone:  # what a manifest says must not be looked for elsewhere
+            check.skipped = printable(
+                f"cannot load the tokenizer {gone[0]!r}: give --tokenizer", LONGEST
+            )
+            return check
     try:
         loaded = {model: load_tokenizer(str(model)) for model in models}
     except CtmError as error:
         if tokenizer is not None:
             raise
-        check.skipped = str(error)
+        check.skipped = printable(error, LONGEST)
         return check
     sides = {"solutions": [("text", "token_ids")],
              "contrast": [("chosen", "chosen_ids"), ("rejected", "rejected_ids")]}  # fmt: skip
@@ -284,12 +329,24 @@ def _texts(store: "Store", whole: dict[str, list[str]], tokenizer: str | None) -
                     continue
                 check.looked_at += 1
                 by = loaded.get(row.get("model", models[0]), loaded[models[0]])
-                decoded, said = decode(by, row[ids]), row[text]
+                try:
+                    decoded, said = decode(by, row[ids]), row[text] or ""
+                except (OverflowError, TypeError, ValueError, IndexError):
+                    check.fail(f"{table}.{ids} of {row[key]} are no ids of the tokenizer")
+                    continue
                 if table == "contrast":  # a pair's text may have lost the blanks around it
                     decoded, said = decoded.strip(), said.strip()
                 if decoded != said:
                     check.fail(f"{table}.{text} of {row[key]}")
     return check
+
+
+def _is_path(name: str) -> bool:
+    """Whether a model's name is that of a folder, and not user/name on the Hub or a built-in one."""
+    from ctm_data.run.hub_client import REPO
+    from ctm_eval.pocket import MODELS
+
+    return name not in MODELS and re.fullmatch(REPO, name) is None
 
 
 def _rows(parts: list[str], columns: list[str]) -> Iterator[dict[str, Any]]:

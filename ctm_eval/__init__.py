@@ -1,1 +1,1 @@
-"""Benchmarks, engines, grading, selection and metrics. Knows nothing of training or of run folders."""
+"""Benchmarks, engines, grading, selection and metrics, independent of training and of run folders."""

@@ -1,9 +1,9 @@
-"""CoTnPoT: solutions checked by programs, programs put into words (arXiv 2410.05318).
+"""CoTnPoT: solutions checked by programs, and programs described in words (arXiv 2410.05318).
 
-A coder model turns a worked solution into a program. The program is run in the sandbox, and a solution
-whose answer is not what it prints is dropped before a verifier or a vote chooses. The paper drops
-them all; a problem none of whose solutions agrees keeps them all here, for something must be answered.
-For programs it is the other way: the model that wrote one describes it, and a verifier reads both.
+A coder model turns a worked solution into a program, which runs in the sandbox. A solution whose answer
+differs from the program's output is dropped before a verifier or a vote chooses. If no solution of a
+problem agrees, the paper drops them all; here all are kept, because every problem needs an answer.
+If solutions are programs, the model that wrote a program describes it, and a verifier reads both.
 """
 
 import re
@@ -24,12 +24,12 @@ Result = Literal[
     "agrees",  # it prints the solution's answer
     "disagrees",  # it prints another one
     "unanswered",  # the solution has no answer; the coder is not asked
-    "too_long",  # no room for a program behind the solution
+    "too_long",  # the model's positions leave no room for a program after the solution
     "no_program",
     "unparsed",  # not Python
     "failed",
     "timeout",
-    "refused",  # it wanted more than the sandbox gives, or printed more than that takes
+    "refused",  # it exceeded what the sandbox allows, output included
     "silent",  # it prints nothing
     "several",  # it prints different answers
 ]
@@ -42,10 +42,10 @@ CotSolution = tuple[Problem, str, str | None]  # the problem, the solution's tex
 
 @dataclass(frozen=True)
 class Check:
-    """What came of checking a solution by a program.
+    """The result of checking a solution by a program.
 
-    `token_ids` is what the coder wrote (the ids, the end token included), `program` the Python in it,
-    `printed` the answer that it printed, the last of several. `prompt_length` counts tokens.
+    `token_ids` are the tokens that the coder wrote, including the end token; `program` is the Python in
+    them; `printed` is the answer that it printed, the last one if several. `prompt_length` is in tokens.
     """
 
     result: Result
@@ -62,12 +62,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Filter:
-    """What dropping solutions does. Shares of 0 to 1; None where there is nothing to take a share of.
+    """The effect of dropping solutions, as shares from 0 to 1; None where a share is undefined.
 
-    `agreeing` is the share of solutions whose program agrees, `kept` that which is kept, with the
-    problems that keep all. `accuracy` is the share of right ones before, `precision` after;
-    `recall` the share of right solutions that are kept; `recall_lost` the share of the problems with
-    a right solution that have none left.
+    `agreeing` is the share of solutions whose program agrees. `kept` is the share that is kept, including
+    the problems that keep all. `accuracy` is the share of right solutions before, `precision` after
+    dropping. `recall` is the share of right solutions that are kept. `recall_lost` is the share, among
+    problems with a right solution, of those that have none left.
     """
 
     problems: int
@@ -92,11 +92,11 @@ def check(
     seed: int = 0,
     progress: Advance | None = None,
 ) -> list[Check]:
-    """Asks `coder` for a program of every solution, runs it, and compares, in the order of `solutions`.
+    """Has `coder` write a program for every solution, runs it, and compares answers; results in order.
 
-    Equal solutions of a problem are asked about once, equal programs run once. `chat` asks through the
-    model's chat template. `progress` is called as `Engine.sample` calls it. Raises CtmError if there is
-    no template, or if this machine cannot isolate programs.
+    Equal solutions of a problem are converted once, and equal programs run once. `chat` uses the model's
+    chat template. `progress` is called as by `Engine.sample`. Raises CtmError if there is no chat template
+    or if this machine cannot isolate programs.
     """
     prompts: dict[tuple[int, ...], int] = {}
     asked: list[tuple[int, ...] | None] = []
@@ -122,13 +122,13 @@ def check(
 
 
 def keep(checks: Sequence[Check]) -> list[bool]:
-    """Which solutions of one problem are kept: those that agree, or all where none does."""
+    """Which solutions of one problem are kept: those that agree, or all if none does."""
     agrees = [check.agrees for check in checks]
     return agrees if any(agrees) else [True] * len(checks)
 
 
 def filter_figures(rows: Iterable[tuple[str, bool, bool]]) -> Filter:
-    """What the filter does to (problem id, is the solution right, does its program agree) rows."""
+    """The effect of the filter on rows of (problem id, solution is right, program agrees)."""
     by_problem: dict[str, list[tuple[bool, bool]]] = {}
     for problem_id, correct, agrees in rows:
         by_problem.setdefault(problem_id, []).append((correct, agrees))
@@ -158,7 +158,7 @@ def filter_figures(rows: Iterable[tuple[str, bool, bool]]) -> Filter:
 
 
 def counts(checks: Iterable[Check]) -> dict[Result, int]:
-    """How often each result came, all of `RESULTS` named."""
+    """How often each of `RESULTS` occurs, zeros included."""
     found = [check.result for check in checks]
     return {result: found.count(result) for result in RESULTS}
 
@@ -173,9 +173,9 @@ def describe(
     seed: int = 0,
     progress: Advance | None = None,
 ) -> list[str]:
-    """What each program does, told by `engine` (the model that wrote it); '' where there is no room.
+    """A description of each program by `engine`, the model that wrote it; '' if there is no room for one.
 
-    `items` are (problem, program); equal ones are asked about once. Raises CtmError as `check` does.
+    `items` are (problem, program); equal ones are described once. Raises CtmError as `check` does.
     """
     asked = [tuple(_encode_description(engine, *item, chat)) for item in items]
     prompts = {ids: _room(engine, len(ids), max_new_tokens) for ids in asked}

@@ -1,19 +1,29 @@
-"""Rows of JSONL and Parquet files, each with a name to be called by in an error."""
+"""Rows of JSONL and Parquet files, each with a name to be called by in an error; all within bounds."""
 
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ctm_eval.errors import CtmError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+LINE_BYTES = 64 << 20  # of one line of JSON
+UNPACKED_BYTES = 1 << 30  # of all that a Parquet file unpacks to
+BATCH = 1000  # rows that are unpacked at a time
 
 
 def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """("FILE, line 3", row) for every row of a JSONL or Parquet file, or of a folder of Parquet files.
 
-    Raises CtmError for a file that is not there, of another kind, or broken, naming the line.
+    Raises CtmError for a file that is not there, of another kind, or broken, naming the line; also for a
+    line or a Parquet file beyond the bounds above, and for what is no regular file.
     """
     path = Path(path)
     if path.is_dir():
@@ -22,9 +32,11 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
             raise CtmError(f"{path} holds no Parquet file", usage=True)
         for part in parts:
             yield from read_rows(part)
-    elif not path.exists():
+        return
+    if not path.exists():
         raise CtmError(f"there is no file {path}", usage=True)
-    elif path.suffix == ".parquet":
+    refuse_irregular(path)
+    if path.suffix == ".parquet":
         yield from _parquet(path)
     elif path.suffix in (".jsonl", ".ndjson", ".json"):
         yield from _json_lines(path)
@@ -32,42 +44,149 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
         raise CtmError(f"{path}: only .jsonl and .parquet files are read", usage=True)
 
 
+def refuse_irregular(path: Path) -> None:
+    """Raises CtmError for a pipe, a device or a folder: such a thing may never end."""
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        raise CtmError(f"cannot read {path}: {error.strerror}", usage=True) from error
+    if not regular:
+        raise CtmError(f"{path} is no regular file: copy what it holds into one", usage=True)
+
+
 def fingerprint(data_file: str | os.PathLike[str] | None) -> str | None:
-    """The name and hash of a data file: what it holds decides, not where it lies."""
+    """The name and hash of a data file: what it holds decides, not where it lies. Raises CtmError."""
     if data_file is None:
         return None
     path, digest = Path(data_file), hashlib.sha256()
     for part in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
-        digest.update(part.read_bytes())
+        refuse_irregular(part)
+        try:
+            with part.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise CtmError(f"cannot read {part}: {error.strerror}", usage=True) from error
     return f"{path.name} sha256:{digest.hexdigest()}"
+
+
+@contextmanager
+def bounded_parquet(path: str | os.PathLike[str]) -> Iterator["ParquetFile"]:
+    """An open Parquet file that its own footer says to unpack to no more than `UNPACKED_BYTES`.
+
+    Texts that repeat are stored once and read as such (`read_dictionary`), so 8 bytes a value and the
+    pages are an upper bound. Raises CtmError for a larger file, OSError and ArrowException for a broken
+    one.
+    """
+    import pyarrow.parquet as pq
+
+    refuse_irregular(Path(path))
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        file.scan_contents(
+            batch_size=BATCH
+        )  # refuses broken footers, on which `group.column` aborts
+        columns = [
+            (group.column(i).total_uncompressed_size, group.column(i).num_values)
+            for group in map(file.metadata.row_group, range(file.metadata.num_row_groups))
+            for i in range(group.num_columns)
+        ]
+        if (
+            any(size < 0 or values < 0 for size, values in columns)
+            or sum(size + 8 * values for size, values in columns) > UNPACKED_BYTES
+        ):
+            raise CtmError(
+                f"{path} unpacks to more than {UNPACKED_BYTES >> 20} MiB, which is not read: write it as "
+                "several files"
+            )
+        yield file
+
+
+def repeated_bytes(path: str | os.PathLike[str], bounded: "ParquetFile") -> int:
+    """What the texts of a Parquet file come to when each that is stored once is written out as often as
+    it stands there: read a column at a time, as numbers into a dictionary. `bounded` is the same file."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    schema = bounded.schema
+    names = [schema.column(i).path for i in range(len(schema))
+             if schema.column(i).physical_type == "BYTE_ARRAY"]  # fmt: skip
+    total = 0
+    with pq.ParquetFile(path, read_dictionary=names) as file:
+        for name in names:
+            for batch in file.iter_batches(BATCH, columns=[name]):
+                for column in batch.columns:
+                    leaf = _leaf(column)
+                    if pa.types.is_dictionary(leaf.type):
+                        lengths = pc.binary_length(leaf.dictionary)
+                        total += pc.sum(pc.take(lengths, leaf.indices)).as_py() or 0
+                    if total > UNPACKED_BYTES:
+                        return total
+    return total
+
+
+def _leaf(column: Any) -> Any:
+    """The values inside of lists and structs of one column."""
+    import pyarrow as pa
+
+    while True:
+        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            column = column.flatten()
+        elif pa.types.is_struct(column.type):
+            column = column.field(0)
+        else:
+            return column
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     number = 0
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches():
+        with bounded_parquet(path) as file:
+            if repeated_bytes(path, file) > UNPACKED_BYTES:
+                raise CtmError(
+                    f"{path} unpacks to more than {UNPACKED_BYTES >> 20} MiB", usage=True
+                )
+            for batch in file.iter_batches(BATCH):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}, row {number}", row
-    except (OSError, pa.ArrowException) as error:
-        raise CtmError(f"{path} is not a Parquet file: {error}", usage=True) from error
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
+        raise CtmError(f"{path} is not a Parquet file: {_first_line(error)}", usage=True) from error
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(LINE_BYTES + 1):
+            number += 1
+            where = f"{path}, line {number}"
+            if len(line) > LINE_BYTES:
+                raise CtmError(f"{where} is longer than {LINE_BYTES >> 20} MiB", usage=True)
             if not line.strip():
                 continue
-            where = f"{path}, line {number}"
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                message = f"{where} is not JSON: {error.msg} (column {error.colno})"
-                raise CtmError(message, usage=True) from error
-            if not isinstance(row, dict):
-                raise CtmError(f"{where} is not a JSON object", usage=True)
-            yield where, row
+            yield where, _row(line, where)
+
+
+def _row(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8"))
+        if b"\\u" in line:
+            json.dumps(row, ensure_ascii=False).encode("utf-8")  # halves of characters
+    except json.JSONDecodeError as error:
+        message = f"{where} is not JSON: {error.msg} (column {error.colno})"
+        raise CtmError(message, usage=True) from error
+    except UnicodeError as error:
+        raise CtmError(f"{where} is not UTF-8", usage=True) from error
+    except RecursionError as error:
+        raise CtmError(f"{where} is not JSON: nested too deeply", usage=True) from error
+    except ValueError as error:
+        raise CtmError(f"{where} is not JSON: {_first_line(error)}", usage=True) from error
+    if not isinstance(row, dict):
+        raise CtmError(f"{where} is not a JSON object", usage=True)
+    return row
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,4 +1,4 @@
-"""Figures over graded samples: pass@k, avg, maj@k, their intervals, and a paired test of two runs."""
+"""Metrics of graded samples: pass@k, avg, maj@k, their intervals, and a paired test of two runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +14,18 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
     """
     if not (0 <= correct <= n and 1 <= k <= n):
         raise ValueError(
-            f"pass@k wants 0 <= correct <= n and 1 <= k <= n, not {correct=} {n=} {k=}"
+            f"pass@k needs 0 <= correct <= n and 1 <= k <= n, not {correct=} {n=} {k=}"
         )
     return 1 - comb(n - correct, k) / comb(n, k)
 
 
 def maj_at_k(groups: Sequence[tuple[int, float]], silent: int = 0) -> list[float]:
-    """For every k from 1 to n, the chance that the vote of k of n samples is right.
+    """For every k from 1 to n, the probability that the majority vote of k of n samples is right.
 
-    `groups` are the (votes, share of them graded correct) of the distinct answers, `silent` the samples
-    without an answer, which do not vote. It is the exact mean over all subsets of k samples. **A tie is
-    broken at random** between the answers that have most votes; k samples without any answer are wrong.
+    `groups` holds (votes, share of them graded correct) for each distinct answer; `silent` is the number
+    of samples without an answer, which do not vote. The result is the exact mean over all subsets of k
+    samples. **A tie is broken at random** between the answers with the most votes; a subset without any
+    answer is wrong.
     """
     n = sum(votes for votes, _ in groups) + silent
     wins = np.zeros(n + 1)
@@ -38,9 +39,10 @@ def maj_at_k(groups: Sequence[tuple[int, float]], silent: int = 0) -> list[float
 
 
 def _beaten(others: Sequence[int], silent: int, v: int, n: int) -> np.ndarray:
-    """(n + 1,): ways to draw j samples of the others with nobody above v, shared with those who tie.
+    """(n + 1,): ways to draw j samples of the other answers so that none has more than v votes, each
+    divided by the number of answers in the tie.
 
-    A generating function in the number of samples; row t counts the answers that have v votes too.
+    A generating function in the number of samples; row t has the ways in which t others have v votes too.
     """
     below = sum(other for other in others if other < v) + silent
     ways = np.zeros((1, n + 1))
@@ -51,7 +53,9 @@ def _beaten(others: Sequence[int], silent: int, v: int, n: int) -> np.ndarray:
             grown[:-1, j:] += comb(other, j) * ways[:, : n + 1 - j]
         grown[1:, v:] += comb(other, v) * ways[:, : n + 1 - v]
         ways = grown
-    ways[:, n + 1 - v :] = 0  # with v of its own more than n samples: they would wrap around
+    ways[:, n + 1 - v :] = (
+        0  # together with the v own votes, these exceed n samples and would wrap around
+    )
     return (ways / np.arange(1, len(ways) + 1)[:, None]).sum(0)
 
 
@@ -66,12 +70,12 @@ class Estimate:
 
 
 def clustered(values: Sequence[float], samples: int) -> Estimate:
-    """The mean of per-problem values in [0, 1], its problems taken as drawn from more of their kind.
+    """The mean of per-problem values in [0, 1], with the problems treated as a random sample.
 
-    A problem is a cluster: however many samples it has, it counts once. The interval is Wilson's at
-    the effective number of trials that the variance between problems implies (arXiv 2411.00640 for
-    clusters, Kish for the number), with Student's quantile; so it has a width at 0 and at 1 too.
-    `samples` is how many independent values one problem may hide, n // k for pass@k.
+    A problem is a cluster: it counts once, however many samples it has. The interval is Wilson's, at the
+    effective number of trials that the variance between problems implies (arXiv 2411.00640 for clusters,
+    Kish for the number), with Student's quantile, so it has a positive width at 0 and 1 too. `samples`
+    bounds the number of independent values in one problem: n // k for pass@k.
     """
     from scipy.stats import t
 
@@ -94,8 +98,9 @@ def clustered(values: Sequence[float], samples: int) -> Estimate:
 class Comparison:
     """A paired comparison: second minus first, over the problems that both have.
 
-    `p` is that of the exact sign-flip test, two-sided: the share of all 2^m ways to swap the two runs'
-    results on each problem that give a difference as large. With one sample a problem it is McNemar's.
+    `p` is from the exact two-sided sign-flip test: of all 2^m ways to swap the two runs' results problem by
+    problem, the share that gives a difference at least as large. With one sample per problem, this is
+    McNemar's test.
     """
 
     problems: int

@@ -1,6 +1,6 @@
-"""Where a model is and how it is loaded: one place for engines, scorers and tokenizers.
+"""Finding and loading models and tokenizers, for engines and scorers alike.
 
-Code that a repository brings along is never run: every loader is told `trust_remote_code=False`.
+Code from a model's repository is never run: every loader gets `trust_remote_code=False`.
 """
 
 import json
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctm_eval.errors import CtmError
-from ctm_eval.pocket import MODELS
+from ctm_eval.errors import CtmError, missing
+from ctm_eval.pocket.builtin import MODELS
 
 if TYPE_CHECKING:
     import torch
@@ -61,8 +61,8 @@ def default_dtype(device: str) -> "torch.dtype":
 
 
 def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> Any:
-    """A causal language model from a Hub id, a folder or a built-in name; of a folder with a LoRA adapter,
-    the base with the adapter folded in. With `head`, a token classifier with one label instead.
+    """A causal language model from a Hub id, a folder or a built-in name. For a folder with a LoRA adapter,
+    this is the base model with the adapter merged in. With `head`, it is a token classifier with one label.
 
     Raises CtmError if it cannot be loaded.
     """
@@ -81,15 +81,17 @@ def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> 
     except (OSError, ValueError) as error:
         raise CtmError(
             f"cannot load the model {name!r}: it is neither a folder with a model or an adapter nor a "
-            f"Hub model that can be reached ({str(error).strip().splitlines()[0]})",
+            f"reachable Hub model ({str(error).strip().splitlines()[0]})",
             usage=True,
         ) from error
 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of a Hub id, a folder or a built-in model. Raises CtmError if there is none."""
-    from transformers import AutoTokenizer
-
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise CtmError(missing("transformers")) from error
     try:
         return AutoTokenizer.from_pretrained(str(MODELS.get(name, name)), trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -117,7 +119,7 @@ def positions(name: str) -> int | None:
 
 
 def decode(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The text of token ids, special tokens left out."""
+    """The text of token ids, without special tokens."""
     return str(
         tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
     )

@@ -1,8 +1,7 @@
-"""Which of a problem's sampled solutions become training data (arXiv 2411.19943, section 3).
+"""Selects the sampled solutions of a problem that become training data (arXiv 2411.19943, section 3).
 
-Answers are grouped by equality and
-counted over all samples; solutions with equal token ids then count as one candidate. Solutions
-without an answer belong to no group and are never selected.
+Answers are grouped by equality and counted over all samples. Within a group, solutions with equal token ids
+are one candidate. Solutions without an answer belong to no group and are never selected.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ Pair = tuple[Problem, Solution, Solution]  # the right solution, then the wrong 
 def select_wrong(
     problem: Problem, solutions: Sequence[Solution], count: int, seed: int
 ) -> list[Solution]:
-    """The wrong solutions to look at: one for each of a problem's `count` commonest wrong answers."""
+    """One wrong solution for each of a problem's `count` most common wrong answers."""
     rng = Random(seed_of(seed, problem.problem_id, "negatives"))
     return negatives(solutions, rng)[:count]
 
@@ -26,14 +25,14 @@ def select_wrong(
 def select_pairs(
     problem: Problem, solutions: Sequence[Solution], count: int, seed: int
 ) -> list[Pair]:
-    """A right solution against each of `select_wrong`: the very trajectories that are rolled out."""
+    """Pairs of a right solution and each solution of `select_wrong`, the trajectories to roll out."""
     rng = Random(seed_of(seed, problem.problem_id, "chosen"))
     wrong = select_wrong(problem, solutions, count, seed)
     return [(problem, *pair) for pair in preference_pairs(solutions, wrong, rng)]
 
 
 def positives(solutions: Sequence[Solution], rng: Random) -> list[Solution]:
-    """One correct solution at random, for the positive model; none if there is no correct one."""
+    """One random correct solution to train the positive model; empty if there is none."""
     candidates = distinct([s for s in solutions if s.correct])
     return [rng.choice(candidates)] if candidates else []
 
@@ -41,7 +40,7 @@ def positives(solutions: Sequence[Solution], rng: Random) -> list[Solution]:
 def negatives(solutions: Sequence[Solution], rng: Random, top_p: float = 0.5) -> list[Solution]:
     """One solution for each of the most frequent wrong answers that cover `top_p` of the wrong cases.
 
-    Most frequent answer first; the answer that reaches `top_p` is the last.
+    The most frequent answer comes first; the answer with which the total reaches `top_p` is the last.
     """
     groups = by_answer([s for s in solutions if not s.correct])
     total, covered, chosen = sum(map(len, groups)), 0, []
@@ -87,5 +86,5 @@ def by_answer(solutions: Sequence[Solution]) -> list[list[Solution]]:
 
 
 def distinct(solutions: Sequence[Solution]) -> list[Solution]:
-    """The solutions without repetitions of the same token ids, in their order."""
+    """The solutions without repetitions: the first of those with equal token ids."""
     return list({tuple(s.token_ids): s for s in reversed(solutions)}.values())[::-1]

@@ -1,4 +1,4 @@
-"""How long work reports how far it is."""
+"""How long-running work reports its progress."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -13,7 +13,7 @@ class Progress(Protocol):
     def __call__(
         self, stage: str, done: float, total: float, tokens: int = 0, note: str = ""
     ) -> None:
-        """`done` of `total` units of `stage` are finished; `note` is a word on how it goes."""
+        """`done` of `total` units of `stage` are finished; `note` is a short remark to display."""
 
 
 def silent(stage: str, done: float, total: float, tokens: int = 0, note: str = "") -> None:
@@ -21,7 +21,7 @@ def silent(stage: str, done: float, total: float, tokens: int = 0, note: str = "
 
 
 class Counter:
-    """Adds up what an `Advance` is told and passes the totals of one stage on to a `Progress`."""
+    """An `Advance` that adds up its calls and reports the totals of one stage to a `Progress`."""
 
     def __init__(self, progress: Progress | None, stage: str, total: float) -> None:
         self._progress, self._stage, self._total = progress or silent, stage, total

@@ -1,7 +1,7 @@
-"""How a problem is put to a model: worked examples and a question to continue, or a chat.
+"""Prompts: worked examples and a question as a text to continue, or a chat.
 
 The format is the same for every benchmark: `Question: …`, `Answer: …`, and a blank line between exercises.
-A chat puts the question with the benchmark's instruction, and worked examples, if any, as turns before it.
+In a chat, the question is followed by the benchmark's instruction; worked examples are earlier turns.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ from ctm_eval.errors import CtmError
 from ctm_eval.types import Benchmark, Problem
 
 if TYPE_CHECKING:
-    from ctm_eval.engines import Engine
+    from ctm_eval.engines.base import Engine
     from ctm_eval.engines.tokenizer import WithTokenizer
 
-STOP = ("\n\nQuestion:", "\n\nProblem:")  # a base model that goes on to the next exercise
+STOP = ("\n\nQuestion:", "\n\nProblem:")  # a base model may continue with the next exercise
 PROGRAM = "Answer with the whole program in one ```python block."
 QUESTION_FIELDS, SOLUTION_FIELDS = ("question", "problem", "text"), ("solution", "answer", "code")
 
@@ -36,7 +36,7 @@ def prompt(problem: Problem) -> str:
 
 
 def with_tests(text: str, tests: Sequence[str]) -> str:
-    """A programming task as it is asked: what to write, and the tests that it has to pass."""
+    """The question of a programming task: what to write, and the tests that the program has to pass."""
     return "\n".join([text.strip(), "The program should pass these tests:", *tests])
 
 
@@ -50,9 +50,9 @@ class Exemplar:
 
 @dataclass(frozen=True)
 class Prompting:
-    """How the problems of a benchmark are put: with these exemplars, as a text to continue or as a chat.
+    """How the problems of a benchmark become prompts: the exemplars, and whether to use a chat.
 
-    `instruction` says in a chat what form the answer has.
+    In a chat, `instruction` says what form the answer must have.
     """
 
     exemplars: tuple[Exemplar, ...] = ()
@@ -85,10 +85,10 @@ class Prompting:
 def exemplars(
     benchmark: Benchmark, count: int, file: str | Path | None = None
 ) -> tuple[Exemplar, ...]:
-    """The first `count` exemplars: ours for the benchmark, or those of a JSONL or Parquet file.
+    """The first `count` exemplars: the built-in ones of the benchmark, or those of a JSONL or Parquet file.
 
-    A row of the file has a question (or problem, or text) and its solution (or answer, or code), so
-    that GSM8K's, MATH's and MBPP's own training rows can be used. Raises CtmError if there are fewer.
+    A row of the file has a question (or problem, or text) and its solution (or answer, or code), so the
+    training rows of GSM8K, MATH and MBPP can be used as they are. Raises CtmError if there are fewer.
     """
     if count == 0:
         return ()

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: from scored samples to a table, lm-evaluation-harness' JSON, a line."""
+"""The figures of an evaluation, computed from graded samples: as a table, lm-eval JSON, or one line."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,23 @@ from ctm_eval.pair_selection import by_answer
 from ctm_eval.types import Solution
 from ctm_eval.voting import best_of_k, weighted_at_k
 
-SEPARATE = ("no_answer", "truncated", "timeout", "refused", "unparsed")  # counted beside the wrong
+SEPARATE = (
+    "no_answer",
+    "truncated",
+    "timeout",
+    "refused",
+    "unparsed",
+)  # counted apart from `wrong`
 
 
 @dataclass(frozen=True)
 class Results:
     """The figures over `problems` problems with `samples` samples each.
 
-    `accuracy` is avg@n, the mean share of correct samples; `pass_at` and `maj_at` are by k, for every
-    k up to n (`maj_at` is empty for programs: they have no answers to vote with). `chosen` are those of
-    verifiers and of CoTnPoT, by name (`best`, `weighted`, `cotnpot maj`, …) and by k; `filters`
-    say by coder what CoTnPoT keeps. `reasons` counts the verdicts of all samples.
+    `accuracy` is avg@n, the mean share of correct samples. `pass_at` and `maj_at` map every k up to n to
+    its figure; `maj_at` is empty for programs, which have no answers to vote with. `chosen` holds the
+    figures of verifiers and CoTnPoT, by name (`best`, `weighted`, `cotnpot maj`, …) and k. `filters`
+    describes by coder what CoTnPoT keeps. `reasons` counts the verdicts of all samples.
     """
 
     problems: int
@@ -35,7 +41,7 @@ class Results:
     filters: Mapping[str, Filter] = field(default_factory=dict)
 
 
-Scores = Mapping[str, tuple[float, float]]  # by solution: its score, and what it weighs in a vote
+Scores = Mapping[str, tuple[float, float]]  # solution id → (score, weight in a vote)
 
 
 def measure(
@@ -45,11 +51,10 @@ def measure(
     scores: Mapping[str, Scores] | None = None,
     kept: Mapping[str, Mapping[str, bool]] | None = None,
 ) -> Results:
-    """The figures of graded samples, as many of every problem.
+    """The figures of graded samples; every problem must have the same number of samples.
 
-    `scores` are those of verifiers by their names; `kept` says by coder and solution whether the coder's
-    program agrees.
-    Raises CtmError if there are none, or more of one problem than of another.
+    `scores` maps verifier names to their scores. `kept` maps coders and solution ids to whether the coder's
+    program agrees. Raises CtmError if there are no samples or the numbers per problem differ.
     """
     of: dict[str, list[Solution]] = {}
     for sample in samples:
@@ -57,7 +62,9 @@ def measure(
     counts = {len(own) for own in of.values()}
     if len(counts) != 1:
         what = f"{min(counts)} to {max(counts)} samples a problem" if counts else "no samples"
-        raise CtmError(f"there are {what}: no figures can be made of that")
+        raise CtmError(
+            f"there are {what}: figures need the same number of samples for every problem"
+        )
     n = counts.pop()
     right = [sum(sample.correct for sample in own) for own in of.values()]
     majorities = [] if programs else [maj_at_k(*votes(own)) for own in of.values()]
@@ -90,7 +97,7 @@ def choices(
     scores: Mapping[str, Scores],
     kept: Mapping[str, Mapping[str, bool]],
 ) -> dict[str, list[list[float]]]:
-    """By the name of a choice, for every problem the chance that it is right at k = 1 to n."""
+    """For every way to choose, by name: each problem's probability of a right answer at k = 1 to n."""
     figures: dict[str, list[list[float]]] = {}
     for own in problems:
         group_of = {s.solution_id: i for i, group in enumerate(by_answer(own)) for s in group}
@@ -125,10 +132,10 @@ SELECT = {
 
 
 def shown(results: Results, select: str | None = None) -> dict[str, Estimate]:
-    """The figures worth a line: accuracy, then for powers of two and n pass@k, maj@k and the like.
+    """The figures to print: accuracy, then pass@k, maj@k and so on, for n and powers of two.
 
-    `select`, one of `SELECT`, leaves those of one way to choose among k samples. Raises CtmError if the
-    run has none of it.
+    `select`, one of `SELECT`, keeps only the figures of one way to choose among k samples. Raises CtmError
+    if the run has no such figures.
     """
     ks = [k for k in results.pass_at if k == results.samples or k & (k - 1) == 0]
     table = {"accuracy" if results.samples == 1 else f"avg@{results.samples}": results.accuracy}
@@ -154,7 +161,7 @@ def shown(results: Results, select: str | None = None) -> dict[str, Estimate]:
 
 
 def paired_by_problem(first: Sequence[Solution], second: Sequence[Solution]) -> Comparison:
-    """The paired test of two runs on the problems that both have. Raises CtmError if there is none."""
+    """The paired test of two runs on the problems that both have. Raises CtmError if they share none."""
     tallies: list[dict[str, tuple[int, int]]] = []
     for samples in (first, second):
         tally: dict[str, tuple[int, int]] = {}
@@ -171,8 +178,8 @@ def paired_by_problem(first: Sequence[Solution], second: Sequence[Solution]) -> 
 def lm_eval(
     results: Results, recipe: Mapping[str, Any], extra: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The figures in the shape of lm-evaluation-harness' results.json; what it has no place for, our
-    intervals among them, is under `ctm`. There is no date in it: equal runs give equal files."""
+    """The figures in the format of lm-evaluation-harness' results.json. What the format has no place for,
+    such as the intervals, is under `ctm`. It contains no date, so equal runs give equal files."""
     task, figures = str(recipe["benchmark"]), _named(results)
     flat: dict[str, Any] = {"alias": task}
     for name, estimate in figures.items():
@@ -220,7 +227,7 @@ def lm_eval(
 
 
 def markdown(results: Results, recipe: Mapping[str, Any]) -> str:
-    """A row of a model card's table: benchmark, how, figure with its interval, n."""
+    """A table row for a model card: benchmark, prompt and decoding, figure with its interval, n."""
     name, estimate = next(iter(shown(results).items()))
     shots = "chat" if recipe.get("chat") else f"{recipe.get('few_shot', 0)}-shot"
     how = "greedy" if recipe["temperature"] == 0 else f"T={recipe['temperature']}"
@@ -231,7 +238,7 @@ def markdown(results: Results, recipe: Mapping[str, Any]) -> str:
 
 
 def _named(results: Results) -> dict[str, Estimate]:
-    """Every figure under the harness' names."""
+    """Every figure by its name in lm-evaluation-harness."""
     main = "exact_match" if results.maj_at else "pass_at_1"
     return {
         main: results.accuracy,
@@ -242,11 +249,11 @@ def _named(results: Results) -> dict[str, Estimate]:
 
 
 def votes(own: Sequence[Solution]) -> tuple[list[tuple[int, float]], int]:
-    """What `maj_at_k` wants of a problem's samples."""
+    """The arguments of `maj_at_k` for the samples of one problem."""
     groups = by_answer(own)
     votes = [(len(group), sum(s.correct for s in group) / len(group)) for group in groups]
     return votes, len(own) - sum(len(group) for group in groups)
 
 
 def _number(value: float) -> float | str:
-    return value if value == value else "N/A"  # the harness' word for no standard error
+    return value if value == value else "N/A"  # how the harness writes a missing standard error

@@ -1,4 +1,4 @@
-"""Seeds that depend on what is drawn, not on when: the same in any order, batch, shard or resume."""
+"""Seeds that depend on what is drawn, not on when: order, batches, shards and resumes do not matter."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""The records that everything else is about: a problem, a sampled solution, a benchmark."""
+"""The records that all other modules share: a problem, a sampled solution, a benchmark."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from typing import Any, Literal
 class Problem:
     """A row of the `problems` table.
 
-    `answer` is the final answer. A programming task has `tests`, each a statement that must hold after
-    the program, and its `answer` is a reference program.
+    `answer` is the final answer. A programming task has `tests`, statements that run after the program and
+    must not fail; its `answer` is a reference program.
     """
 
     problem_id: str
@@ -47,11 +47,11 @@ class Solution:
 class Benchmark:
     """All facts about a benchmark.
 
-    `read` turns a row of its data into a `Problem`, or gives None for a row of another split; a benchmark
-    that is made by a program has `generate` instead. `repo` and `config` are its place on the Hub,
-    `license` is the slug that the Hub uses. `kind` says what a solution is: a text with an answer, or a
-    program. `answer_format` is the mark that the benchmark itself puts before an answer. `shots` worked
-    examples of the file `exemplars` precede a question by default, and `instruction` ends it in a chat.
+    `read` turns a row of its data into a `Problem`, or returns None for a row of another split; a generated
+    benchmark has `generate` instead. `repo` and `config` are its location on the Hub, and `license` is the
+    Hub's identifier of its licence. `kind` says what a solution is: a text with an answer, or a program.
+    `answer_format` is how the benchmark marks its own answers. By default, `shots` worked examples from the
+    file `exemplars` precede a question. In a chat, `instruction` follows the question.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Verifiers score solutions: models with a scalar head, and preference-tuned language models.
 
-`ctm train` says in the folder's training.json what a verifier is. A solution is text: a verifier reads
-what any generator wrote, in tokens of its own.
+The folder's training.json, written by `ctm train`, says what kind of verifier it is. A verifier reads
+solutions as text and uses its own tokenizer, so it can score what any generator wrote.
 """
 
 import json
@@ -25,7 +25,7 @@ LOGIT_BYTES = 1 << 28  # bound on the logits of a language model's forward pass
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is scored: the prompt, the solution's text, and whether it ended by itself."""
+    """A solution to score: the prompt, the solution's text, and whether it ended by itself."""
 
     prompt: str
     text: str
@@ -36,37 +36,37 @@ class Verifier:
     """A loaded verifier: higher scores are better, and comparable within a problem."""
 
     def __init__(self, folder: str | Path, *, pool: Pool | None = None, device: str | None = None):
-        """Loads a folder that `ctm train` wrote. `pool` says how the scores of a model with a head
-        become one: those of the last token, their mean or their minimum; of a process reward model
-        the tokens are those that end a step. Raises CtmError."""
+        """Loads a folder that `ctm train` wrote. `pool` says how the token scores of a model with a head
+        are reduced to one score: the last, their mean, or their minimum. For a process reward model, only
+        the tokens that end a step count. Raises CtmError."""
         import torch
 
         self._record = training_record(folder)
         self.method: str = self._record["method"]
         if pool and self.method not in HEADS:
-            raise CtmError(f"--pool goes with orm and prm; {folder} is {self.method}", usage=True)
+            raise CtmError(f"--pool needs an orm or a prm; {folder} is {self.method}", usage=True)
         self.pool = pool or {"orm": "last", "prm": "min"}.get(self.method)
         if self.pool not in (None, *get_args(Pool)):
             known = ", ".join(get_args(Pool))
             raise CtmError(f"unknown pool {self.pool!r}; there are: {known}", usage=True)
         self.descriptions = bool(self._record["data"].get("descriptions"))
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self._gamma: float = self._record["settings"]["gamma"]
+        self._beta: float = self._record["settings"]["beta"]
         dtype = default_dtype(self.device)
         self.model = load_model(str(folder), dtype, head=self.method in HEADS)
         self.model.to(self.device).eval()
         self._tokenizer = load_tokenizer(str(folder))
         self.reference = None
-        if self.method in ("dpo", "cdpo", "rpo", "tdpo", "kto"):
+        if self._record["reference"]:
             self.reference = load_model(self._record["model"], dtype).eval().to(self.device)
         self._vocabulary = self.model.config.get_text_config().vocab_size
 
     def score(self, solutions: Sequence[Candidate], progress: Advance | None = None) -> list[float]:
-        """A score for every solution, in their order.
+        """A score for every solution, in order.
 
-        With a head it is a probability of being right, in [0, 1]. Without one it is the reward that the
-        training implied: gamma times the mean log-probability of the tokens (simpo, orpo, sft; arXiv
-        2405.14734, eq. 4), or gamma times the log-ratio to the reference (dpo and its kin; arXiv
+        With a head, the score is the probability of being right, in [0, 1]. Otherwise it is the implicit
+        reward of the training: beta times the mean log-probability of the tokens (simpo, orpo, sft; arXiv
+        2405.14734, eq. 4), or beta times the log-ratio to the reference (dpo and its variants; arXiv
         2305.18290, eq. 5). Equal solutions are read once. `progress` is called with (solutions, tokens)
         since its last call.
         """
@@ -98,9 +98,9 @@ class Verifier:
         logps = _log_probs(self.model, ids, seen, completion)
         if self.reference is not None:
             ratio = logps.sum(1) - _log_probs(self.reference, ids, seen, completion).sum(1)
-            scores = self._gamma * ratio
+            scores = self._beta * ratio
         else:
-            scores = self._gamma * logps.sum(1) / completion.sum(1)
+            scores = self._beta * logps.sum(1) / completion.sum(1)
         return [float(score) for score in torch.atleast_1d(scores)]
 
     def _pooled(self, values: Any, ids: list[int]) -> float:
@@ -142,8 +142,8 @@ class Verifier:
 
 
 def weight(method: str, score: float) -> float:
-    """What a solution weighs in a vote: a positive number. A head's score is one; an implied reward,
-    which is a logarithm, is raised to the power of e, at most that of 700."""
+    """The weight of a solution in a vote, a positive number: a head's score itself, or the exponential of
+    an implicit reward, which is a logarithm (capped at 700)."""
     return score if method in HEADS else math.exp(min(score, 700.0))
 
 
@@ -176,7 +176,7 @@ def _log_probs(model: Any, ids: Any, seen: Any, completion: Any) -> Any:
 
 
 def training_record(folder: str | Path) -> dict[str, Any]:
-    """What a verifier's `training.json` says. Raises CtmError if the folder is no finished verifier."""
+    """The content of a verifier's `training.json`. Raises CtmError unless the training is finished."""
     path = Path(folder) / "training.json"
     if not path.exists():
         raise CtmError(
@@ -188,4 +188,8 @@ def training_record(folder: str | Path) -> dict[str, Any]:
         raise CtmError(
             f"the training of {folder} is not finished: run its `ctm train` again", usage=True
         )
+    # Records of older versions call beta gamma, and leave the reference to be told from the method.
+    settings = record["settings"]
+    settings.setdefault("beta", settings.get("gamma"))
+    record.setdefault("reference", record["method"] in ("dpo", "cdpo", "rpo", "tdpo", "kto"))
     return record

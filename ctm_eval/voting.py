@@ -1,8 +1,8 @@
-"""Which of k solutions to give: the best by a verifier, or the answer with most votes or most score.
+"""Choosing one of k solutions: the best by a verifier, or the answer with the most votes or total score.
 
 All figures are means over the subsets of k of a problem's n samples, so one set of samples serves every
-k. `metrics.pass_at_k` is the oracle's, `metrics.maj_at_k` the plain majority's. Where a filter says which
-samples to keep, a subset is reduced to those; one without any stays whole.
+k. `metrics.pass_at_k` is the oracle's figure, `metrics.maj_at_k` that of the plain majority. If a filter
+marks samples to keep, each subset is reduced to those; a subset without any of them is used unfiltered.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from math import comb
 
 import numpy as np
 
-ORDERS = 100  # at least so many orders of the samples, whose first k are a subset each
+ORDERS = 100  # minimum number of orders of the samples; the first k of each order are a subset
 
 
 def best_of_k(
     correct: Sequence[float], scores: Sequence[float], kept: Sequence[bool] | None = None
 ) -> list[float]:
-    """For every k from 1 to n, the chance that the highest score of k samples is of a correct one.
+    """For every k from 1 to n, the probability that the sample with the highest of k scores is correct.
 
-    Exact: the sample of rank r (from 0) is the best of C(n - 1 - r, k - 1) of the C(n, k) subsets; kept
-    samples rank before others. Equal scores are ordered at random. `correct` are 0 or 1, or a share.
+    Exact: the sample of rank r (from 0) is the best in C(n - 1 - r, k - 1) of the C(n, k) subsets; kept
+    samples rank before others. Ties are broken at random. `correct` holds 0, 1, or shares.
     """
     n = len(scores)
     first = np.ones(n) if kept is None else np.asarray(kept, dtype=float)
@@ -40,12 +40,13 @@ def weighted_at_k(
     kept: Sequence[bool] | None = None,
     seed: int = 0,
 ) -> list[float]:
-    """For every k from 1 to n, the chance that the answer with the greatest sum of weights is correct.
+    """For every k from 1 to n, the probability that the answer with the largest sum of weights is correct.
 
-    `answers` are the samples' groups of equal answers from 0, None for a sample without one, which does
-    not vote. A tie is broken at random; without any answer the vote is wrong. Weights of one make it the
-    majority vote. The mean is over all rotations of random orders drawn by `seed`, `ORDERS` or more: each
-    sample is at each place equally often. For k = 1 and k = n it is exact.
+    `answers` holds each sample's group of equal answers, counted from 0, or None for a sample without an
+    answer, which does not vote. Ties are broken at random; a vote without any answer is wrong. With all
+    weights 1 it is the majority vote. The mean is over all rotations of random orders drawn from `seed`,
+    at least `ORDERS` in all, so that each sample is at each place equally often. It is exact for k = 1
+    and k = n.
     """
     n, groups = len(answers), 1 + max((a for a in answers if a is not None), default=0)
     votes, shares = np.zeros((n, groups)), np.zeros(groups)

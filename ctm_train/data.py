@@ -1,4 +1,4 @@
-"""Training data: token ids as they are, or text that becomes token ids once."""
+"""Training data: token ids as they are, or text and conversations that become token ids once."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +10,49 @@ if TYPE_CHECKING:
 
 
 ROWS = "rows"  # the folder of the data, in the model's, while several processes train
+WEIGHTS = {"chosen_weights": "chosen_ids", "rejected_weights": "rejected_ids"}
 
 
 def completions(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
     """`prompt_ids` and `completion_ids` of every row.
 
-    Rows have these columns, which are taken as they are (a sampled solution ends as it ended, with its
-    end-of-sequence token if it drew one), or text in `prompt` and `completion`, which gets an
-    end-of-sequence token: a model that never sees one never learns to stop. Raises TrainError.
+    Rows have these columns, which are taken as they are, or `prompt` and `completion`: texts, or
+    conversations (lists of messages with `role` and `content`), which the model's chat template renders.
+    Text gets an end-of-sequence token: a model that never sees one never learns to stop. A rendered
+    conversation ends with the last one that its template writes. Raises TrainError.
     """
     return _ids(rows, tokenizer, ("completion",), ())
+
+
+def judged(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
+    """`prompt_ids`, `completion_ids` and `label` of every row, from ids, text or conversations.
+
+    Rows have a completion with a `label` that says whether it is desirable; or they are pairs, each of
+    which becomes two rows, the chosen one desirable. Raises TrainError.
+    """
+    from datasets import concatenate_datasets
+
+    if "label" in rows.column_names:
+        labels = set(rows["label"][:])
+        if labels - {True, False}:
+            raise TrainError("the column `label` has to be true or false in every row", usage=True)
+        return _ids(rows, tokenizer, ("completion",), ("label",))
+    names = set(rows.column_names)
+    if not {"chosen", "chosen_ids"} & names and {"completion", "completion_ids"} & names:
+        raise TrainError(
+            "completions need a `label` that says whether each is desirable; the data has: "
+            f"{', '.join(rows.column_names)}",
+            usage=True,
+        )
+    ids = pairs(rows, tokenizer)
+    return concatenate_datasets(
+        [
+            ids.select_columns(["prompt_ids", f"{side}_ids"])
+            .rename_column(f"{side}_ids", "completion_ids")
+            .add_column("label", [side == "chosen"] * len(ids))
+            for side in ("chosen", "rejected")
+        ]
+    )
 
 
 def labelled(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
@@ -44,11 +77,26 @@ def labelled(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset"
 
 
 def pairs(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
-    """`prompt_ids`, `chosen_ids`, `rejected_ids` of every row, from ids or text as `completions` does.
+    """`prompt_ids`, `chosen_ids`, `rejected_ids` of every row, from ids, text or conversations.
 
-    `chosen_weights` and `rejected_weights`, one entry a token, are kept where there are any.
+    Conversations may lack a prompt: it is what the two sides begin with. `chosen_weights` and
+    `rejected_weights`, one entry a token, are kept where there are any. Raises TrainError, also for
+    weights of another length.
     """
-    return _ids(rows, tokenizer, ("chosen", "rejected"), ("chosen_weights", "rejected_weights"))
+    if "chosen" in rows.column_names and not {"prompt", "prompt_ids"} & set(rows.column_names):
+        rows = rows.map(_with_prompt)
+    ids = _ids(rows, tokenizer, ("chosen", "rejected"), tuple(WEIGHTS))
+    for weights, side in WEIGHTS.items():
+        if weights not in ids.column_names:
+            continue
+        for number, row in enumerate(ids):
+            if row[weights] is not None and len(row[weights]) != len(row[side]):
+                raise TrainError(
+                    f"{weights} of row {number} has {len(row[weights])} entries for "
+                    f"{len(row[side])} tokens: it needs one for each of {side}",
+                    usage=True,
+                )
+    return ids
 
 
 def _ids(
@@ -66,18 +114,76 @@ def _ids(
         return rows.select_columns([*ids, *kept])
     if missing := [name for name in wanted if name not in rows.column_names]:
         raise TrainError(
-            f"the data has no {', '.join(missing)}; it needs the columns {', '.join(wanted)} (text) or "
-            f"{', '.join(ids)} (token ids), and has: {', '.join(rows.column_names)}",
+            f"the data has no {', '.join(missing)}; it needs the columns {', '.join(wanted)} (text or "
+            f"conversations) or {', '.join(ids)} (token ids), and has: {', '.join(rows.column_names)}",
             usage=True,
         )
-    eos = tokenizer.eos_token_id
+    if isinstance(rows[0]["prompt"], list) and not getattr(tokenizer, "chat_template", None):
+        raise TrainError(
+            "the data are conversations, and the model has no chat template to render them: take a "
+            "model that has one, or give prompt and completion as text",
+            usage=True,
+        )
 
     def encode(row: dict[str, Any]) -> dict[str, Any]:
-        prompt = list(tokenizer(row["prompt"]).input_ids)
-        encoded = {"prompt_ids": prompt[:-1] if prompt and prompt[-1] == eos else prompt}
+        encoded = {}
         for side in sides:
-            text = list(tokenizer(row[side], add_special_tokens=False).input_ids)
-            encoded[f"{side}_ids"] = text if text and text[-1] == eos else [*text, eos]
+            encoded["prompt_ids"], encoded[f"{side}_ids"] = _encoded(
+                tokenizer, row["prompt"], row[side]
+            )
         return encoded
 
     return rows.map(encode).select_columns([*ids, *kept])
+
+
+def _encoded(
+    tokenizer: "PreTrainedTokenizerBase", prompt: Any, completion: Any
+) -> tuple[list[int], list[int]]:
+    """The token ids of a prompt and of its completion, which ends with EOS."""
+    eos = tokenizer.eos_token_id
+    if isinstance(prompt, str) and isinstance(completion, str):
+        before = list(tokenizer(prompt).input_ids)
+        after = list(tokenizer(completion, add_special_tokens=False).input_ids)
+        ended = after if after and after[-1] == eos else [*after, eos]
+        return before[:-1] if before and before[-1] == eos else before, ended
+    if not (_is_conversation(prompt) and _is_conversation(completion)):
+        raise TrainError(
+            "prompt and completion have to be both text, or both lists of messages with role and "
+            "content",
+            usage=True,
+        )
+    opened = str(tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True))
+    whole = str(tokenizer.apply_chat_template([*prompt, *completion], tokenize=False))
+    if not whole.startswith(opened):
+        raise TrainError(
+            "the model's chat template writes a prompt otherwise when an answer follows, so that it "
+            "cannot be told where the answer begins: give prompt and completion as text",
+            usage=True,
+        )
+    # Prompt and answer are encoded apart, as the prompt is when the model is asked.
+    before = list(tokenizer(opened, add_special_tokens=False).input_ids)
+    after = list(tokenizer(whole[len(opened) :], add_special_tokens=False).input_ids)
+    if eos not in after:
+        return before, [*after, eos]
+    return before, after[: len(after) - after[::-1].index(eos)]
+
+
+def _is_conversation(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(turn, dict) and {"role", "content"} <= set(turn) for turn in value
+    )
+
+
+def _with_prompt(row: dict[str, Any]) -> dict[str, Any]:
+    """A pair of whole conversations as a prompt, their common beginning, and two completions."""
+    chosen, rejected = row["chosen"], row["rejected"]
+    if not (_is_conversation(chosen) and _is_conversation(rejected)):
+        raise TrainError(
+            "the data has no prompt; only conversations, lists of messages with role and content, "
+            "can do without",
+            usage=True,
+        )
+    shared = 0
+    while shared < min(len(chosen), len(rejected)) - 1 and chosen[shared] == rejected[shared]:
+        shared += 1
+    return {"prompt": chosen[:shared], "chosen": chosen[shared:], "rejected": rejected[shared:]}

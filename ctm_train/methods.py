@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctm_train.data import ROWS, completions, labelled, pairs
+from ctm_train.data import ROWS, completions, judged, labelled, pairs
+from ctm_train.errors import TrainError
 from ctm_train.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,15 +46,46 @@ def sft(
     )
 
 
-def cdpo(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    rows: "Dataset",
+def cdpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
+    """cDPO: DPO whose tokens have weights. Raises TrainError for rows without weights."""
+    if "rejected_weights" not in rows.column_names or None in rows["rejected_weights"][:]:
+        raise TrainError(
+            "cdpo needs a weight for every rejected token, and there are rows without rejected_weights: "
+            "give them theirs, or train dpo",
+            usage=True,
+        )
+    return _by_dpo(model, tokenizer, pairs(rows, tokenizer), settings, common)
+
+
+def dpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
+    """DPO: cDPO with weights of 1."""
+    ids = pairs(_without_weights(rows), tokenizer)
+    return _by_dpo(model, tokenizer, ids, settings, common)
+
+
+def rpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
+    """RPO: DPO and `nll_weight` times the chosen side's negative log-likelihood.
+
+    The NLL is trl's: one mean over the chosen completions' tokens of the whole batch. The paper (arXiv
+    2404.19733) takes each pair's own mean first, its NLL divided by its length, and then the mean over
+    pairs. The two agree for a batch of one pair or of equal lengths; otherwise a long completion weighs
+    more here. The paper's reference is the model of the round before; ours is the model it starts from.
+    """
+    ids = pairs(_without_weights(rows), tokenizer)
+    return _by_dpo(
+        model, tokenizer, ids, settings, common, {"sigmoid": 1.0, "sft": settings.nll_weight}
+    )
+
+
+def _by_dpo(
+    model: Any,
+    tokenizer: Any,
+    rows: Any,
     settings: Settings,
     common: dict[str, Any],
     losses: dict[str, float] | None = None,
 ) -> "Trainer":
-    """cDPO; without weights it is DPO. `losses` are trl's loss types and their weights."""
+    """The trainer of DPO and its kin. `losses` are trl's loss types and their weights."""
     from trl import DPOConfig
 
     from ctm_train.cdpo import CDPOTrainer
@@ -62,28 +94,18 @@ def cdpo(
     arguments = DPOConfig(
         **common,
         max_length=settings.max_length,
-        beta=settings.gamma,
+        beta=settings.beta,
         loss_type=list(losses),
         loss_weights=list(losses.values()),
         precompute_ref_log_probs=True,
     )
-    return CDPOTrainer(
+    trainer = CDPOTrainer(
         model=model,
         args=arguments,
-        train_dataset=_shared(pairs(rows, tokenizer), common),
+        train_dataset=_shared(rows, common),
         processing_class=tokenizer,
     )
-
-
-def dpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
-    """DPO: cDPO with weights of 1."""
-    return cdpo(model, tokenizer, _without_weights(rows), settings, common)
-
-
-def rpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
-    """RPO: DPO and `nll_weight` times the chosen side's mean negative log-likelihood."""
-    losses = {"sigmoid": 1.0, "sft": settings.nll_weight}
-    return cdpo(model, tokenizer, _without_weights(rows), settings, common, losses)
+    return _without_ref_adapter(trainer)
 
 
 def tdpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
@@ -95,8 +117,8 @@ def tdpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any)
 
     from ctm_train.tdpo import TDPOTrainer
 
-    arguments = DPOConfig(**common, max_length=settings.max_length, beta=settings.gamma)
-    return TDPOTrainer(
+    arguments = DPOConfig(**common, max_length=settings.max_length, beta=settings.beta)
+    trainer = TDPOTrainer(
         model=model,
         ref_model=None if isinstance(model, PeftModel) else copy.deepcopy(model),
         args=arguments,
@@ -104,10 +126,17 @@ def tdpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any)
         processing_class=tokenizer,
         kl_weight=settings.kl_weight,
     )
+    return _without_ref_adapter(trainer)
 
 
 def simpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
-    """SimPO, by trl's CPO trainer."""
+    """SimPO, by trl's CPO trainer.
+
+    The loss of a pair is -log sigmoid(beta * (r(chosen) - r(rejected) - simpo_gamma)), with r the mean
+    log-probability of a completion's tokens. `simpo_gamma` is thus the ratio gamma/beta of the paper
+    (arXiv 2405.14734, eq. 6), which its authors tune, and not gamma, which trl's `simpo_gamma` is:
+    a ratio keeps its meaning when beta changes.
+    """
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     from trl.experimental.cpo import CPOConfig, CPOTrainer
 
@@ -116,8 +145,8 @@ def simpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any
         max_length=settings.max_length,
         loss_type="simpo",
         cpo_alpha=0.0,
-        beta=settings.gamma,
-        simpo_gamma=settings.gamma * settings.margin,
+        beta=settings.beta,
+        simpo_gamma=settings.beta * settings.simpo_gamma,
     )
     return _over_ids(CPOTrainer)(
         model=model,
@@ -128,11 +157,17 @@ def simpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any
 
 
 def orpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
-    """ORPO, by trl."""
+    """ORPO, by trl.
+
+    The NLL is trl's: one mean over the tokens of prompt and chosen completion of the whole batch, so that
+    the prompt is learnt as well. The paper (arXiv 2403.07691, section 4) has the NLL of the chosen
+    completion given the prompt, each pair by itself; its authors' code is as trl's. The odds ratio is the
+    paper's: of the mean log-probabilities of the completions' tokens. `beta` is its lambda.
+    """
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    arguments = ORPOConfig(**common, max_length=settings.max_length, beta=settings.gamma)
+    arguments = ORPOConfig(**common, max_length=settings.max_length, beta=settings.beta)
     return _over_ids(ORPOTrainer)(
         model=model,
         args=arguments,
@@ -142,19 +177,15 @@ def orpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any)
 
 
 def kto(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
-    """KTO, by trl: each side of a pair is a row, the chosen one desirable."""
-    from datasets import Dataset, concatenate_datasets
+    """KTO, by trl, on completions with a `label`; each side of a pair is one, the chosen desirable."""
     from trl import KTOConfig, KTOTrainer
 
-    ids = pairs(_without_weights(rows), tokenizer)
-    sides = [
-        ids.select_columns(["prompt_ids", f"{side}_ids"])
-        .rename_column(f"{side}_ids", "completion_ids")
-        .add_column("label", [side == "chosen"] * len(ids))
-        for side in ("chosen", "rejected")
-    ]
+    if settings.batch_size < 2:
+        raise TrainError(
+            "kto estimates its KL term within a batch: give a --batch-size of 2 or more", usage=True
+        )
     # Shuffled once, so that a batch has both labels and mismatched prompts for the KL term.
-    both = concatenate_datasets(sides).shuffle(seed=settings.seed)
+    rows = judged(_without_weights(rows), tokenizer).shuffle(seed=settings.seed)
 
     class OverIds(KTOTrainer):
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
@@ -164,19 +195,19 @@ def kto(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) 
 
             return dataset.map(rotate, batched=True, batch_size=settings.batch_size)
 
-    assert isinstance(both, Dataset)
     arguments = KTOConfig(
         **common,
         max_length=settings.max_length,
-        beta=settings.gamma,
+        beta=settings.beta,
         precompute_ref_log_probs=True,
     )
-    return OverIds(
+    trainer = OverIds(
         model=model,
         args=arguments,
-        train_dataset=_shared(both, common),
+        train_dataset=_shared(rows, common),
         processing_class=tokenizer,
     )
+    return _without_ref_adapter(trainer)
 
 
 def verifier(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
@@ -212,6 +243,18 @@ VERIFIERS = ("orm", "prm")  # methods of models with a scalar head
 def _without_weights(rows: "Dataset") -> "Dataset":
     extra = [n for n in ("chosen_weights", "rejected_weights") if n in rows.column_names]
     return rows.remove_columns(extra)
+
+
+def _without_ref_adapter(trainer: Any) -> Any:
+    """The trainer without trl's copy of the adapter for the reference, which would be saved with it.
+
+    Our adapters are fresh, which is to say zero: the reference is the model without one, and that is
+    what trl takes where no adapter is called `ref`.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if "ref" in getattr(model, "peft_config", {}):
+        model.delete_adapter("ref")
+    return trainer
 
 
 def _shared(rows: "Dataset", common: dict[str, Any]) -> "Dataset":

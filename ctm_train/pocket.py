@@ -219,8 +219,8 @@ def _beginning(
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
     return (
-        PreTrainedTokenizerFast.from_pretrained(recipe.start),
-        LlamaForCausalLM.from_pretrained(recipe.start).float(),
+        PreTrainedTokenizerFast.from_pretrained(recipe.start, trust_remote_code=False),
+        LlamaForCausalLM.from_pretrained(recipe.start, trust_remote_code=False).float(),
     )
 
 

@@ -1,24 +1,46 @@
 """The settings of a training run, and where their defaults come from.
 
 A method's defaults are in `recipes/METHOD.yaml`, each with its source; a model's are in
-`presets/MODEL.yaml` and win over them; what the caller gives wins over both.
+`presets/MODEL.yaml` and win over them; what the caller gives wins over both. A recipe may have a
+`lora-learning-rate`, which replaces its learning rate where an adapter is trained.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ctm_train.errors import TrainError
+
+Method = Literal["cdpo", "dpo", "tdpo", "rpo", "simpo", "orpo", "kto", "sft", "orm", "prm"]
+Scheduler = Literal[
+    "cosine",
+    "linear",
+    "constant",
+    "constant_with_warmup",
+    "polynomial",
+    "inverse_sqrt",
+    "cosine_with_restarts",
+]
+Weights = Literal["contrast", "value", "critical", "uniform"]  # of rejected tokens, for cdpo
+HAVE_REFERENCE = ("cdpo", "dpo", "tdpo", "rpo", "kto")  # their loss compares with the start model
+PREFERENCE = (*HAVE_REFERENCE, "simpo", "orpo")
+USED_BY: dict[str, tuple[str, ...]] = {  # settings that not every method has
+    "beta": PREFERENCE,
+    "nll_weight": ("rpo",),
+    "kl_weight": ("tdpo",),
+    "simpo_gamma": ("simpo",),
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything that decides the weights, next to the model, the data and the machine.
 
-    `gamma` is the strength of the preference: gamma of cDPO, beta of DPO and its relatives in trl.
-    `warmup` is a number of steps, or below 1 a share of them. `batch_size` counts rows (pairs, for a
-    method of pairs) a device and a forward pass; `gradient_accumulation` of them make a step.
+    `beta` is the strength of the preference: gamma of the cDPO paper, beta of DPO and its relatives.
+    `warmup` is a number of steps, or below 1 a share of them, which `warmup_limit` bounds (0: no bound).
+    `batch_size` counts rows (pairs, for a method of pairs) a device and a forward pass;
+    `gradient_accumulation` of them make a step. Raises TrainError for a value that cannot be.
     """
 
     learning_rate: float
@@ -26,14 +48,15 @@ class Settings:
     batch_size: int = 8
     gradient_accumulation: int = 1
     warmup: float = 0.1
+    warmup_limit: int = 0
     scheduler: str = "cosine"
     weight_decay: float = 0.0
     max_length: int = 1024
     seed: int = 0
-    gamma: float = 1.0
+    beta: float = 1.0
     nll_weight: float = 1.0  # rpo: of the chosen side's negative log-likelihood
     kl_weight: float = 0.5  # tdpo: of the difference of the sequential KL divergences (alpha)
-    margin: float = 0.4  # simpo: target reward margin over gamma (gamma/beta of its paper)
+    simpo_gamma: float = 0.4  # simpo: target margin over beta (gamma/beta of its paper)
     lora: bool = True
     lora_r: int = 16
     lora_alpha: int = 32
@@ -46,26 +69,56 @@ class Settings:
         positive = ("learning_rate", "epochs", "batch_size", "gradient_accumulation", "max_length")
         for name in positive:
             if getattr(self, name) <= 0:
-                option = "--" + name.replace("_", "-")
-                raise TrainError(f"{option} must be above 0, not {getattr(self, name)}", usage=True)
+                raise TrainError(
+                    f"{option(name)} must be above 0, not {getattr(self, name)}", usage=True
+                )
+        if self.scheduler not in get_args(Scheduler):
+            known = ", ".join(get_args(Scheduler))
+            raise TrainError(
+                f"unknown --scheduler {self.scheduler!r}; there are: {known}", usage=True
+            )
 
 
 def settings_for(method: str, preset: str | None = None, **given: Any) -> Settings:
     """The settings of `method`: its recipe, then the preset, then what is given and not None.
 
-    Raises TrainError for an unknown method, preset or setting.
+    Raises TrainError for an unknown method, preset or setting, and for one that the method does not use.
     """
     merged: dict[str, Any] = _read("recipes", method, "method")
+    lora_rate = merged.pop("lora_learning_rate", None)
+    chosen: dict[str, Any] = {}
     if preset:
         chosen = _read("presets", preset, "preset")
         methods = chosen.pop("methods", {})
-        merged |= {name: value for name, value in chosen.items() if name != "model"}
-        merged |= methods.get(method, {})
-    merged |= {name: value for name, value in given.items() if value is not None}
+        del chosen["model"]
+        chosen |= methods.get(method, {})
+    given = {name: value for name, value in given.items() if value is not None}
+    if "warmup" in given:
+        merged.pop("warmup_limit", None)  # the recipe's bound is for the recipe's share
+    merged |= {**chosen, **given}
     known = {field.name for field in fields(Settings)}
     if unknown := sorted(set(merged) - known):
         raise TrainError(f"unknown settings: {', '.join(unknown)}", usage=True)
+    adapter = merged.get("lora", Settings.lora)
+    if lora_rate is not None and adapter and "learning_rate" not in {**chosen, **given}:
+        merged["learning_rate"] = lora_rate
+    for name in given:
+        if method not in USED_BY.get(name, (method,)):
+            users = ", ".join(USED_BY[name])
+            raise TrainError(
+                f"{option(name)} goes with {users}; {method} has no use for it: leave it out",
+                usage=True,
+            )
+        if name.startswith("lora_") and not adapter:
+            raise TrainError(
+                f"{option(name)} needs --lora: all of the model is trained here", usage=True
+            )
     return Settings(**merged)
+
+
+def option(name: str) -> str:
+    """A setting as it is spelled on the command line."""
+    return "--" + name.replace("_", "-")
 
 
 def preset_model(preset: str) -> str:

@@ -21,10 +21,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctm_train import moved
 from ctm_train.card import model_card
 from ctm_train.data import ROWS
 from ctm_train.errors import TrainError
-from ctm_train.settings import Settings
+from ctm_train.settings import HAVE_REFERENCE, Settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -32,19 +33,30 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float, float, int, str], None]  # stage, steps done, in all, tokens, loss
 RECORD, METRICS = "training.json", "metrics.jsonl"
+PARTIAL = f".{RECORD}.partial"  # what a kill leaves of a record that was being written
+RENAMED = {"settings.gamma": "settings.beta", "settings.margin": "settings.simpo_gamma"}
+ADDED = ("reference", "settings.warmup_limit", "data.pairs_without_weights")  # not in old records
 PACKAGES = ("ctm", "torch", "transformers", "trl", "peft", "accelerate")
 
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What training took: optimizer steps, seconds, bytes at the peak (of the process on a CPU), and
-    the last logged loss."""
+    """What training took: optimizer steps, seconds, bytes at the peak (of the process on a CPU), the
+    last logged loss, and the KL divergence from the start model on a few training rows, in nats a token
+    (None where the model is split over several devices). `dropped` rows could not be trained on."""
 
     folder: Path
     steps: int
     seconds: float
     peak_bytes: int
     loss: float | None
+    kl: float | None = None
+    dropped: int = 0
+
+    @property
+    def still(self) -> bool:
+        """Whether the model is, for all that can be seen, the one that training started from."""
+        return self.kl is not None and self.kl < moved.STILL
 
 
 def train(
@@ -77,10 +89,12 @@ def train(
         raise TrainError(f"unknown method {method!r}; there are: {', '.join(METHODS)}", usage=True)
     if merge and not settings.lora:
         raise TrainError("--merge folds an adapter into its model; --no-lora has none", usage=True)
+    _check_reports(report_to)
     folder = Path(output_dir)
     call = {
         "method": method,
         "model": name or model,
+        "reference": method in HAVE_REFERENCE,
         "settings": asdict(settings),
         "merge": merge,
         "rows": len(rows),
@@ -101,13 +115,18 @@ def train(
             )
         loaded, tokenizer = load(model, settings, head=method in VERIFIERS)
         trainer = METHODS[method](loaded, tokenizer, rows, settings, common)
+        _bound_warmup(trainer, settings)
         _listen(trainer, folder, method, progress)
-        folder.mkdir(parents=True, exist_ok=True)
         if trainer.is_world_process_zero():
-            _write(folder / RECORD, call)
+            _begin(folder, call)
+        looked_at = [] if sharded else moved.sample(method, rows, tokenizer, settings.max_length)
+        start = moved.log_probs(_bare(trainer), looked_at) if looked_at else None
         began = time.monotonic()
         result = trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-        trained = trainer.accelerator.unwrap_model(trainer.model)
+        trained = _bare(trainer)
+        kl = None
+        if start is not None:
+            kl = moved.divergence(start, moved.log_probs(_bare(trainer), looked_at))
         if merge:
             trained = trained.merge_and_unload()
         if sharded:
@@ -120,16 +139,16 @@ def train(
         seconds=time.monotonic() - began,
         peak_bytes=_peak_bytes(),
         loss=_last_loss(trainer),
+        kl=kl,
     )
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(folder)
-        figures = {k: v for k, v in asdict(outcome).items() if k != "folder"}
+        figures = {k: v for k, v in asdict(outcome).items() if k not in ("folder", "dropped")}
         record = {**call, "outcome": figures}
         card = model_card(record, adapter=settings.lora and not merge)
         (folder / "README.md").write_text(card, encoding="utf-8")
         _write(folder / RECORD, record)
-        for scratch in (*folder.glob("checkpoint-*"), folder / ROWS):
-            shutil.rmtree(scratch, ignore_errors=True)
+        clear(folder)
     return outcome
 
 
@@ -147,12 +166,16 @@ def load(
 
     dtype = torch.bfloat16 if settings.bf16 and torch.cuda.is_available() else torch.float32
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         if (Path(model) / "adapter_config.json").exists():
-            adapted = AutoPeftModelForCausalLM.from_pretrained(model, dtype=dtype)
+            adapted = AutoPeftModelForCausalLM.from_pretrained(
+                model, dtype=dtype, trust_remote_code=False
+            )
             loaded = adapted.merge_and_unload()
         else:
-            loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
+            loaded = AutoModelForCausalLM.from_pretrained(
+                model, dtype=dtype, trust_remote_code=False
+            )
         if head:
             torch.manual_seed(settings.seed)
             loaded = with_head(loaded)
@@ -193,7 +216,9 @@ def with_head(model: "PreTrainedModel") -> "PreTrainedModel":
 
     config = model.config
     config.num_labels, config.classifier_dropout = 1, 0.0
-    classifier = AutoModelForTokenClassification.from_config(config, dtype=model.dtype)
+    classifier = AutoModelForTokenClassification.from_config(
+        config, dtype=model.dtype, trust_remote_code=False
+    )
     body = classifier.base_model_prefix
     getattr(classifier, body).load_state_dict(getattr(model, body).state_dict())
     torch.nn.init.zeros_(classifier.score.weight)
@@ -216,18 +241,21 @@ def last_checkpoint(folder: Path) -> str | None:
 def _finished(folder: Path, call: dict[str, Any]) -> TrainingSummary | None:
     """The outcome if the folder's run is done. Raises TrainError if it was another run's."""
     if not (folder / RECORD).exists():
-        if folder.exists() and any(path.name != ROWS for path in folder.iterdir()):
+        if folder.exists() and any(path.name not in (ROWS, PARTIAL) for path in folder.iterdir()):
             raise TrainError(
                 f"{folder} is not empty and no training was begun there; give another --output-dir",
                 usage=True,
             )
         return None
     before = json.loads((folder / RECORD).read_text())
-    flat, own = _flat(call), _flat({k: v for k, v in before.items() if k != "outcome"})
+    flat, there = _flat(call), _flat({k: v for k, v in before.items() if k != "outcome"})
+    own = {RENAMED.get(name, name): value for name, value in there.items()}
     changed = [
         f"{name}: {own.get(name)!r} there, {flat.get(name)!r} here"
         for name in sorted({*flat, *own})
-        if flat.get(name) != own.get(name) and not name.startswith("versions")
+        if flat.get(name) != own.get(name)
+        and not name.startswith("versions")
+        and not (name in ADDED and name not in own)
     ]
     if changed:
         raise TrainError(
@@ -235,7 +263,57 @@ def _finished(folder: Path, call: dict[str, Any]) -> TrainingSummary | None:
             "on with it, or another --output-dir",
             usage=True,
         )
-    return TrainingSummary(folder=folder, **before["outcome"]) if "outcome" in before else None
+    if "outcome" not in before:
+        return None
+    clear(folder)  # a kill may have come between the last record and the cleaning
+    return TrainingSummary(folder=folder, **before["outcome"])
+
+
+def clear(folder: Path) -> None:
+    """Removes what only an unfinished run needs."""
+    (folder / PARTIAL).unlink(missing_ok=True)
+    for scratch in (*folder.glob("checkpoint-*"), folder / ROWS):
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _begin(folder: Path, call: dict[str, Any]) -> None:
+    """Makes the folder and the record of a run that is not finished yet."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / RECORD, call)
+    except OSError as error:
+        raise TrainError(
+            f"cannot write to {folder} ({error.strerror}): free some space there, or give another "
+            "--output-dir"
+        ) from error
+
+
+def _check_reports(report_to: Sequence[str]) -> None:
+    """Raises TrainError for a tracker that transformers does not know or that is not installed."""
+    from transformers.integrations import get_available_reporting_integrations
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    for name in report_to:
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+            raise TrainError(f"unknown --report-to {name!r}; there are: {known}", usage=True)
+        if name not in get_available_reporting_integrations():
+            raise TrainError(
+                f"--report-to {name} needs its package: pip install {name}", usage=True
+            )
+
+
+def _bound_warmup(trainer: Any, settings: Settings) -> None:
+    """Makes a warm-up that is a share of the steps a number of them where it is above the bound."""
+    args = trainer.args
+    batches = -(-len(trainer.train_dataset) // (args.train_batch_size * args.world_size))
+    steps = math.ceil(args.num_train_epochs * -(-batches // args.gradient_accumulation_steps))
+    if settings.warmup_limit and args.get_warmup_steps(steps) > settings.warmup_limit:
+        args.warmup_steps = settings.warmup_limit
+
+
+def _bare(trainer: Any) -> Any:
+    return trainer.accelerator.unwrap_model(trainer.model)
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -284,7 +362,7 @@ def _listen(trainer: Any, folder: Path, stage: str, progress: Progress | None) -
     class Listener(TrainerCallback):
         """Writes metrics.jsonl, reports the progress, and stops a run whose loss is not a number."""
 
-        tokens, loss = 0, ""
+        tokens = 0
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             path = folder / METRICS  # lines of steps that were lost with a kill are made anew
@@ -297,19 +375,17 @@ def _listen(trainer: Any, folder: Path, stage: str, progress: Progress | None) -
                 return
             loss = logs.get("loss")
             self.tokens = int(logs.get("num_tokens", self.tokens))
-            self.loss = self.loss if loss is None else f"loss {loss:.3g}"
             if loss is not None and not math.isfinite(loss):
                 raise TrainError(
                     f"the loss is {loss} at step {state.global_step}: lower --learning-rate or "
-                    "--gamma, or raise --warmup"
+                    "--beta, or raise --warmup"
                 )
             with (folder / METRICS).open("a") as file:
                 file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if progress and state.is_world_process_zero:
+            if progress and loss is not None:  # every step is logged, once it is done
                 done, total = state.global_step, state.max_steps
-                progress(f"training {stage}", done, total, self.tokens, self.loss)
+                progress(f"training {stage}", done, total, self.tokens, f"loss {loss:.4g}")
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Listener())
@@ -386,6 +462,11 @@ def _peak_bytes() -> int:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
+    """Writes a record whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(partial, path)
+    try:
+        partial.write_text(json.dumps(value, indent=2) + "\n")
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

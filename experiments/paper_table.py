@@ -13,23 +13,19 @@ bootstrapped in pairs. Seconds are those of training alone, on one thread; memor
 process above what it held before. Every cell is a file, so a stopped run goes on where it was.
 """
 
-import argparse
 import ctypes
 import gc
 import itertools
-import json
-import multiprocessing
-import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from grid import Lines, arguments, keep, load, pool_for, run_cells
 
 RATES, GAMMAS = (1e-4, 2e-4, 4e-4), (0.3, 1.0)
 SFT_RATES = (2e-4, 8e-4, 3.2e-3)  # its gradient is another one, and wants a higher rate
@@ -111,22 +107,11 @@ class Cell:
 
 def main() -> None:
     """Runs what is missing and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--output-dir", type=Path, default=Path("build/paper-table"))
-    parser.add_argument("--quick", action="store_true", help="tiny, to see that it runs")
-    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
-    arguments = parser.parse_args()
-    plan, folder = (QUICK if arguments.quick else Plan()), arguments.output_dir
+    options = arguments(__doc__ or "", "build/paper-table")
+    plan, folder = (QUICK if options.quick else Plan()), options.output_dir
     began = time.monotonic()
-    (folder / "cells").mkdir(parents=True, exist_ok=True)
-    kept = folder / "plan.json"
-    if kept.exists() and kept.read_text() != json.dumps(asdict(plan)):
-        sys.exit(f"{folder} belongs to another plan; give another --output-dir")
-    kept.write_text(json.dumps(asdict(plan)))
-    _pairs(plan, folder)
-    with ProcessPoolExecutor(
-        arguments.jobs, multiprocessing.get_context("spawn"), initializer=_one_thread
-    ) as pool:
+    with pool_for(plan, folder, options.jobs) as pool:
+        _pairs(plan, folder)
         for results in run_all(plan, folder, pool):
             took = f"\n{time.monotonic() - began:.0f} seconds in this run.\n"
             (folder / "table.md").write_text(table(results, plan) + took)
@@ -140,15 +125,15 @@ def run_all(
     """The held-out results of every row by name, one for each seed (the base has one): those of the
     paper's rows, then with ours."""
     sft, *others = ROWS
-    results = {"base": _run(plan, folder, pool, [Cell(None, 0, 0, 0, "test")])}
+    results = {"base": run_cells(_cell, plan, folder, pool, [Cell(None, 0, 0, 0, "test")])}
     tuned = _best(plan, folder, pool, [sft], None)
     starts = _held_out(plan, folder, pool, [sft], tuned, None)
-    results[sft.name] = [_load(folder, cell) for cell in starts]
+    results[sft.name] = [load(folder, cell) for cell in starts]
     for rows in (others, OURS):
         tuned |= _best(plan, folder, pool, rows, starts)
         cells = _held_out(plan, folder, pool, rows, tuned, starts)
         for row in rows:
-            results[row.name] = [_load(folder, cell) for cell in cells if cell.row == row]
+            results[row.name] = [load(folder, cell) for cell in cells if cell.row == row]
         yield results
 
 
@@ -165,7 +150,7 @@ def _best(
         for row in rows
         for rate, gamma in _grid(plan, row)
     ]
-    results = _run(plan, folder, pool, cells)
+    results = run_cells(_cell, plan, folder, pool, cells)
     best: dict[str, tuple[float, float]] = {}
     for row in rows:
         own = [(sum(r["correct"]), c) for c, r in zip(cells, results, strict=True) if c.row == row]
@@ -187,7 +172,7 @@ def _held_out(
         for row in rows
         for seed in range(plan.seeds)
     ]
-    _run(plan, folder, pool, cells)
+    run_cells(_cell, plan, folder, pool, cells)
     return cells
 
 
@@ -209,13 +194,7 @@ def _pairs(plan: Plan, folder: Path) -> None:
     from ctm_data.build import build_dataset
     from ctm_data.config import BuildConfig
 
-    said = [0.0]
-
-    def report(stage: str, done: float, total: float, *_: object) -> None:
-        if time.monotonic() - said[0] > 15:
-            said[0] = time.monotonic()
-            print(f"{stage}: {done:.0f} of {total}", file=sys.stderr)
-
+    report = Lines()
     build_dataset(
         BuildConfig(
             folder / "run",
@@ -228,30 +207,7 @@ def _pairs(plan: Plan, folder: Path) -> None:
     )
 
 
-def _run(
-    plan: Plan, folder: Path, pool: ProcessPoolExecutor, cells: Sequence[Cell]
-) -> list[dict[str, Any]]:
-    """The results of the cells in their order; those that are there are not made again."""
-    missing = [cell for cell in cells if not _path(folder, cell).exists()]
-    began = time.monotonic()
-    futures = [pool.submit(_cell, plan, folder, cell) for cell in missing]
-    for number, future in enumerate(as_completed(futures), 1):
-        name, accuracy, seconds = future.result()
-        left = (time.monotonic() - began) / number * (len(missing) - number)
-        print(
-            f"{name}: {accuracy:.1%}, {seconds:.0f} s  ({number}/{len(missing)}, {left:.0f} s left)",
-            file=sys.stderr,
-        )
-    return [_load(folder, cell) for cell in cells]
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _cell(plan: Plan, folder: Path, cell: Cell) -> tuple[str, float, float]:
+def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     """Trains and answers: in a process of the pool."""
     from ctm_data.run.store import Store
     from ctm_data.train import training_rows
@@ -270,7 +226,7 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> tuple[str, float, float]:
             cell.row.method,
             "pocket",
             learning_rate=cell.rate,
-            gamma=cell.gamma,
+            beta=None if cell.row.method == "sft" else cell.gamma,
             seed=cell.seed,
         )
         shutil.rmtree(trained, ignore_errors=True)
@@ -282,18 +238,17 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> tuple[str, float, float]:
         result["bytes"] = _peak() - before
         model = str(trained)
     result["correct"] = answers(model, plan, cell.split)
-    keep = cell.row is not None and cell.row.method == "sft" and cell.split == "test"
-    if trained.exists() and not keep:
+    needed = cell.row is not None and cell.row.method == "sft" and cell.split == "test"
+    if trained.exists() and not needed:
         shutil.rmtree(trained)
-    partial = _path(folder, cell).with_suffix(".partial")
-    partial.write_text(json.dumps(result))
-    os.replace(partial, _path(folder, cell))
-    return cell.name, sum(result["correct"]) / len(result["correct"]), time.monotonic() - began
+    keep(folder, cell, result)
+    accuracy = sum(result["correct"]) / len(result["correct"])
+    return f"{cell.name}: {accuracy:.1%}, {time.monotonic() - began:.0f} s"
 
 
 def answers(model: str, plan: Plan, split: str) -> list[int]:
     """1 or 0 for every problem of a split: whether the greedy solution is right."""
-    from ctm_data.build import POCKET_TOKENS
+    from ctm_data.config import POCKET_TOKENS
     from ctm_data.stages.solutions import sample_solutions
     from ctm_eval.benchmarks import load_problems
     from ctm_eval.engines import Sampling, load_engine
@@ -309,15 +264,6 @@ def answers(model: str, plan: Plan, split: str) -> list[int]:
         seed=0,
     )
     return [int(solution.correct) for solution in solutions]
-
-
-def _path(folder: Path, cell: Cell) -> Path:
-    return folder / "cells" / f"{cell.name}.json"
-
-
-def _load(folder: Path, cell: Cell) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(_path(folder, cell).read_text())
-    return loaded
 
 
 def _reset_peak() -> int:

@@ -15,20 +15,16 @@ coder's among them: two rows of as many tokens can be compared. Seconds are the 
 samples, on one thread. Every cell is a file, so a stopped run goes on where it was.
 """
 
-import argparse
-import json
-import multiprocessing
-import os
 import shutil
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from grid import Lines, arguments, keep, load, pool_for, run_cells
 
 
 @dataclass(frozen=True)
@@ -84,22 +80,11 @@ class Cell:
 
 def main() -> None:
     """Runs what is missing and writes table and picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--output-dir", type=Path, default=Path("build/verifier-table"))
-    parser.add_argument("--quick", action="store_true", help="tiny, to see that it runs")
-    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
-    arguments = parser.parse_args()
-    plan, folder = (QUICK if arguments.quick else Plan()), arguments.output_dir
+    options = arguments(__doc__ or "", "build/verifier-table")
+    plan, folder = (QUICK if options.quick else Plan()), options.output_dir
     began = time.monotonic()
-    (folder / "cells").mkdir(parents=True, exist_ok=True)
-    kept = folder / "plan.json"
-    if kept.exists() and kept.read_text() != json.dumps(asdict(plan)):
-        sys.exit(f"{folder} belongs to another plan; give another --output-dir")
-    kept.write_text(json.dumps(asdict(plan)))
     text: list[str] = []
-    with ProcessPoolExecutor(
-        arguments.jobs, multiprocessing.get_context("spawn"), initializer=_one_thread
-    ) as pool:
+    with pool_for(plan, folder, options.jobs) as pool:
         for benchmark, methods in BENCHMARKS.items():
             _data(plan, folder, benchmark)
             results = run_all(plan, folder, pool, benchmark, methods)
@@ -118,13 +103,7 @@ def _data(plan: Plan, folder: Path, benchmark: str) -> None:
     from ctm_data.eval import evaluate
     from ctm_data.programs import check_run
 
-    said = [0.0]
-
-    def report(stage: str, done: float, total: float, tokens: int = 0, note: str = "") -> None:
-        if time.monotonic() - said[0] > 15:
-            said[0] = time.monotonic()
-            print(f"{stage}: {done:.0f} of {total}", file=sys.stderr)
-
+    report = Lines()
     rollouts, models, seed = folder / "rollouts", [SAMPLER[benchmark]], 0
     if benchmark == "pocket":
         build_dataset(
@@ -174,36 +153,20 @@ def run_all(
         ]
         for method in methods
     }
-    _run(plan, folder, pool, [cell for cells in grid.values() for cell in cells])
+    run_cells(_cell, plan, folder, pool, [cell for cells in grid.values() for cell in cells])
     best = {}
     for method, cells in grid.items():
         value = {
             cell: np.mean(
-                [at[-1] for at in _choices(folder, cell, [_load(folder, cell)])["best"][0]]
+                [at[-1] for at in _choices(folder, cell, [load(folder, cell)])["best"][0]]
             )
             for cell in cells
         }
         best[method] = max(cells, key=value.__getitem__).rate
     seeds = range(plan.seeds)
     tested = {m: [Cell(benchmark, m, best[m], seed, "test") for seed in seeds] for m in methods}
-    _run(plan, folder, pool, [cell for cells in tested.values() for cell in cells])
-    return {m: [_load(folder, cell) for cell in cells] for m, cells in tested.items()}
-
-
-def _run(plan: Plan, folder: Path, pool: ProcessPoolExecutor, cells: Sequence[Cell]) -> None:
-    """Makes the cells that are not there."""
-    missing = [cell for cell in cells if not _path(folder, cell).exists()]
-    began = time.monotonic()
-    futures = [pool.submit(_cell, plan, folder, cell) for cell in missing]
-    for number, future in enumerate(as_completed(futures), 1):
-        left = (time.monotonic() - began) / number * (len(missing) - number)
-        print(f"{future.result()}  ({number}/{len(missing)}, {left:.0f} s left)", file=sys.stderr)
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    run_cells(_cell, plan, folder, pool, [cell for cells in tested.values() for cell in cells])
+    return {m: [load(folder, cell) for cell in cells] for m, cells in tested.items()}
 
 
 def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
@@ -250,19 +213,8 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
         "training_seconds": outcome.seconds,
     }
     shutil.rmtree(trained)
-    partial = _path(folder, cell).with_suffix(".partial")
-    partial.write_text(json.dumps(result))
-    os.replace(partial, _path(folder, cell))
+    keep(folder, cell, result)
     return f"{cell.name}: trained in {outcome.seconds:.0f} s, scored in {result['seconds']:.0f} s"
-
-
-def _path(folder: Path, cell: Cell) -> Path:
-    return folder / "cells" / f"{cell.name}.json"
-
-
-def _load(folder: Path, cell: Cell) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(_path(folder, cell).read_text())
-    return loaded
 
 
 Curves = dict[str, np.ndarray]  # by the name of a choice, (seeds, problems, n) chances to be right

@@ -6,23 +6,23 @@ token i is the step from value[i] to value[i + 1].
 
 import numpy as np
 
-from ctm_data.estimator.settings import Rule
+from ctm_data.estimator.settings import LOST, Rule
 from ctm_data.estimator.values import Curve
 
-LOST = 0.05  # a later success rate that resets the search for the critical token
 
-
-def mark(rule: Rule, curve: Curve, n: int) -> list[int]:
-    """The tokens that `rule` marks; `n` is the number of rollouts behind each value."""
+def mark(rule: Rule, curve: Curve, n: int, resolution: float = 0.0) -> list[int]:
+    """The tokens that `rule` marks; `n` is the number of rollouts behind each value, and a value below
+    `resolution` counts as 0."""
     if rule == "critical":
-        token = critical(curve.value)
+        token = critical(curve.value, resolution)
         return [] if token is None else [token]
     return pivotal(curve.value) if rule == "pivotal" else cliff(curve.value, n)
 
 
-def critical(value: np.ndarray) -> int | None:
+def critical(value: np.ndarray, resolution: float = 0.0) -> int | None:
     """The first token with value 0 after which every later value is below 5%.
 
+    A value below `resolution` counts as 0; 0 always does.
     A value of 5% or more resets the search. Unseen values (NaN) lie left of what was looked at.
     Source: arXiv 2411.19943, section 2.
     """
@@ -31,7 +31,7 @@ def critical(value: np.ndarray) -> int | None:
         return None
     alive = np.flatnonzero(~(after < LOST))  # NaN counts as alive: nothing there was looked at
     start = alive[-1] + 1 if len(alive) else 0
-    zeros = np.flatnonzero(after[start:] == 0)
+    zeros = np.flatnonzero((after[start:] == 0) | (after[start:] < resolution))
     return int(start + zeros[0]) if len(zeros) else None
 
 

@@ -1,9 +1,11 @@
-"""Three ways to spend rollouts on a trajectory, all graded on prefix + continuation.
+"""Four ways to spend rollouts on a trajectory, all graded on prefix + continuation.
 
 - `exhaustive`: N from every prefix (arXiv 2411.19943);
 - `branch`: only those that leave the trajectory, folded by `values.branch_curve`;
 - `label_only`: the same, position by position from the right, until the value reaches 5% and nothing
-  further left can be critical.
+  further left can be critical;
+- `adaptive`: a pilot and a second stage of `branch`, which the values rest on, and further rounds where
+  the label is unsure.
 
 And `replacements`, which replaces the critical token.
 """
@@ -13,8 +15,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ctm_data.estimator.critical import LOST
-from ctm_data.estimator.settings import RolloutSettings
+from ctm_data.estimator.adaptive import (
+    ROUND_DRAWS,
+    further_counts,
+    pilot_counts,
+    second_counts,
+    two_stages,
+)
+from ctm_data.estimator.posterior import DRAWS, Curves, Label, critical_of, draw_curves, label_of
+from ctm_data.estimator.settings import LOST, RolloutSettings
 from ctm_data.estimator.values import (
     Curve,
     branch_counts,
@@ -39,7 +48,11 @@ class Tally:
 
 @dataclass
 class Trajectory:
-    """A trajectory being rolled out: its policy's distributions, and the rollouts so far."""
+    """A trajectory being rolled out: its policy's distributions, and the rollouts so far.
+
+    `left` holds, by token, whether the rollouts that left the trajectory there were right, wherever they
+    began: a rollout from a prefix follows the trajectory for a while.
+    """
 
     solution: Solution
     problem: Problem
@@ -47,6 +60,7 @@ class Trajectory:
     keep_prob: list[float]
     tallies: list[Tally]
     graded: dict[tuple[int, ...], bool] = field(default_factory=dict)
+    left: dict[int, list[bool]] = field(default_factory=dict)
     generated: int = 0
 
     @property
@@ -145,28 +159,122 @@ def label_only(
     return curves
 
 
+def adaptive(
+    engine: Engine,
+    states: Sequence[Trajectory],
+    settings: RolloutSettings,
+    report: "Share",
+) -> list[Curve]:
+    """Curves from two stages; then rounds until the label is decided or the budget is spent."""
+    budgets = [int(settings.budget * settings.n_rollouts * state.length) for state in states]
+
+    def round_of(tag: str, counts: dict[int, np.ndarray]) -> set[int]:
+        """Makes `counts[i]` rollouts of trajectory i; those of which there were any to make."""
+        wave = {
+            i: [
+                draw
+                for t in np.flatnonzero(own)
+                for draw in _leaving(
+                    states[i], int(t), int(own[t]), tag, settings.seed, states[i].tallies[t]
+                )
+            ]
+            for i, own in counts.items()
+        }
+        every = [draw for own in wave.values() for draw in own]
+        _make(engine, every, settings, lambda share, tokens: report(0, tokens))
+        spent = sum(min(b, int(left(s)[0].sum())) for b, s in zip(budgets, states, strict=True))
+        report(spent / max(1, sum(budgets)), 0)
+        return {i for i, own in wave.items() if own}
+
+    everyone = range(len(states))
+    keep = [np.asarray(state.keep_prob, dtype=float) for state in states]
+    round_of(
+        "leave",
+        {i: pilot_counts(keep[i], settings.n_rollouts, budgets[i]) for i in everyone},
+    )
+    pilots = [left(state) for state in states]
+    second = {
+        i: second_counts(
+            posterior(states[i], settings, "second", ROUND_DRAWS),
+            keep[i],
+            pilots[i][0],
+            budgets[i],
+            settings.resolution,
+        )
+        for i in everyone
+    }
+    round_of("second", second)
+    curves = []
+    for state, (n, won) in zip(states, pilots, strict=True):
+        both, both_won = left(state)
+        rate, draws = two_stages(n, won, both - n, both_won - won)
+        curves.append(branch_curve(state.keep_prob, draws, rate * draws, state.solution.correct))
+    active, rounds = set(everyone), 0
+    while active:
+        tag, further = f"further-{rounds}", {}
+        for i in sorted(active):
+            drawn = posterior(states[i], settings, tag, ROUND_DRAWS)
+            tokens = critical_of(drawn.value, settings.resolution)
+            sure = np.bincount(tokens + 1).max() / len(tokens)
+            if sure < settings.confidence:
+                further[i] = further_counts(
+                    drawn, keep[i], left(states[i])[0], budgets[i], settings.resolution
+                )
+        active, rounds = round_of(tag, further), rounds + 1
+    return curves
+
+
+def left(state: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """How many rollouts left at each token, and how many of them were right: two of shape (L,)."""
+    outcomes = [state.left.get(t, []) for t in range(state.length)]
+    return np.array([len(own) for own in outcomes]), np.array([sum(own) for own in outcomes])
+
+
+def posterior(state: Trajectory, settings: RolloutSettings, tag: str, draws: int = DRAWS) -> Curves:
+    """Curves drawn given all rollouts of a trajectory so far."""
+    key = seed_of(settings.seed, state.solution.solution_id, "posterior", tag)
+    rng = np.random.Generator(np.random.Philox(key=key))
+    return draw_curves(state.keep_prob, *left(state), state.solution.correct, rng, draws)
+
+
+def label(state: Trajectory, settings: RolloutSettings) -> Label:
+    """What the rollouts of a trajectory say about its critical token."""
+    value = posterior(state, settings, "label").value
+    return label_of(critical_of(value, settings.resolution), state.length)
+
+
 def replacements(
     engine: Engine,
     states: Sequence[Trajectory],
-    marks: Sequence[list[int]],
+    tokens: Sequence[int | None],
     settings: RolloutSettings,
 ) -> list[Tally]:
-    """N rollouts that replace each trajectory's first marked token: those there, topped up.
+    """N rollouts that replace each trajectory's critical token, for pass@k.
 
-    Empty where nothing is marked or where the policy can draw no other token.
+    pass@k counts on draws that are independent of each other and of what chose the token. Those that
+    the estimator made there are neither: it draws the other tokens systematically, so that every
+    likely one is among them (pass@N of 8 draws of which one in 8 is right would always be 1, and is
+    1 - (7/8)^8 = 0.66), and their outcomes helped to mark the token. So all N are made anew, each with
+    a token drawn for itself. Empty where there is none or the policy can draw no other token.
     """
     replaced, draws = [], []
-    for state, marked in zip(states, marks, strict=True):
+    for state, token in zip(states, tokens, strict=True):
         replacement = Tally()
-        if marked:
-            there = state.tallies[marked[0]]
-            if settings.estimator == "branch":  # `exhaustive` may have drawn the token itself
-                replacement = Tally(list(there.alternatives), list(there.correct))
-            missing = settings.n_rollouts - len(replacement.correct)
-            if missing > 0:
-                tag = "replace"
-                draws += _leaving(state, marked[0], missing, tag, settings.seed, replacement)
         replaced.append(replacement)
+        if token is None:
+            continue
+        nucleus, own = state.nuclei[token], state.solution.token_ids[token]
+        other = nucleus.token_ids != own
+        if not other.any():
+            continue
+        name = (settings.seed, state.solution.solution_id, "replace", token)
+        random = np.random.Generator(np.random.Philox(key=seed_of(*name)))
+        probs = nucleus.probs[other] / nucleus.probs[other].sum()
+        drawn = random.choice(nucleus.token_ids[other], size=settings.n_rollouts, p=probs)
+        draws += [
+            Draw(state, token, int(other_token), seed_of(*name, j), replacement)
+            for j, other_token in enumerate(drawn)
+        ]
     _make(engine, draws, settings, lambda share, tokens: None)
     return replaced
 
@@ -240,8 +348,19 @@ def _make(
             tokens = (*tokens, *completions[i].token_ids)
             ended = completions[i].finish_reason == "stop"
             state.generated += len(completions[i].token_ids)
+        correct = _is_correct(engine, state, tokens, ended)
         draw.tally.alternatives.append(draw.alternative)
-        draw.tally.correct.append(_is_correct(engine, state, tokens, ended))
+        draw.tally.correct.append(correct)
+        if (leaves := _leaves_at(state.solution.token_ids, tokens)) is not None:
+            state.left.setdefault(leaves, []).append(correct)
+
+
+def _leaves_at(own: Sequence[int], tokens: Sequence[int]) -> int | None:
+    """The first token at which a rollout differs from the trajectory; None if it follows it to its end."""
+    for t, (mine, other) in enumerate(zip(own, tokens, strict=False)):
+        if mine != other:
+            return t
+    return None
 
 
 def _prefix(draw: Draw) -> tuple[int, ...]:

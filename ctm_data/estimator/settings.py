@@ -7,12 +7,18 @@ from ctm_eval.engines.base import Sampling
 
 Estimator = Literal["branch", "exhaustive"]
 Rule = Literal["critical", "pivotal", "cliff"]
+LOST = 0.05  # a later success rate that resets the search for the critical token
+RESOLUTION = 1 - 0.5 ** (1 / 64)  # 0.0108: below it, 0 of 64 is the likelier outcome
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 @dataclass(frozen=True)
 class RolloutSettings:
-    """How trajectories are rolled out. `max_new_tokens` bounds prefix and continuation together."""
+    """How trajectories are rolled out. `max_new_tokens` bounds prefix and continuation together.
+
+    A value below `resolution` counts as 0. `adaptive` spends at most a share `budget` of the rollouts of
+    `exhaustive`, N L, until the critical token has a probability of `confidence`.
+    """
 
     sampling: Sampling
     n_rollouts: int = 64
@@ -20,4 +26,8 @@ class RolloutSettings:
     estimator: Estimator = "branch"
     label_only: bool = False
     rule: Rule = "critical"
+    resolution: float = RESOLUTION
+    adaptive: bool = False
+    confidence: float = 0.95
+    budget: float = 0.125
     seed: int = 0

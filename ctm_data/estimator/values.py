@@ -32,7 +32,7 @@ class Curve:
     high: np.ndarray
 
 
-def branch_counts(keep_prob: Sequence[float], n: int) -> np.ndarray:
+def branch_counts(keep_prob: Sequence[float] | np.ndarray, n: int) -> np.ndarray:
     """How many rollouts leave at each token: ceil(n (1 - k)), shape (L,)."""
     leave = 1 - np.asarray(keep_prob, dtype=float)
     # A product that is whole but for rounding (64 * 0.25) must not cost one rollout more.
@@ -50,22 +50,23 @@ def systematic(probs: np.ndarray, count: int, offset: float) -> np.ndarray:
 
 
 def branch_curve(
-    keep_prob: Sequence[float],
-    n_rollouts: Sequence[int],
-    n_correct: Sequence[int],
+    keep_prob: Sequence[float] | np.ndarray,
+    n_rollouts: Sequence[float] | np.ndarray,
+    n_correct: Sequence[float] | np.ndarray,
     final: bool,
     seen_from: int = 0,
 ) -> Curve:
     """Folds rollouts that left at each token (three sequences of length L) into values.
 
-    `final` is whether the whole trajectory is correct. Values before `seen_from` are NaN.
+    Numbers of rollouts need not be whole: they may be what draws of unequal weights are worth. `final`
+    is whether the whole trajectory is correct. Values before `seen_from` are NaN.
     """
     length = len(keep_prob)
     value = np.full(length + 1, np.nan)
     stay, weight2 = np.ones(length + 1), np.zeros(length + 1)
     value[length] = float(final)
     for t in range(length, seen_from, -1):
-        k, m = float(keep_prob[t - 1]), int(n_rollouts[t - 1])
+        k, m = float(keep_prob[t - 1]), float(n_rollouts[t - 1])
         if m == 0:
             value[t - 1], stay[t - 1], weight2[t - 1] = value[t], stay[t], weight2[t]
             continue

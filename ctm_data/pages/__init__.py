@@ -1,1 +1,1 @@
-"""What a person reads of a run: its summary, its card, its heat map, the figures of an evaluation."""
+"""The pages that people read of a run: its summary, its card, and the figures of an evaluation."""

@@ -1,7 +1,7 @@
-"""The dataset card of a run: its figures, a picture, and the text of others left as it is.
+"""The dataset card of a run: its figures and a picture. Text by other authors is kept.
 
-What `ctm` writes stands between two markers, and a few keys of the metadata are its own; everything
-else in an existing card belongs to whoever wrote it.
+`ctm` writes the text between two markers and a few keys of the metadata. Everything else in an existing
+card belongs to whoever wrote it.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ctm_data.run.schema import SCHEMAS, TABLES
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.errors import CtmError
+from ctm_eval.printable import printable_lines
 from ctm_eval.types import Benchmark
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "1
 
 
 def finish(store: "Store") -> None:
-    """Ends a run: its picture or its results, its card (what others wrote in it is kept), its manifest."""
+    """Finishes a run: writes its picture or results, its card (keeping others' text), and its manifest."""
     from ctm_data.pages.evaluation import results_json
 
     if store.manifest["recipe"].get("command") == "eval":
@@ -36,7 +37,10 @@ def finish(store: "Store") -> None:
     if picture is not None:
         store.write_text(PICTURE, picture)
     card = store.folder / CARD
-    existing = card.read_text(encoding="utf-8") if card.exists() else None
+    try:
+        existing = card.read_text(encoding="utf-8") if card.exists() else None
+    except UnicodeDecodeError as error:
+        raise CtmError(f"{card} is not UTF-8: mend it, or move it away") from error
     store.finish(dataset_card(store, existing=existing))
 
 
@@ -65,12 +69,12 @@ def split_card(card: str) -> tuple[dict[str, Any], str]:
         return {}, card
     try:
         metadata = yaml.safe_load(match[1]) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CtmError(
-            f"the metadata of {CARD} are not YAML ({str(error).splitlines()[0]}); mend them"
+            f"the metadata of {CARD} are not valid YAML ({str(error).splitlines()[0]}): fix them"
         ) from error
     if not isinstance(metadata, dict):
-        raise CtmError(f"the metadata of {CARD} are not `name: value` lines; mend them")
+        raise CtmError(f"the metadata of {CARD} are not `name: value` lines: fix them")
     return metadata, card[match.end() :]
 
 
@@ -81,7 +85,7 @@ def draw(store: "Store") -> str | None:
     from rich.console import Console
     from rich.terminal_theme import MONOKAI
 
-    from ctm_data.show import show
+    from ctm_data.pages.heat_map import heat_map
 
     if not store.parts("rollouts"):
         return None
@@ -89,13 +93,15 @@ def draw(store: "Store") -> str | None:
         record=True, width=96, file=StringIO(), force_terminal=True, color_system="truecolor",
         legacy_windows=False,
     )  # fmt: skip
-    console.print(show(store.folder, width=96), highlight=False)
+    console.print(heat_map(store, width=96), highlight=False)
     svg = console.export_svg(title="ctm show", theme=MONOKAI, unique_id="ctm")
-    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # nothing from elsewhere
+    return re.sub(
+        r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL
+    )  # loads nothing from the network
 
 
 def _merged(existing: str, metadata: dict[str, Any], body: str) -> tuple[dict[str, Any], str]:
-    """Ours put into a card that is there: our keys, our tags, our text between the markers."""
+    """Merges our keys, our tags, and our text between the markers into an existing card."""
     theirs, text = split_card(existing)
     merged = {**metadata, **theirs, **{key: metadata[key] for key in OURS if key in metadata}}
     tags = theirs.get("tags") or []
@@ -175,7 +181,7 @@ def _rendered(name: str, **values: Any) -> str:
     )
     environment.filters.update(cell=markdown_cell, percent="{:.1%}".format, thousands="{:,}".format)
     environment.filters["yaml"] = lambda text: json.dumps(text, ensure_ascii=False)
-    return environment.from_string(template).render(begin=BEGIN, end=END, **values)
+    return printable_lines(environment.from_string(template).render(begin=BEGIN, end=END, **values))
 
 
 def _origin(recipe: dict[str, Any]) -> Benchmark:
@@ -185,15 +191,17 @@ def _origin(recipe: dict[str, Any]) -> Benchmark:
 
 
 def size_category(rows: int) -> str:
-    """The Hub's name for a size of so many rows."""
+    """The Hub's size category for this number of rows."""
     return next((name for bound, name in SIZES if rows < bound), "n>1B")
 
 
 def _figures(store: "Store") -> dict[str, list[dict[str, Any]]]:
     """The answers of the named queries that the card shows."""
-    from ctm_data.query import connect, named_query
+    from ctm_data.run.sources import find
+    from ctm_data.sql.connection import open_sources
+    from ctm_data.sql.named_queries import named_query
 
-    con = connect(store.folder)
+    con = open_sources([find(store.folder)])
     names = ("accuracy", "existence", "word-classes", "replacement-pass-at-k", "ce-agreement")
     return {
         name.replace("-", "_"): con.sql(named_query(name)).to_arrow_table().to_pylist()
@@ -206,7 +214,7 @@ def _columns(table: str) -> list[tuple[str, str, str]]:
 
 
 def _sample(store: "Store", table: str) -> str:
-    """The first row of a table as JSON, long texts and lists cut, and harmless inside Markdown."""
+    """The first row of a table as JSON, with long texts and lists shortened, escaped for Markdown."""
     row = next(store.each(table)).slice(0, 1).to_pylist()[0]
     shown = {name: _cut(value) for name, value in row.items()}
     text = json.dumps(shown, indent=1, ensure_ascii=False)

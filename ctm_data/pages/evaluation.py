@@ -1,7 +1,7 @@
 """The figures of an evaluation, made from the tables of its run folder.
 
-An evaluation is a run folder like any other: what is sampled, scored by verifiers and run as programs is in
-its tables; `results.json` holds what follows from them.
+An evaluation is a run folder like any other: samples, verifier scores and programs are in its tables, and
+`results.json` holds the figures computed from them.
 """
 
 import json
@@ -20,9 +20,9 @@ from ctm_eval.report import Results
 
 
 def summarize(run: Store | str | Path) -> Results:
-    """The figures of a run folder with sampled solutions, made anew from its tables.
+    """The figures of a run folder with sampled solutions, recomputed from its tables.
 
-    An unfinished run gives the figures of what is there. Raises CtmError if that is nothing.
+    For an unfinished run, they cover the samples so far. Raises CtmError if there are none.
     """
     store = run if isinstance(run, Store) else Store(run)
     own = samples(store)
@@ -67,7 +67,7 @@ def paired(first: str | Path, second: str | Path) -> Comparison:
 
 
 def check_comparable(other: str | Path, benchmark: str) -> None:
-    """Raises CtmError if the run in `other` is none, or is of another benchmark."""
+    """Raises CtmError if `other` is not a run folder, or is a run of another benchmark."""
     name = Store(other).manifest["recipe"].get("benchmark")
     if name != benchmark:
         raise CtmError(f"{other} is of {name}, not of {benchmark}: nothing to compare", usage=True)
@@ -79,7 +79,7 @@ def _columns(store: Store, *names: str) -> list[list[Any]]:
 
 
 def _provenance(store: Store) -> dict[str, Any]:
-    """What the figures rest on and a recipe does not say."""
+    """What the figures depend on beyond the recipe: the data source, the prompts, the versions."""
     seen: dict[str, list[int]] = {}
     for part in store.each("solutions", ["problem_id", "prompt_ids"]):
         for row in part.to_pylist():
@@ -94,7 +94,7 @@ def _provenance(store: Store) -> dict[str, Any]:
 
 
 def _scores(store: Store, count: int) -> dict[str, figures.Scores]:
-    """By verifier, score and weight of every solution; verifiers that have not seen all are left out."""
+    """By verifier, the score and weight of every solution; verifiers with missing scores are left out."""
     from ctm_eval.verifiers import weight
 
     found: dict[str, dict[str, tuple[float, float]]] = {}
@@ -108,7 +108,7 @@ def _scores(store: Store, count: int) -> dict[str, figures.Scores]:
 
 
 def kept(store: Store, count: int) -> dict[str, dict[str, bool]]:
-    """By coder, whether its program agrees with a solution; coders that have not seen all are left out."""
+    """By coder, whether its program agrees with each solution; incomplete coders are left out."""
     found: dict[str, dict[str, bool]] = {}
     for part in store.each("programs", ["solution_id", "coder", "agrees"]):
         for row in part.to_pylist():

@@ -1,19 +1,23 @@
-"""The figures of a run: what the closing summary and the card say."""
+"""The figures of a run that the final summary and the card show."""
 
 from collections import Counter
 from dataclasses import dataclass, fields
 
 from ctm_data.run.store import Store
 
+CONFIDENT = 0.8  # a critical_prob that is called confident
+
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run holds, read off its tables.
+    """The contents of a run, counted from its tables.
 
-    `hopeless` counts trajectories whose value was 0 before their first token: that token is then the
-    critical one, and says more of the problem than of the token. `exhaustive_tokens` is what N rollouts
-    after every token would generate, taking each rollout to be as long as what is left of its trajectory.
-    `generators` are the right and wrong rows of the `verifier` table by who wrote them.
+    `hopeless` counts trajectories whose value was 0 before their first token. That token is then the
+    critical one, which says more about the problem than about the token. `confident` counts trajectories
+    whose critical token has a probability of CONFIDENT or more. `exhaustive_tokens` is the
+    number of tokens that N rollouts after every token would generate, if each were as long as the rest of
+    its trajectory. `generators` maps each generator to its numbers of right and wrong rows in the
+    `verifier` table.
     """
 
     problems: int
@@ -24,6 +28,7 @@ class Summary:
     trajectories: int
     critical: int
     hopeless: int
+    confident: int
     pairs: int
     solution_tokens: int
     rollout_tokens: int
@@ -53,12 +58,23 @@ def summarize(store: Store) -> Summary:
         counts["solution_tokens"] += pc.sum(pc.list_value_length(part["token_ids"])).as_py() or 0
         counts.update(v for v in part["verdict"].to_pylist() if v in ("truncated", "no_answer"))
     n = store.manifest["recipe"].get("n_rollouts", 0)
-    columns = ["critical_index", "prompt_value", "generated_tokens", "replacement_tokens"]
+    columns = [
+        "critical_index",
+        "critical_prob",
+        "prompt_value",
+        "generated_tokens",
+        "replacement_tokens",
+    ]
     for part in store.each("rollouts", ["token_ids", *columns]):
         lengths = pc.list_value_length(part["token_ids"]).to_pylist()
         counts["trajectories"] += part.num_rows
         counts["critical"] += part.num_rows - part["critical_index"].null_count
         counts["hopeless"] += part["prompt_value"].to_pylist().count(0.0)
+        counts["confident"] += sum(
+            max(prob, default=0.0) >= CONFIDENT
+            for prob in part["critical_prob"].to_pylist()
+            if prob
+        )
         counts["rollout_tokens"] += pc.sum(part["generated_tokens"]).as_py()
         counts["replacement_tokens"] += pc.sum(part["replacement_tokens"]).as_py()
         counts["exhaustive_tokens"] += sum(n * length * (length + 1) // 2 for length in lengths)

@@ -1,30 +1,88 @@
-"""Files written whole or not at all, their hashes, and what a failing disk means for the user."""
+"""Files written whole or not at all, read within bounds, their hashes, and what a failing disk means."""
 
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
+from ctm_eval.data_files import refuse_irregular
 from ctm_eval.errors import CtmError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+BLOCK = 1 << 20
 
 
 def atomic_write(path: Path, text: str) -> None:
     """Writes a file whole or not at all: a temporary name, fsync, rename."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-    sync_folder(path.parent)
+    atomic(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Lets `write` fill a file that is there whole or not at all; a failure leaves nothing behind."""
+    partial = partial_of(path)
+    try:
+        with partial.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        sync_folder(path.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def partial_of(path: Path) -> Path:
+    """The name that a file has until it is whole."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def copy(source: Path, target: Path, digest: str) -> bool:
+    """Copies a file whole or not at all, if its SHA-256 is `digest`; whether it was."""
+
+    class Other(Exception):
+        pass
+
+    def write(file: BinaryIO) -> None:
+        found = hashlib.sha256()
+        with source.open("rb") as original:
+            while block := original.read(BLOCK):
+                found.update(block)
+                file.write(block)
+        if found.hexdigest() != digest:
+            raise Other
+
+    try:
+        atomic(target, write)
+    except Other:
+        return False
+    return True
+
+
+def read_bounded(path: Path, longest: int) -> bytes:
+    """A regular file of at most `longest` bytes. Raises CtmError for any other."""
+    refuse_irregular(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(longest + 1)
+    except OSError as error:
+        raise CtmError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > longest:
+        raise CtmError(f"{path} is longer than {longest:,} bytes, which is no file of ctm")
+    return content
 
 
 def sha256(path: Path) -> str:
-    """The hash of a file, which need not fit the memory."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The hash of a file, which need not fit the memory. Raises CtmError if it cannot be read."""
+    refuse_irregular(path)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CtmError(f"cannot read {path}: {error.strerror}") from error
 
 
 @contextmanager
@@ -33,16 +91,21 @@ def explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise CtmError(
                 f"the disk of {folder} is full; nothing done so far is lost: free some space and run "
                 "the same command again"
             ) from error
-        raise CtmError(f"cannot write to {folder}: {error.strerror}") from error
+        raise CtmError(
+            f"cannot write to {folder}: {error.strerror or error}; see that you may, and run the same "
+            "command again"
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:
     """Makes the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -48,13 +48,14 @@ def ask(repo: str, call: Callable[[], T]) -> T:
     for attempt in range(TRIES):
         try:
             return call()
-        except Exception as error:
+        except Exception as raised:
+            error = _of_the_hub(raised)
             wait = _worth_a_wait(error, attempt)
             if wait is None or attempt == TRIES - 1:
                 advice = _advice(error, repo)
                 if advice is None:
                     raise
-                raise advice from error
+                raise advice from raised
             reason = f"{repo}: {_reason(error)}; again in {wait:.0f} s"
             logging.getLogger("ctm").warning(reason)
             time.sleep(wait)
@@ -72,6 +73,16 @@ def snapshot(repo: str, revision: str | None = None) -> Path:
     if not (Path(folder) / MANIFEST).exists():
         raise CtmError(f"{repo} holds no run of ctm: it has no {MANIFEST}")
     return Path(folder)
+
+
+def _of_the_hub(error: Exception) -> Exception:
+    """The Hub's answer inside of the client's own error about a file that it was sending."""
+    cause = error.__cause__
+    return (
+        cause
+        if isinstance(cause, Exception) and _status(error) is None and _status(cause)
+        else error
+    )
 
 
 def _worth_a_wait(error: Exception, attempt: int) -> float | None:
@@ -121,6 +132,11 @@ def _advice(error: Exception, repo: str) -> CtmError | None:
         return CtmError(
             f"the Hub does not let you write to {repo}: take a token with write access, or a name of "
             "your own"
+        )
+    if status == 409:
+        return CtmError(
+            f"{repo} was changed by someone else at the same moment, and nothing was published: run the "
+            "same command again"
         )
     if status is not None or _lost(error):
         return CtmError(

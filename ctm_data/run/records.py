@@ -1,6 +1,7 @@
 """Rows of a run as what they stand for: its problems, and the solutions sampled for them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
@@ -17,8 +18,20 @@ def solutions_of(store: Store, chunk: int) -> dict[str, list[Solution]]:
     """The solutions of a chunk by problem."""
     own: dict[str, list[Solution]] = {row.problem_id: [] for row in problems_of(store, chunk)}
     for row in store.rows("solutions", chunk):
+        if row["problem_id"] not in own:
+            raise CtmError(
+                f"{store.path('solutions', chunk)} holds solutions of {row['problem_id']!r}, which is no "
+                "problem of that chunk: move the file away and run the same command again"
+            )
         own[row["problem_id"]].append(Solution(**row))
     return own
+
+
+def rollouts_of(store: Store, chunk: int) -> dict[str, dict[str, Any]]:
+    """The rows of `rollouts` of a chunk by solution; none if it was not rolled out."""
+    if not store.path("rollouts", chunk).exists():
+        return {}
+    return {row["solution_id"]: row for row in store.rows("rollouts", chunk)}
 
 
 def solutions_in(store: Store) -> Iterator[tuple[int, list[tuple[Problem, Solution]]]]:

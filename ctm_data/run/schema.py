@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from ctm_eval.errors import CtmError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of the runs that are written
+READABLE_VERSIONS = {1, 2}  # of the runs that are read; columns of a later version read as null
 
 _text, _flag, _index, _count, _real = (
     pa.string(),
@@ -25,12 +26,16 @@ _replacements = pa.list_(
 
 @dataclass(frozen=True)
 class Column:
-    """A column. `per_token` names the column of token ids that its lists are exactly as long as."""
+    """A column. `per_token` names the column of token ids that its lists are exactly as long as.
+
+    `since` is the schema version that brought it; in older runs it reads as null.
+    """
 
     name: str
     type: pa.DataType
     meaning: str
     per_token: str | None = None
+    since: int = 1
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,26 @@ TABLES: dict[str, Table] = {
             Column("estimator", _text, "Estimator of the values: branch or exhaustive."),
             Column("rule", _text, "Rule that marks tokens on the value curve."),
             Column("marked", _ids, "Indices of the marked tokens, from 0."),
-            Column("critical_index", _index, "First marked token; null if none is marked."),
+            Column(
+                "critical_index",
+                _index,
+                "Likeliest critical token, or the first marked one under another rule; null for none.",
+            ),
             Column("critical_piece", _text, "Text of that token."),
+            Column(
+                "critical_prob",
+                _reals,
+                "Probability that the token is the critical one, given the rollouts.",
+                "token_ids",
+                since=2,
+            ),
+            Column(
+                "critical_low",
+                _index,
+                "First token of the smallest run that holds the critical one with 90% probability.",
+                since=2,
+            ),
+            Column("critical_high", _index, "Last token of that run.", since=2),
             Column(
                 "replacement_pass_at_k",
                 _reals,
@@ -153,6 +176,20 @@ TABLES: dict[str, Table] = {
                 "chosen_ids",
             ),
             Column("rejected_ce", _reals, "The same score for the wrong solution.", "rejected_ids"),
+            Column(
+                "rejected_value_drop",
+                _reals,
+                "By how much each token of the wrong solution lowers the estimated probability of a right "
+                "answer, negative where it raises it; null without rollouts.",
+                "rejected_ids",
+                since=2,
+            ),
+            Column(
+                "rejected_critical",
+                _index,
+                "Index of the critical token of the wrong solution, from 0; null without one.",
+                since=2,
+            ),
             Column("positive_model", _text, "p+, the model trained on right solutions."),
             Column("negative_model", _text, "p-, the model trained on wrong solutions."),
             Column("ce_beta", _real, "β of the contrastive score."),
@@ -215,11 +252,22 @@ TABLES: dict[str, Table] = {
     ),
 }
 
-SCHEMAS: dict[str, pa.Schema] = {
-    name: pa.schema([(column.name, column.type) for column in table.columns])
-    for name, table in TABLES.items()
-}
+
+def schemas_of(version: int) -> dict[str, pa.Schema]:
+    """The Arrow schemas of the tables of a schema version."""
+    return {
+        name: pa.schema([(c.name, c.type) for c in table.columns if c.since <= version])
+        for name, table in TABLES.items()
+    }
+
+
+SCHEMAS: dict[str, pa.Schema] = schemas_of(SCHEMA_VERSION)
 KEYS: dict[str, tuple[str, ...]] = {name: table.key for name, table in TABLES.items()}
+
+
+def fits(found: pa.Schema, table: str) -> bool:
+    """Whether a part of the schema `found` can be read as one of a table, of any readable version."""
+    return any(found.equals(schemas_of(version)[table]) for version in READABLE_VERSIONS)
 
 
 def per_token(table: str) -> dict[str, str]:
@@ -237,7 +285,7 @@ def to_table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     lengths = per_token(name)
     for row in rows:
         for column, ids in lengths.items():
-            if row[column] is not None and len(row[column]) != len(row[ids]):
+            if row.get(column) is not None and len(row[column]) != len(row[ids]):
                 raise CtmError(
                     f"{name}.{column} of {'/'.join(str(row[key]) for key in KEYS[name])} has "
                     f"{len(row[column])} entries for {len(row[ids])} tokens"

@@ -1,6 +1,5 @@
 """Where tables are read from: a run folder, or a published run on the Hub."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +66,7 @@ def find(run: str | Path, revision: str | None = None) -> Source:
 
 def _on_the_hub(repo: str, revision: str | None) -> Source:
     from ctm_data.run.hub_client import api, ask, filesystem
-    from ctm_data.run.store import MANIFEST
+    from ctm_data.run.manifest import MANIFEST, parse_manifest, parts_by_table
 
     info = ask(repo, lambda: api().dataset_info(repo, revision=revision))
     root = f"hf://datasets/{repo}@{info.sha}/"
@@ -77,41 +76,10 @@ def _on_the_hub(repo: str, revision: str | None) -> Source:
             "the format of the paper's authors"
         )
     files = filesystem()
-    manifest = parse_manifest(ask(repo, lambda: files.cat_file(root + MANIFEST)), repo)
+    manifest = parse_manifest(
+        ask(repo, lambda: files.cat_file(root + MANIFEST)), repo, finished=True
+    )
     parts = {
         table: [root + part for part in names] for table, names in parts_by_table(manifest).items()
     }
     return Source(repo, manifest, root, parts, files)
-
-
-def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
-    """The manifest of a finished run, every part of it a name that a run folder can have.
-
-    Raises CtmError if it is none, is of a later schema, or names a part outside of the tables.
-    """
-    from ctm_data.run.schema import SCHEMA_VERSION
-    from ctm_data.run.store import PART
-
-    try:
-        manifest = json.loads(content)
-        version, parts = manifest["schema_version"], dict(manifest["parts"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CtmError(f"the manifest of {where} is not that of a finished run") from error
-    if version != SCHEMA_VERSION:
-        raise CtmError(
-            f"{where} has schema version {version}, and this ctm reads {SCHEMA_VERSION}: install the "
-            "version of ctm that its card names"
-        )
-    for part in parts:
-        table, _, name = part.partition("/")
-        if not table.isidentifier() or PART.fullmatch(name) is None:  # a path may lead anywhere
-            raise CtmError(f"the manifest of {where} names {part!r}, which is no part of a table")
-    return dict(manifest)
-
-
-def parts_by_table(manifest: dict[str, Any]) -> dict[str, list[str]]:
-    """The parts that a manifest lists, by the tables that are known here."""
-    from ctm_data.run.schema import SCHEMAS
-
-    names = sorted(manifest["parts"])
-    return {table: [name for name in names if name.startswith(f"{table}/")] for table in SCHEMAS}

@@ -3,29 +3,40 @@
 RUN/manifest.json               schema version, recipe, versions; at the end the parts' hashes
 RUN/README.md                   the card, which makes the folder a Hub dataset
 RUN/TABLE/part-00003.parquet    the rows of the work units of chunk 3
-RUN/set-aside/                  truncated and foreign files, never read
+RUN/set-aside/                  truncated, altered and foreign files, never read
+
+A part's Parquet metadata bind it to the recipe and to its place: `ctm.recipe` is a hash of the options that
+decide the rows, `ctm.part` is TABLE/part-00003.parquet. Parts from before that are not bound, and valid.
 """
 
 import fcntl
 import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctm_data.run.files import atomic_write, explained, sha256, sync_folder
-from ctm_data.run.schema import KEYS, SCHEMA_VERSION, SCHEMAS, to_table
+from ctm_data.run.files import atomic, atomic_write, explained, partial_of, sha256
+from ctm_data.run.manifest import MANIFEST, PART, read_manifest
+from ctm_data.run.recipe import differences, recipe_hash
+from ctm_data.run.schema import KEYS, SCHEMA_VERSION, SCHEMAS, fits, to_table
+from ctm_eval.data_files import BATCH, UNPACKED_BYTES, bounded_parquet, repeated_bytes
 from ctm_eval.errors import CtmError
 
-MANIFEST = "manifest.json"
 PACKAGES = ("ctm", "torch", "transformers", "pyarrow")
-PART = re.compile(r"part-(\d{5})\.parquet")
+BESIDE = (
+    MANIFEST,
+    "README.md",
+    "trajectory.svg",
+    "results.json",
+)  # what a run has beside its tables
+RECIPE_KEY, PART_KEY = b"ctm.recipe", b"ctm.part"
+Binding = Literal["bound", "not bound", "other"]
 
 
 class Store:
@@ -36,10 +47,9 @@ class Store:
         self.set_aside: list[str] = []
         if not is_run_folder(folder):
             raise CtmError(f"{folder} is not a run folder: it has no {MANIFEST}", usage=True)
-        try:
-            self.manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text())
-        except ValueError as error:
-            raise CtmError(f"{self.folder / MANIFEST} is not JSON: {error}") from error
+        self.manifest: dict[str, Any] = read_manifest(self.folder)
+        self.recipe_hash = recipe_hash(self.manifest["recipe"])
+        self._signed = dict(self.manifest.get("parts", {}))
 
     @classmethod
     @contextmanager
@@ -48,20 +58,18 @@ class Store:
         folder: str | Path,
         recipe: Mapping[str, Any],
         shard: tuple[int, int] | None = None,
+        makes: Collection[str] = tuple(SCHEMAS),
     ) -> Iterator["Store"]:
         """Opens `folder` for writing under `recipe`, new or to be finished.
 
-        Raises CtmError if it belongs to another recipe (the difference is printed), holds other
-        files, or another process is writing to it.
+        `makes` names the tables that the caller can make anew: of these a damaged part is set aside, one
+        of any other is refused. Raises CtmError if the folder belongs to another recipe (the difference
+        is printed), holds other files, or another process is writing to it.
         """
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
             raise CtmError(f"{folder} is a file; give a folder as --output-dir", usage=True)
-        new = not is_run_folder(folder)
-        if new and folder.exists() and any(name != ".lock" for name in os.listdir(folder)):
-            raise CtmError(
-                f"{folder} is not empty and not a run folder; give another --output-dir", usage=True
-            )
+        _refuse_foreign(folder)
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
@@ -73,15 +81,17 @@ class Store:
             described = {
                 "schema_version": SCHEMA_VERSION,
                 "recipe": dict(recipe),
-                "versions": {package: version(package) for package in PACKAGES},
+                "versions": _versions(),
             }
             if shard:
                 described["shard"] = list(shard)
-            if new:
-                atomic_write(folder / MANIFEST, _as_json(described))
+            if not is_run_folder(folder):
+                with explained(folder):
+                    atomic_write(folder / MANIFEST, _as_json(described))
             store = cls(folder)
             store._refuse_other(described)
-            store._tidy()
+            with explained(folder):
+                store._tidy(makes)
             yield store
         finally:
             os.close(lock)
@@ -129,20 +139,18 @@ class Store:
         """Writes the part of a chunk, whole or not at all. There must be rows: `datasets` cannot open
         a part without any."""
         path = self.path(table, chunk)
-        arrow = to_table(table, rows)
+        arrow = to_table(table, rows).replace_schema_metadata(
+            {RECIPE_KEY: self.recipe_hash, PART_KEY: self._name(path)}
+        )
+        self._unsign(table)
         with explained(self.folder):
             path.parent.mkdir(exist_ok=True)
-            partial = path.with_name(f".{path.name}.partial")
-            try:
-                with partial.open("wb") as file:
-                    pq.write_table(arrow, file, compression="zstd", write_page_checksum=True)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(partial, path)
-                sync_folder(path.parent)
-            except OSError:
-                partial.unlink(missing_ok=True)
-                raise
+            atomic(
+                path,
+                lambda file: pq.write_table(
+                    arrow, file, compression="zstd", write_page_checksum=True
+                ),
+            )
 
     def add(self, table: str, chunk: int, rows: Iterable[Mapping[str, Any]]) -> None:
         """Writes the part of a chunk anew with these rows at its end; rows of the same keys are gone."""
@@ -157,31 +165,54 @@ class Store:
             atomic_write(self.folder / name, text)
 
     def finish(self, card: str) -> None:
-        """Writes the card and the manifest with a SHA-256 for every part."""
+        """Writes the card and the manifest with a SHA-256 for every part.
+
+        Raises CtmError if a part that the manifest lists is not there: the run is not what it was.
+        """
+        parts = {self._name(path): sha256(path) for table in SCHEMAS for path in self.parts(table)}
+        for part in self._signed:
+            if part.partition("/")[0] in SCHEMAS and part not in parts:
+                raise CtmError(f"{self.folder / part} is gone; run the command that made it again")
         with explained(self.folder):
             atomic_write(self.folder / "README.md", card)
-            parts = {
-                str(path.relative_to(self.folder)): sha256(path)
-                for table in SCHEMAS
-                for path in self.parts(table)
-            }
             self.manifest["parts"] = parts
+            atomic_write(self.folder / MANIFEST, _as_json(self.manifest))
+        self._signed = dict(parts)
+
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self.folder))
+
+    def _unsign(self, table: str) -> None:
+        """Takes the hashes of a table out of the manifest before the first change to a part of it: a kill
+        between the change and the end of the run must not make the new part look altered."""
+        if not any(part.startswith(f"{table}/") for part in self._signed):
+            return
+        self._signed = {
+            part: digest
+            for part, digest in self._signed.items()
+            if not part.startswith(f"{table}/")
+        }
+        self.manifest["parts"] = dict(self._signed)
+        with explained(self.folder):
             atomic_write(self.folder / MANIFEST, _as_json(self.manifest))
 
     def _refuse_other(self, described: Mapping[str, Any]) -> None:
-        for field in ("schema_version", "shard"):
+        version = self.manifest.get("schema_version")
+        if version != described["schema_version"]:
+            raise CtmError(
+                f"{self.folder} has schema version {version}, and this ctm writes "
+                f"{described['schema_version']}: it can be read, not gone on with; give another "
+                "--output-dir",
+                usage=True,
+            )
+        for field in ("shard",):
             if self.manifest.get(field) != described.get(field):
                 raise CtmError(
                     f"{self.folder} was made with {field} {self.manifest.get(field)}, not "
                     f"{described.get(field)}; give another --output-dir",
                     usage=True,
                 )
-        old, new = self.manifest["recipe"], described["recipe"]
-        changed = [
-            f"{name}: {old.get(name)!r} there, {new.get(name)!r} here"
-            for name in sorted({*old, *new})
-            if old.get(name) != new.get(name)
-        ]
+        changed = differences(self.manifest["recipe"], described["recipe"])
         if changed:
             raise CtmError(
                 f"{self.folder} belongs to another recipe ({'; '.join(changed)}); give the same "
@@ -189,20 +220,57 @@ class Store:
                 usage=True,
             )
 
-    def _tidy(self) -> None:
-        """Sets aside what is not a whole part of ours, and removes what a kill left half-written."""
+    def _tidy(self, makes: Collection[str]) -> None:
+        """Removes what a kill left half-written, and sets aside what is not a whole part of ours."""
+        for name in BESIDE:
+            partial_of(self.folder / name).unlink(missing_ok=True)
         for table in SCHEMAS:
             for path in sorted((self.folder / table).glob("*")):
                 if path.name.startswith(".") and path.name.endswith(".partial"):
                     path.unlink()
-                elif not PART.fullmatch(path.name) or not is_whole(path, SCHEMAS[table]):
-                    aside = self.folder / "set-aside"
-                    aside.mkdir(exist_ok=True)
-                    target = aside / f"{table}-{path.name}"
-                    while target.exists():
-                        target = target.with_name(target.name + "~")
-                    os.replace(path, target)
-                    self.set_aside.append(str(path.relative_to(self.folder)))
+                    continue
+                fault = self.fault(path, table)
+                if fault is None:
+                    continue
+                if table not in makes:
+                    raise CtmError(f"{path} {fault}; run the command that made it again first")
+                aside = self.folder / "set-aside"
+                aside.mkdir(exist_ok=True)
+                target = aside / f"{table}-{path.name}"
+                while target.exists():
+                    target = target.with_name(target.name + "~")
+                os.replace(path, target)
+                self.set_aside.append(self._name(path))
+
+    def fault(self, path: Path, table: str) -> str | None:
+        """Why a file in a table's folder is no part of this run; None if it is one."""
+        if PART.fullmatch(path.name) is None:
+            return f"is no part of {table}"
+        if not is_whole(path, table):
+            return f"cannot be read as a part of {table}"
+        signed = self._signed.get(self._name(path))
+        if signed is not None and sha256(path) != signed:
+            return "is not the part that the manifest lists: its SHA-256 is another"
+        if self.binding(path) == "other":
+            return "was made for another place or by another recipe"
+        return None
+
+    def binding(self, path: Path) -> Binding:
+        """Whether a whole part says that it is of this recipe and of this place, or of others."""
+        said = pq.read_schema(path).metadata or {}
+        if RECIPE_KEY not in said:
+            return "not bound"
+        own = {RECIPE_KEY: self.recipe_hash, PART_KEY: self._name(path)}
+        return "bound" if all(said.get(k) == v.encode() for k, v in own.items()) else "other"
+
+
+def _versions() -> dict[str, str]:
+    """The versions of the packages that make rows, as far as they are installed."""
+    found = {}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def is_run_folder(folder: str | Path) -> bool:
@@ -210,24 +278,51 @@ def is_run_folder(folder: str | Path) -> bool:
     return (Path(folder) / MANIFEST).is_file()
 
 
-def _read_part(path: Path, columns: list[str] | None) -> pa.Table:
-    try:
-        return pq.read_table(path, columns=columns, partitioning=None)
-    except (OSError, pa.ArrowException) as error:
+def _refuse_foreign(folder: Path) -> None:
+    """Refuses a folder with anything but a run, or what a kill left of the first moments of one."""
+    if is_run_folder(folder) or not folder.exists():
+        return
+    ours = {".lock", partial_of(folder / MANIFEST).name}
+    with explained(folder):
+        names = set(os.listdir(folder))
+    if names - ours:
         raise CtmError(
-            f"{path} cannot be read ({error}); run the command that wrote it again, which sets the "
+            f"{folder} is not empty and not a run folder; give another --output-dir", usage=True
+        )
+
+
+def _read_part(path: Path, columns: list[str] | None) -> pa.Table:
+    """A part in the columns of today's schema: those that an earlier one lacks are null."""
+    schema = SCHEMAS[path.parent.name]
+    try:
+        with bounded_parquet(path) as file:
+            there = set(file.schema_arrow.names)
+            asked = schema.names if columns is None else columns
+            read = file.read([name for name in asked if name in there])
+            if not fits(file.schema_arrow, path.parent.name):
+                raise pa.ArrowInvalid(f"it is no part of {path.parent.name}")
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or ["it is broken"])[0]
+        raise CtmError(
+            f"{path} cannot be read ({reason}); run the command that wrote it again, which sets the "
             "part aside and makes it anew"
         ) from error
+    found = [
+        read[name] if name in there else pa.nulls(len(read), schema.field(name).type)
+        for name in asked
+    ]
+    return pa.table(found, schema=pa.schema([schema.field(name) for name in asked]))
 
 
-def is_whole(path: Path, schema: pa.Schema) -> bool:
-    """Whether a file is a Parquet file of `schema` whose every page can be read."""
+def is_whole(path: Path, table: str) -> bool:
+    """Whether a file is a part of a table, within bounds, whose every page can be read."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            if not file.schema_arrow.equals(schema):
+        with bounded_parquet(path) as file:
+            if not fits(file.schema_arrow, table) or repeated_bytes(path, file) > UNPACKED_BYTES:
                 return False
-            file.read()
-    except (OSError, pa.ArrowException):
+            for batch in file.iter_batches(BATCH):
+                batch.validate(full=True)  # also that texts are UTF-8
+    except (OSError, pa.ArrowException, CtmError, ValueError, OverflowError):
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""Answers to queries as text or as a file: table, json, csv, markdown, parquet, written as they stream."""
+"""Query results as text or a file: table, json, csv, markdown or parquet, written as rows are computed."""
 
 import json
 import sys
@@ -23,10 +23,10 @@ SHOWN = 200  # rows of a table for eyes
 def write_answer(
     reader: "RecordBatchReader", out: str | Path | None = None, format: str | None = None
 ) -> int:
-    """Writes an answer to `out`, whole or not at all, or to stdout; returns the number of rows.
+    """Writes a result to `out`, completely or not at all, or to stdout. Returns the number of rows.
 
-    Without `format`, the suffix of `out` says it; a table where nothing does. Raises CtmError for an
-    unknown format, or Parquet without a file.
+    Without `format`, the suffix of `out` selects it (CSV for an unknown suffix); on stdout it is a table.
+    Raises CtmError for an unknown format, or for Parquet without a file.
     """
     if format is None:
         format = SUFFIXES.get(Path(out).suffix, "csv") if out else "table"
@@ -65,7 +65,7 @@ def _rows(reader: "RecordBatchReader") -> Iterator[dict[str, Any]]:
 
 
 def _table(reader: "RecordBatchReader", out: BinaryIO) -> int:
-    """A table for eyes: the first rows, as wide as the terminal; cells without control characters."""
+    """A table for people: the first rows, as wide as the terminal, without control characters."""
     from io import StringIO
 
     from rich.console import Console

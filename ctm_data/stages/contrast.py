@@ -5,11 +5,15 @@ The `contrast` table: preference pairs whose tokens carry these scores. It needs
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from json import loads
 from random import Random
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from ctm_data.run.records import problems_of, solutions_of
+from ctm_data.run.records import problems_of, rollouts_of, solutions_of
+from ctm_data.run.schema import SCHEMAS
 from ctm_eval.errors import CtmError
 from ctm_eval.models import (
     adapter_base,
@@ -24,6 +28,7 @@ from ctm_eval.pair_selection import Pair, negatives, positives, select_pairs
 from ctm_eval.progress import Advance, Counter, Progress
 from ctm_eval.prompts import prompt
 from ctm_eval.seeds import seed_of
+from ctm_eval.targets import aligned, target
 from ctm_eval.types import Solution
 
 if TYPE_CHECKING:
@@ -68,11 +73,13 @@ def write(
     counter(finished)
     tokenizer = load_tokenizer(recipe["model"])
     for chunk, pairs in todo.items():
-        rows = score_pairs(models, pairs, how, counter)
-        if recipe.get("chat") or recipe.get("few_shot"):
-            for row in rows:  # the prompt as it was put, the marks of a chat included
-                text = tokenizer.decode(row["prompt_ids"]) if recipe["chat"] else None
-                row["prompt"] = text or decode(tokenizer, row["prompt_ids"])
+        rollouts = rollouts_of(store, chunk)
+        rows = score_pairs(models, pairs, how, tokenizer, rollouts, counter)
+        for row in rows:  # the prompt as it was put, a chat with its special tokens
+            if recipe.get("chat"):
+                row["prompt"] = tokenizer.decode(row["prompt_ids"])
+            elif recipe.get("few_shot"):
+                row["prompt"] = decode(tokenizer, row["prompt_ids"])
         store.write("contrast", chunk, rows)
 
 
@@ -96,25 +103,37 @@ def train_models(
 ) -> tuple[str, str]:
     """Fine-tunes p+ and p- on the right and wrong solutions of a run, by problem, into its folder.
 
-    Finished ones are kept. Returns their folders. Raises CtmError if there are no right or no wrong
-    ones, TrainError from training.
+    A solution that a stop string ended is learnt without it, and with EOS: see `ctm_eval.targets`.
+    Finished models are kept, and half-trained ones of other settings begun anew. Returns
+    their folders. Raises CtmError if there are no right or no wrong ones, TrainError from training.
     """
     from datasets import Dataset
 
     from ctm_train.settings import settings_for
-    from ctm_train.train import train
+    from ctm_train.train import RECORD, clear, train
 
     chosen: dict[str, list[Solution]] = {"positive": [], "negative": []}
     for problem_id, own in solutions:
         chosen["positive"] += positives(own, Random(seed_of(seed, problem_id, "positives")))
         chosen["negative"] += negatives(own, Random(seed_of(seed, problem_id, "negatives")))
     settings = settings_for("sft", "pocket" if model == "pocket" else None, seed=seed % 2**32)
+    tokenizer = load_tokenizer(model)
     folders = []
     for name, rows in chosen.items():
         if not rows:
             raise CtmError(f"there are no {'right' if name == 'positive' else 'wrong'} solutions")
-        ids = [{"prompt_ids": s.prompt_ids, "completion_ids": s.token_ids} for s in rows]
+        ids = [
+            {"prompt_ids": s.prompt_ids, "completion_ids": target(s, tokenizer)[0]} for s in rows
+        ]
         folder = store.folder / "models" / name
+        folders.append(str(folder))
+        if (record := folder / RECORD).exists():
+            before = loads(record.read_text())
+            if "outcome" in before:
+                clear(folder)
+                continue
+            if before["settings"] != asdict(settings):  # of another version's recipe
+                rmtree(folder)
         train(
             "sft",
             Dataset.from_list(ids),
@@ -125,42 +144,73 @@ def train_models(
             described={"data": f"the {name} solutions of a run"},
             progress=progress and _staged(progress, f"p{'+' if name == 'positive' else '-'}"),
         )
-        folders.append(str(folder))
     return folders[0], folders[1]
 
 
 def score_pairs(
-    models: "ContrastModels", pairs: Sequence[Pair], how: Contrast, progress: Advance | None = None
+    models: "ContrastModels",
+    pairs: Sequence[Pair],
+    how: Contrast,
+    tokenizer: Any,
+    rollouts: Mapping[str, Mapping[str, Any]],
+    progress: Advance | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows of the `contrast` table for `pairs`, in their order."""
-    sides = [(side.prompt_ids, side.token_ids) for _, *both in pairs for side in both]
-    scores = models.scores(sides, how.beta, how.plausibility, progress)
+    """Rows of the `contrast` table for `pairs`, in their order.
+
+    The ids of both sides are training targets (see `ctm_eval.targets`). `rollouts` are the rows of that
+    table by solution, whose value drops the rejected side takes over.
+    """
+    sides = [(side.prompt_ids, *target(side, tokenizer)) for _, *both in pairs for side in both]
+    sequences = [(prompt_ids, ids) for prompt_ids, ids, _ in sides]
+    scores = models.scores(sequences, how.beta, how.plausibility, progress)
     rows = []
-    for (problem, chosen, rejected), chosen_ce, rejected_ce in zip(
-        pairs, scores[::2], scores[1::2], strict=True
+    for (problem, right, wrong), chosen, rejected, chosen_ce, rejected_ce in zip(
+        pairs, sides[::2], sides[1::2], scores[::2], scores[1::2], strict=True
     ):
-        rows.append(
-            {
-                "pair_id": f"{chosen.solution_id}:{rejected.sample_index:03d}",
-                "problem_id": problem.problem_id,
-                "chosen_id": chosen.solution_id,
-                "rejected_id": rejected.solution_id,
-                "prompt": prompt(problem),
-                "chosen": chosen.text,
-                "rejected": rejected.text,
-                "prompt_ids": chosen.prompt_ids,
-                "chosen_ids": chosen.token_ids,
-                "rejected_ids": rejected.token_ids,
-                "chosen_ce": chosen_ce,
-                "rejected_ce": rejected_ce,
-                "positive_model": how.positive_model,
-                "negative_model": how.negative_model,
-                "ce_beta": how.beta,
-                "ce_plausibility": how.plausibility,
-                "seed": how.seed,
-            }
-        )
+        row = {
+            "pair_id": f"{right.solution_id}:{wrong.sample_index:03d}",
+            "problem_id": problem.problem_id,
+            "chosen_id": right.solution_id,
+            "rejected_id": wrong.solution_id,
+            "prompt": prompt(problem),
+            "chosen": chosen[2],
+            "rejected": rejected[2],
+            "prompt_ids": right.prompt_ids,
+            "chosen_ids": chosen[1],
+            "rejected_ids": rejected[1],
+            "chosen_ce": chosen_ce,
+            "rejected_ce": rejected_ce,
+            **value_drops(rollouts.get(wrong.solution_id), rejected[1]),
+            "positive_model": how.positive_model,
+            "negative_model": how.negative_model,
+            "ce_beta": how.beta,
+            "ce_plausibility": how.plausibility,
+            "seed": how.seed,
+        }
+        rows.append({name: row[name] for name in SCHEMAS["contrast"].names})
     return rows
+
+
+def value_drops(
+    rollout: Mapping[str, Any] | None, rejected_ids: Sequence[int]
+) -> dict[str, list[float] | int | None]:
+    """The columns `rejected_value_drop` and `rejected_critical` of a pair, from its row of `rollouts`.
+
+    By how much the value drops with every token (negative where it rises; None for a curve that is not
+    whole, as of a label-only run), and the index of the critical token. Both are None without a row.
+    """
+    if rollout is None:
+        return {"rejected_value_drop": None, "rejected_critical": None}
+    curve = [rollout["prompt_value"], *rollout["value"]]
+    drops = None
+    if None not in curve:
+        falls = [before - after for before, after in pairwise(curve)]
+        drops = aligned(falls, rollout["token_ids"], rejected_ids)
+    critical, last = rollout["critical_index"], len(rejected_ids) - 1
+    return {
+        "rejected_value_drop": drops,
+        "rejected_critical": None if critical is None else min(critical, last),
+    }
 
 
 class ContrastModels:

@@ -11,11 +11,14 @@ from ctm_data.estimator.estimators import (
     Share,
     Tally,
     Trajectory,
+    adaptive,
     branch,
     exhaustive,
+    label,
     label_only,
     replacements,
 )
+from ctm_data.estimator.posterior import Label
 from ctm_data.estimator.settings import RolloutSettings
 from ctm_data.estimator.values import Curve
 from ctm_data.run.records import solutions_of
@@ -80,16 +83,25 @@ def roll_out(
         curves = exhaustive(engine, states, settings, report)
     elif settings.label_only:
         curves = label_only(engine, states, settings, report)
+    elif settings.adaptive:
+        curves = adaptive(engine, states, settings, report)
     else:
         curves = branch(engine, states, settings, report)
-    marks = [mark(settings.rule, curve, settings.n_rollouts) for curve in curves]
+    marks = [
+        mark(settings.rule, curve, settings.n_rollouts, settings.resolution) for curve in curves
+    ]
+    labels = [label(state, settings) for state in states]
+    if settings.rule == "critical":
+        found = [own.likeliest for own in labels]
+    else:
+        found = [marked[0] if marked else None for marked in marks]
     spent = [state.generated for state in states]
-    replaced = replacements(engine, states, marks, settings)
+    replaced = replacements(engine, states, found, settings)
     report(1.0, 0)
     return [
-        _row(engine, state, curve, marked, replacement, tokens, settings)
-        for state, curve, marked, replacement, tokens in zip(
-            states, curves, marks, replaced, spent, strict=True
+        _row(engine, state, curve, marked, own, token, replacement, tokens, settings)
+        for state, curve, marked, own, token, replacement, tokens in zip(
+            states, curves, marks, labels, found, replaced, spent, strict=True
         )
     ]
 
@@ -99,6 +111,8 @@ def _row(
     state: Trajectory,
     curve: Curve,
     marked: list[int],
+    label: Label,
+    critical_index: int | None,
     replacement: Tally,
     generated_tokens: int,
     settings: RolloutSettings,
@@ -120,13 +134,16 @@ def _row(
         "n_rollouts": [len(tally.correct) for tally in state.tallies],
         "n_correct": [sum(tally.correct) for tally in state.tallies],
         "keep_prob": state.keep_prob,
-        "estimator": f"{settings.estimator}{'-label-only' if settings.label_only else ''}",
+        "estimator": _estimator(settings),
         "rule": settings.rule,
         "marked": marked,
-        "critical_index": marked[0] if marked else None,
-        "critical_piece": pieces[marked[0]] if marked else None,
+        "critical_index": critical_index,
+        "critical_piece": None if critical_index is None else pieces[critical_index],
+        "critical_prob": label.prob.tolist(),
+        "critical_low": label.low,
+        "critical_high": label.high,
         "replacement_pass_at_k": [pass_at_k(n, correct, k) for k in powers_of_two(n)],
-        "replacements": _by_token(engine, state, marked, replacement),
+        "replacements": _by_token(engine, state, critical_index, replacement),
         "generated_tokens": generated_tokens,
         "replacement_tokens": state.generated - generated_tokens,
         "temperature": settings.sampling.temperature,
@@ -141,9 +158,9 @@ def powers_of_two(n: int) -> list[int]:
 
 
 def _by_token(
-    engine: Engine, state: Trajectory, marked: list[int], replacement: Tally
+    engine: Engine, state: Trajectory, critical_index: int | None, replacement: Tally
 ) -> list[dict[str, Any]]:
-    """How often each alternative to the first marked token was drawn and went well, most drawn first."""
+    """How often each alternative to the critical token was drawn and went well, most drawn first."""
     counts: dict[int, list[int]] = {}
     for token, correct in zip(replacement.alternatives, replacement.correct, strict=True):
         assert token is not None
@@ -152,10 +169,17 @@ def _by_token(
         tally[1] += correct
     rows = []
     for token, (drawn, won) in sorted(counts.items(), key=lambda item: (-item[1][0], item[0])):
-        before = state.solution.token_ids[max(0, marked[0] - 1) : marked[0]]
+        assert critical_index is not None
+        before = state.solution.token_ids[max(0, critical_index - 1) : critical_index]
         piece = engine.pieces([*before, token])[-1]
         rows.append({"token_id": token, "piece": piece, "n_rollouts": drawn, "n_correct": won})
     return rows
+
+
+def _estimator(settings: RolloutSettings) -> str:
+    if settings.adaptive:
+        return "branch-adaptive"
+    return f"{settings.estimator}{'-label-only' if settings.label_only else ''}"
 
 
 def _nullable(values: np.ndarray) -> list[float | None]:

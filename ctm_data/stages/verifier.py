@@ -12,6 +12,7 @@ from ctm_eval.engines import LazyEngine
 from ctm_eval.progress import Progress
 from ctm_eval.prompts import prompt
 from ctm_eval.scoring import program_of
+from ctm_eval.targets import target_text
 from ctm_eval.types import Problem, Solution
 
 
@@ -51,7 +52,7 @@ def labelled(
     """
     distinct: dict[str, Solution] = {}
     for solution in solutions:
-        distinct.setdefault(" ".join(solution.text.split()), solution)
+        distinct.setdefault(" ".join(target_text(solution).split()), solution)
     kept = list(distinct.values())
     if balance:
         rng = Random(f"balance {seed} {problem.problem_id}")
@@ -66,7 +67,7 @@ def labelled(
             "generator": solution.model,
             "question": problem.question,
             "prompt": prompt(problem),
-            "solution": solution.text,
+            "solution": target_text(solution),
             "description": None,
             "correct": solution.correct,
         }

@@ -1,23 +1,27 @@
-"""Benchmarks: a file for each, with all its facts, and how their problems are loaded."""
+"""Benchmarks: one file for each, with all facts about it, and the loading of their problems."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
-from ctm_eval.benchmarks.code import CODE
-from ctm_eval.benchmarks.gsm8k import GSM8K
-from ctm_eval.benchmarks.math import MATH, MATH500
-from ctm_eval.benchmarks.mbpp import MBPP
-from ctm_eval.benchmarks.pocket import POCKET, POCKET_CODE
 from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
 from ctm_eval.types import Benchmark, Problem
 
+FOUND = (
+    found
+    for module in iter_modules(__path__)
+    for found in vars(import_module(f"{__name__}.{module.name}")).values()
+    if isinstance(found, Benchmark)
+)
 BENCHMARKS = {
-    benchmark.name: benchmark
-    for benchmark in (POCKET, POCKET_CODE, GSM8K, MATH500, MATH, MBPP, CODE)
+    one.name: one for one in sorted(FOUND, key=lambda one: (one.generate is None, one.name))
 }
+"""Every benchmark that a file of this folder defines, by name; the generated ones first."""
+
 GENERATED_COUNT = 32  # problems of a generated benchmark, where no limit is given
 
 
@@ -32,16 +36,16 @@ def load_problems(
 ) -> list[Problem]:
     """The first `limit` problems of a benchmark's split, read from the Hub or from `data_file`.
 
-    `data_file` is JSONL or Parquet with the fields that the Hub's rows have, `revision` the commit on
-    the Hub. `code` is any file of tasks with a `prompt` and `tests`. `pocket` and `pocket-code` are
-    generated: from `seed`, 32 problems unless `limit` says otherwise. Raises CtmError for an unknown
-    benchmark, a file that is not there, or a row that cannot be read, named by its number.
+    `data_file` is a JSONL or Parquet file with the same fields as the rows on the Hub; `revision` is the
+    commit on the Hub. `code` reads any file of tasks with a `prompt` and `tests`. `pocket` and
+    `pocket-code` are generated from `seed`, with 32 problems unless `limit` is given. Raises CtmError for
+    an unknown benchmark, a missing file, or a row that cannot be read, whose number is in the message.
     """
     kind = benchmark_called(benchmark)
     if kind.generate is not None:
         if data_file is not None or revision is not None:
             option = "--data-file" if data_file is not None else "--revision"
-            raise CtmError(f"{benchmark} makes its own problems: leave out {option}", usage=True)
+            raise CtmError(f"{benchmark} generates its problems: leave out {option}", usage=True)
         return kind.generate(split, GENERATED_COUNT if limit is None else limit, seed)
     assert kind.read is not None
     if kind.repo is None and data_file is None:
@@ -64,7 +68,7 @@ def load_problems(
             ) from error
     if not problems:
         source = data_file or kind.repo
-        raise CtmError(f"there are no problems of the split {split} in {source}", usage=True)
+        raise CtmError(f"{source} has no problems in the split {split}", usage=True)
     return problems
 
 
@@ -78,9 +82,9 @@ def benchmark_called(name: str) -> Benchmark:
 
 
 def revision_of(benchmark: str, revision: str | None = None) -> str | None:
-    """The commit on the Hub that `revision` (a branch, a tag, by default the newest) means today.
+    """The commit that `revision` (a branch or tag, by default the latest) currently refers to on the Hub.
 
-    None for a benchmark that is not on the Hub. Raises CtmError if the Hub cannot be asked.
+    None for a benchmark that is not on the Hub. Raises CtmError if the Hub cannot be reached.
     """
     kind = BENCHMARKS.get(benchmark)
     if kind is None or kind.repo is None:
@@ -109,5 +113,5 @@ def _explained(kind: Benchmark) -> Iterator[None]:
     except (OSError, ValueError) as error:
         raise CtmError(
             f"cannot load {kind.repo} from the Hub: {str(error).splitlines()[0]}; "
-            f"without a network, give a local copy with --data-file"
+            f"without network access, give a local copy with --data-file"
         ) from error

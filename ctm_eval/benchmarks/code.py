@@ -12,7 +12,7 @@ def _read(row: dict[str, Any], split: str, index: int) -> Problem:
     if isinstance(tests, str) or not tests:
         tests = [tests] if tests else []
     if not tests:
-        raise CtmError("a programming task without tests")
+        raise CtmError("the programming task has no tests")
     question = next(row[name] for name in ("prompt", "question", "problem", "text") if name in row)
     return Problem(
         problem_id=f"code-{split}-{index:05d}",

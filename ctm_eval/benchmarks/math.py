@@ -1,4 +1,4 @@
-"""MATH and its 500 problems MATH500: competition mathematics; the answer stands in a box."""
+"""MATH, and MATH500, 500 of its problems: competition mathematics with the answer in a box."""
 
 from collections.abc import Callable
 from dataclasses import replace

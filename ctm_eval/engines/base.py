@@ -17,7 +17,8 @@ FinishReason = Literal["stop", "length"]
 class Sampling:
     """The rollout policy: temperature first, then top-p. Temperature 0 is greedy decoding.
 
-    `stop` are strings that end a completion once they appear in it.
+    `stop` are strings that end a completion once they appear in it, its prefix included: a completion
+    from any prefix of a text stops where the whole text would.
     """
 
     temperature: float = 1.0

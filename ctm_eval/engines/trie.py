@@ -14,11 +14,10 @@ import torch
 from ctm_eval.engines.base import Completion, FinishReason, Request, Sampling
 from ctm_eval.engines.kv_cache import RowCache
 from ctm_eval.engines.nucleus import nucleus
+from ctm_eval.engines.stop_strings import STOP_TAIL, has_stop
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-STOP_TAIL = 32  # tokens decoded to look for a stop string
 
 
 class Walk:
@@ -54,7 +53,7 @@ class Walk:
 
     def steps(self) -> Iterator[tuple[int, int]]:
         """Walks to the end; yields (requests finished, tokens drawn) after every token."""
-        live = np.flatnonzero(self.limits > 0)
+        live = np.flatnonzero((self.limits > 0) & ~self._ended_before())
         yield len(self.requests) - len(live), 0
         if not len(live):
             return
@@ -130,12 +129,20 @@ class Walk:
 
     def _ended(self, live: np.ndarray, next_tokens: np.ndarray) -> np.ndarray:
         ended = np.isin(next_tokens, self.eos_ids)
-        if self.sampling.stop:
-            for j in np.flatnonzero(~ended):
-                i = live[j]
-                tail = self.tokens[i, max(0, self.drawn[i] - STOP_TAIL) : self.drawn[i]]
-                text = self.decode(tail.tolist())
-                ended[j] = any(stop in text for stop in self.sampling.stop)
+        for j in np.flatnonzero(~ended) if self.sampling.stop else ():
+            i = live[j]
+            # A stop string may begin in the prefix, which is part of the completion.
+            drawn = self.tokens[i, max(0, self.drawn[i] - STOP_TAIL) : self.drawn[i]].tolist()
+            tail = [*self.requests[i].prefix_ids[-STOP_TAIL:], *drawn]
+            ended[j] = has_stop(self.decode, tail, self.sampling.stop)
+        return ended
+
+    def _ended_before(self) -> np.ndarray:
+        """Which requests have a prefix that a stop string has ended already."""
+        stop = self.sampling.stop
+        ended = np.array([has_stop(self.decode, r.prefix_ids, stop) for r in self.requests])
+        for i in np.flatnonzero(ended):
+            self.reasons[i] = "stop"
         return ended
 
     def _split(

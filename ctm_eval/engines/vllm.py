@@ -15,9 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ctm_eval.engines.base import Completion, FinishReason, Nucleus, Request, Sampling
+from ctm_eval.engines.stop_strings import crossing, has_stop
 from ctm_eval.engines.tokenizer import WithTokenizer, eos_ids
 from ctm_eval.errors import CtmError
-from ctm_eval.models import adapter_folder, model_path
+from ctm_eval.models import adapter_base, adapter_folder, model_path
 from ctm_eval.progress import Advance
 
 if TYPE_CHECKING:
@@ -55,10 +56,11 @@ class VllmEngine(WithTokenizer):
 
         `device` is `cpu` or `cuda`, by default what the installed vllm is made for; a CPU computes in
         float32 unless `dtype` says otherwise. `max_length` bounds a prompt and its completion, by
-        default what the model was made for. `adapter` is the folder of a LoRA adapter of peft. Raises
-        CtmError if vllm is missing or cannot use the model.
+        default what the model was made for. `adapter` is the folder of a LoRA adapter of peft; `model`
+        may be one too, which is then applied to its base. Raises CtmError if vllm is missing or cannot
+        use the model.
         """
-        path = model_path(model)
+        path, adapter = base_and_adapter(model, adapter)
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
         try:
@@ -118,9 +120,16 @@ class VllmEngine(WithTokenizer):
         from vllm import SamplingParams, TokensPrompt
 
         completions = [Completion((), "length")] * len(requests)
+        for i, request in enumerate(requests):
+            if has_stop(self.decode, request.prefix_ids, sampling.stop):
+                completions[i] = Completion((), "stop")
         # Requests that begin alike are neighbours, so that their prefix is in the cache.
         order = sorted(
-            (i for i, request in enumerate(requests) if request.max_new_tokens > 0),
+            (
+                i
+                for i, request in enumerate(requests)
+                if request.max_new_tokens > 0 and completions[i].finish_reason != "stop"
+            ),
             key=lambda i: (*requests[i].prompt_ids, *requests[i].prefix_ids),
         )
         if progress and len(order) < len(requests):
@@ -149,7 +158,13 @@ class VllmEngine(WithTokenizer):
         for i, output in zip(order, outputs, strict=True):
             done = output.outputs[0]
             reason: FinishReason = "stop" if done.finish_reason == "stop" else "length"
-            completions[i] = Completion(tuple(done.token_ids), reason)
+            drawn = tuple(done.token_ids)
+            # vllm looks for stop strings in what it drew alone. Draws depend on what came before them
+            # only, so that what it drew behind a stop string that began in the prefix is left out.
+            at = crossing(self.decode, requests[i].prefix_ids, drawn, sampling.stop)
+            completions[i] = (
+                Completion(drawn, reason) if at is None else Completion(drawn[:at], "stop")
+            )
         if progress:
             progress(0, sum(len(completion.token_ids) for completion in completions))
         return completions
@@ -172,6 +187,22 @@ class VllmEngine(WithTokenizer):
             entries = output.prompt_logprobs[len(prompt) :] if rest else []
             result.append([_nucleus(entry, sampling) for entry in entries])
         return result
+
+
+def base_and_adapter(model: str, adapter: str | None) -> tuple[str, str | None]:
+    """The model that vllm loads, and the adapter that it applies: of a `model` that is itself the folder
+    of an adapter, as `ctm train` writes it, the base and that folder. Raises CtmError."""
+    path = model_path(model)
+    base = adapter_base(path)
+    if base is None:
+        return path, adapter
+    if adapter is not None:
+        raise CtmError(
+            f"{model} is an adapter itself, and vllm applies one: train it with --merge, or leave out "
+            f"the adapter {adapter}",
+            usage=True,
+        )
+    return model_path(base), path
 
 
 class _Bar(tqdm):
@@ -199,9 +230,9 @@ def _nucleus(logprobs: dict[int, Any], sampling: Sampling) -> Nucleus:
     return Nucleus(ids[0][kept].numpy(), probs[0][kept].numpy())
 
 
-def _generation(kind: Any, path: str) -> Any:
+def _generation(settings: Any, path: str) -> Any:
     try:
-        return kind.from_pretrained(path)
+        return settings.from_pretrained(path)
     except OSError:  # a model without generation settings
         return None
 

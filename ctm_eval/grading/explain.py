@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ctm_eval.grading import exact_numbers, text, values
 from ctm_eval.grading.extract import extract
 from ctm_eval.grading.grade import BENCHMARKS, gold_answer, grade, matches
-from ctm_eval.grading.tree import Tree, Unreadable
+from ctm_eval.grading.maths import exact_numbers, text, values
+from ctm_eval.grading.maths.tree import Tree, Unreadable
 
 
 def explain(gold: str, text: str, benchmark: str | None = None, *, finished: bool = True) -> str:

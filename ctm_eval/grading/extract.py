@@ -72,8 +72,9 @@ def _own_part(text: str) -> str:
         text = text[thought + len("</think>") :]
     if ":" in text and ("Question" in text or "Problem" in text or "\nQ:" in text):
         for match in _NEXT_QUESTION.finditer(text):
-            if text[: match.start()].strip():
-                return text[: match.start()]
+            before = text[: match.start()]
+            if before.strip() and (not match[1] or _HAS_ANSWER.search(before)):
+                return before
     end = text.find("<|")
     if end > 0 and _SPECIAL_TOKEN.match(text, end):
         text = text[:end]
@@ -110,7 +111,10 @@ def _ends_in_open_box(text: str) -> bool:
 
 def _joins(between: str) -> bool:
     """Return whether the text between two boxes makes one list of them: 'and', 'or' or a comma."""
-    return _JOINT.fullmatch(between) is not None and _LISTING.search(between) is not None
+    plain = _SPACING.sub(" ", between)
+    if "\n" not in between and _SPACING.search(between) and not plain.strip(" $"):
+        return True  # \boxed{1} \quad \boxed{2}
+    return _JOINT.fullmatch(plain) is not None and _LISTING.search(plain) is not None
 
 
 def _group(text: str, start: int) -> tuple[str | None, int]:
@@ -157,9 +161,15 @@ def _after_answer_is(text: str) -> str | None:
         if match is None:
             continue
         answer = _statement(text[match.end() : match.end() + 2_000])
-        if answer is not None:
+        if answer is not None and not _is_judgement(answer, text[:start]):
             return answer
     return None
+
+
+def _is_judgement(answer: str, before: str) -> bool:
+    """Tell 'The other answer is correct' from an answer: it judges another one."""
+    judged = _JUDGEMENT.fullmatch(answer) is not None
+    return judged and not _ANNOUNCED.search(before[-20:])
 
 
 def _statement(rest: str) -> str | None:
@@ -189,6 +199,9 @@ def _value_of_clause(line: str) -> str | None:
     if not clause.strip(" .,;:$"):
         return None
     if len(clause.split()) > 4 and not _STARTS_LIKE_MATH.match(clause):
+        said = _SAID_LAST.search(clause)
+        if said:  # the volume of $ABCD$ is 120
+            return _statement(said[1])
         spans = [m for m in _MATH.finditer(clause) if _is_math(m, clause)]
         if spans:
             return _inside(spans[-1]) or None
@@ -204,6 +217,9 @@ def _value_of_clause(line: str) -> str | None:
 def _last_value(text: str) -> Extraction:
     """Return the last `$…$` with a value in it or the last number, whichever comes later."""
     tail = _LIST_INDEX.sub("", text[-4_000:])
+    word = _BOLD_WORD.search(tail)
+    if word:
+        return Extraction(word[1], "found", "bold")
     best, at = None, -1
     source = None
     if "$" in tail or "\\(" in tail or "\\[" in tail:
@@ -214,6 +230,9 @@ def _last_value(text: str) -> Extraction:
     numbers = _NUMBER.findall(tail, max(at, 0))
     if numbers:
         best, source = numbers[-1], "number"
+    bare = list(_BARE_LATEX.finditer(tail, max(at, 0)))
+    if bare and not _NUMBER.search(tail, bare[-1].end()):
+        best, source = bare[-1][0], "LaTeX"
     if best is None:
         return Extraction(None, "no_answer")
     return Extraction(best, "found", source)
@@ -242,13 +261,30 @@ _FINDERS: dict[str, Callable[[str], str | None]] = {
     "####": _after_hashes,
     "answer is": _after_answer_is,
 }
-_NEXT_QUESTION = re.compile(r"(?:^|\n)[ \t]*[#*]*[ \t]*(?:(?:Question|Problem)(?: \d+)?|Q) ?:")
+_NEXT_QUESTION = re.compile(r"(?:^|\n)[ \t]*[#*]*[ \t]*(?:(?:Question|Problem)( \d+)?|Q) ?:")
+_HAS_ANSWER = re.compile(r"\\f?boxed|####|\banswer(?:s\b|:| is\b| are\b)", re.I)
+_ANNOUNCED = re.compile(
+    r"(?:^|\n|[*#:.] ?)(?:\W*)(?:final |so,? |hence,? )?(?:the )?(?:final )?\W*$", re.I
+)
+_SAID_LAST = re.compile(
+    r".*\b(?:is|are|equals)\s+(?:equal to\s+)?([-$\\(\[{]?\s?[\d\\$].{0,200})$", re.S
+)
+_BOLD_WORD = re.compile(r"\*\*([A-Za-z][A-Za-z -]{0,40})\*\*[.!]?\s*$")
+_BARE_LATEX = re.compile(
+    r"-?[0-9]*\\[dt]?frac\{[^{}]{1,80}\}\{[^{}]{1,80}\}|-?[0-9]*\\sqrt\{[^{}]{1,80}\}"
+)
+_JUDGEMENT = re.compile(
+    r"(?:not |also |now |then )?(?:in)?(?:correct|right|wrong|false|true|known|unknown|clear|valid|unique"
+    r"|above|below|given|shown|obtained|found|as follows)\b.{0,40}",
+    re.I | re.S,
+)
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_|]{1,40}>")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _BARE = re.compile(r"\\?[A-Za-z]+|[-+]?[0-9][0-9.,]*[0-9]|[0-9]")
 _JOINT = re.compile(
     r"[\s$.,;)(\\]*(?:\\text\{)?[\s$,]*(?:and|or)?[\s$]*\}?[\s$(\\]*(?:also )?[\s$]*(?:[A-Za-z] ?= ?)?"
 )
+_SPACING = re.compile(r"\\(?:q?quad|[,;: ])(?![A-Za-z])|~")
 _LISTING = re.compile(r",|;|\b(?:and|or)\b")
 _HEADING = re.compile(
     r"[0-9]+[.):] +[A-Za-z*]|(?:step|final|answer|solution|conclusion|therefore|explanation|part|case|note"

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Literal, TypeVar
 
 from ctm_eval.errors import CtmError
-from ctm_eval.grading import conventions, exact_numbers, text, typed, values
 from ctm_eval.grading.extract import boxed, extract
-from ctm_eval.grading.tree import Tree, Unreadable, number
+from ctm_eval.grading.maths import conventions, exact_numbers, text, typed, values
+from ctm_eval.grading.maths.tree import Tree, Unreadable, number
 from ctm_eval.grading.verdict import Equality, Verdict
 
 T = TypeVar("T")
@@ -50,8 +50,11 @@ def grade(gold: str, text: str, benchmark: str | None = None, *, finished: bool 
 
 def equal(a: str, b: str) -> Equality:
     """Return whether two answers are the same; symmetric, and never evaluates either."""
+    a, b = a.strip(), b.strip()
     if a == b:
         return Equality(bool(a.strip()), "text")
+    if max(len(a), len(b)) > text.MAX_CHARS:
+        return _undecided("unparsed")
     first, second = _cleaned(a), _cleaned(b)
     if len(first) > text.MAX_CHARS or len(second) > text.MAX_CHARS:
         return _undecided("unparsed")
@@ -65,10 +68,10 @@ def equal(a: str, b: str) -> Equality:
     right = _tree_of(other) if other else _value(second)
     if left is None or right is None:
         return _undecided("unparsed")
-    outcome = typed.compare(left, right)
-    if outcome.same is not None:
-        return Equality(outcome.same, "typed", convention=outcome.convention)
-    return _ask_sympy(outcome.open) if outcome.open else _undecided("timeout")
+    comparison = typed.compare(left, right)
+    if comparison.same is not None:
+        return Equality(comparison.same, "typed", convention=comparison.convention)
+    return _ask_sympy(comparison.open) if comparison.open else _undecided("timeout")
 
 
 def matches(gold: str, answer: str) -> Equality:
@@ -91,7 +94,8 @@ def _tree_of(read: exact_numbers.Number) -> Tree:
 
 
 def _ask_sympy(pairs: tuple[tuple[Tree, Tree], ...]) -> Equality:
-    from ctm_eval.grading import symbolic, workers
+    from ctm_eval.grading import workers
+    from ctm_eval.grading.maths import symbolic
 
     answers: list[bool | None] = []
     if len(pairs) > MAX_SYMPY_PAIRS or not all(

@@ -10,12 +10,13 @@ no process but its programs) and forks for every program a child without rights,
 memory and size and an empty folder that is gone with it. `docs/eval.md` says what holds it.
 """
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal, cast, get_args
 
 from ctm_eval.errors import CtmError
 from ctm_eval.grading.workers import WorkerLost, WorkerPool
@@ -29,7 +30,7 @@ class Limits:
     """What one program may use. CPU time decides on a time-out; the wall clock is for those that wait."""
 
     cpu_seconds: int = 5
-    wall_seconds: float = 15.0
+    wall_seconds: float = 30.0
     memory: int = 512 << 20  # bytes of address space
     file_bytes: int = 16 << 20  # of a file, and of the working folder
     output_bytes: int = 64 << 10
@@ -51,11 +52,13 @@ class Outcome:
     `passed`: it ran to its end and every test held. `failed`: an error, a failed test, or an early
     exit. `timeout`: a limit of time. `refused`: it wanted more than it is given (memory, disk, output,
     processes, the network). `unparsed`: not Python. `detail` says more; `stdout` is what it printed.
+    `suspicious` says what an honest program would not have done, whatever the status (`SECURITY.md`).
     """
 
     status: Status
     detail: str = ""
     stdout: str = ""
+    suspicious: str = ""
 
 
 class Sandbox:
@@ -71,7 +74,12 @@ class Sandbox:
         self.limits = limits or Limits()
         # Nothing of our environment (tokens!) is passed on; a fixed hash seed makes the order of sets,
         # and so the verdict, the same every time.
-        environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "CTM_ISOLATE": str(int(isolate))}
+        environment = {
+            "PYTHONHASHSEED": "0",
+            "LC_ALL": "C.UTF-8",
+            "CTM_ISOLATE": str(int(isolate)),
+            "CTM_LIMITS": json.dumps(asdict(self.limits)),
+        }
         self._pool = WorkerPool("ctm_eval.sandbox.server", self.processes, environment)
 
     def __enter__(self) -> "Sandbox":
@@ -98,15 +106,28 @@ class Sandbox:
         return outcomes
 
     def _run(self, program: Program) -> Outcome:
-        request = {"code": program.code, "tests": program.tests, "limits": asdict(self.limits)}
+        request = {"code": program.code, "tests": program.tests}
         try:
             reply = self._pool.ask(request, self.limits.wall_seconds + MARGIN)
         except WorkerLost:
             return Outcome("refused", "it took the sandbox's server down")
-        if "cannot_isolate" in reply:
+        if isinstance(reply, dict) and isinstance(why := reply.get("cannot_isolate"), str):
             raise CtmError(
-                f"this machine cannot isolate programs ({reply['cannot_isolate']}), and a model's "
+                f"this machine cannot isolate programs ({why}), and a model's "
                 "programs are not run without; --allow-unisolated accepts the risk (limits hold, but "
                 "files and the network of this machine are within their reach)"
             )
-        return Outcome(**reply)
+        return _outcome(reply)
+
+
+def _outcome(reply: Any) -> Outcome:
+    """A known status and texts, or `refused`."""
+    match reply:
+        case {
+            "status": str(status),
+            "detail": str(detail),
+            "stdout": str(stdout),
+            "suspicious": str(suspicious),
+        } if status in get_args(Status):
+            return Outcome(cast(Status, status), detail, stdout, suspicious)
+    return Outcome("refused", "the sandbox's server gave no known answer")

@@ -5,6 +5,8 @@ system's own calls; nothing has to be installed. See user_namespaces(7), pivot_r
 """
 
 import ctypes
+import functools
+import importlib.util
 import os
 import platform
 import sys
@@ -15,13 +17,14 @@ NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV = 1, 2, 4
 MNT_DETACH, AT_FDCWD, AT_RECURSIVE = 2, -100, 0x8000
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 CAPABILITIES_V3 = 0x20080522
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 MOUNT_SETATTR = 442  # everywhere
 NOBODY = 65534
 NEW_ROOT = "/proc"  # any folder that is there on every machine and holds nothing that is bound
 LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
+EXTRA = ("sympy", "mpmath")  # pure Python, for programs that compute with symbols
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 
 
@@ -29,10 +32,18 @@ class CannotIsolate(Exception):
     """This machine does not permit it; the message says which step failed."""
 
 
-def enter() -> None:
+def libraries() -> list[str]:
+    """The folders that hold the libraries which programs may import beside the standard one."""
+    specs = filter(None, map(importlib.util.find_spec, EXTRA))
+    places = [place for spec in specs for place in spec.submodule_search_locations or ()]
+    return sorted({os.path.dirname(os.path.realpath(place)) for place in places})
+
+
+def enter(folders: list[str]) -> None:
     """Returns in a new process that is process 1 of namespaces of its own; the caller waits for its end.
 
-    Raises CannotIsolate, in the new process as in the old one.
+    Of `folders` it sees the libraries of `EXTRA`. Raises CannotIsolate, in the new process as in the
+    old one.
     """
     if sys.platform != "linux" or platform.machine() not in PIVOT_ROOT:
         raise CannotIsolate(f"{sys.platform} on {platform.machine()}")
@@ -61,27 +72,34 @@ def enter() -> None:
     if child:
         _wait_and_exit(child)
     die_with_parent()
-    _leave_the_files()
+    _leave_the_files(folders)
 
 
-def enter_for_program(file_bytes: int) -> None:
-    """Takes a child of the server into namespaces for one program; its next child is process 1 there.
-
-    The working folder is a file system in memory that ends with the last process that sees it.
-    """
-    _call("unshare", NEWNS | NEWPID)
+def enter_place(file_bytes: int) -> None:
+    """A working folder of its own: a file system in memory that ends with the last process that sees it."""
+    _call("unshare", NEWNS)
     options = f"size={file_bytes},nr_inodes=1024,mode=0777".encode()
     _call("mount", b"work", b"/tmp", b"tmpfs", MS_NOSUID | MS_NODEV, options)
     os.chdir("/tmp")
 
 
-def drop_rights() -> None:
+def enter_alone() -> None:
+    """The next child of this process is process 1 of a namespace, and sees nobody else."""
+    _call("unshare", NEWPID)
+
+
+def drop_rights(*, nobody: bool = True) -> None:
     """Gives up every capability and the way to any; a root becomes nobody."""
-    if os.getuid() == 0:
+    if nobody and os.getuid() == 0:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     header = (ctypes.c_uint32 * 2)(CAPABILITIES_V3, 0)
     _call("capset", header, (ctypes.c_uint32 * 6)())
+
+
+def hide_memory() -> None:
+    """No process of the same user may read or trace this one."""
+    _call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def no_new_privileges() -> None:
@@ -107,10 +125,11 @@ def _map_users(child: int) -> None:
             file.write(text)
 
 
-def _leave_the_files() -> None:
+def _leave_the_files(folders: list[str]) -> None:
     """A root folder with the standard library, the system's libraries and three devices, read-only."""
     _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
-    sources = [path for path in (*LIBRARIES, *_of_python(), *DEVICES) if os.path.exists(path)]
+    extra = [os.path.join(folder, name) for folder in folders for name in EXTRA]
+    sources = [p for p in (*LIBRARIES, *_of_python(), *extra, *DEVICES) if os.path.exists(p)]
     links = {path: os.readlink(path) for path in sources if os.path.islink(path)}
     _call("mount", b"root", NEW_ROOT.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, b"size=1m,mode=755")
     for path in sorted(set(sources) - set(links)):
@@ -157,9 +176,14 @@ def _wait_and_exit(child: int) -> None:
     os._exit(0)
 
 
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _call(name: str, *arguments: object) -> None:
     """A call into the C library; raises CannotIsolate where it fails."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     plain = [ctypes.c_ulong(a) if isinstance(a, int) and a >= 0 else a for a in arguments]
     if getattr(libc, name)(*plain) < 0:
         error = ctypes.get_errno()

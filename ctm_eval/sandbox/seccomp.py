@@ -6,6 +6,7 @@ seccomp(2); the numbers are those of the kernel's tables for the two architectur
 
 import ctypes
 import errno
+import functools
 import os
 import platform
 
@@ -74,6 +75,14 @@ def is_known_here() -> bool:
 
 def install() -> None:
     """Filters this process and what it becomes, for good; wants `no_new_privileges`. Raises OSError."""
+    libc, program, _ = prepare()
+    if libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(FILTER), ctypes.byref(program), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "the filter of system calls was not accepted")
+
+
+@functools.cache
+def prepare() -> tuple[ctypes.CDLL, _Program, object]:
+    """The C library, the filter and the memory that it is in; made once, for all who fork from here."""
     instructions = _instructions(*ARCHITECTURES[platform.machine()])
     # struct sock_filter: u16 code, u8 jump if true, u8 jump if false, u32 k
     packed = b"".join(
@@ -82,9 +91,7 @@ def install() -> None:
     )
     buffer = ctypes.create_string_buffer(packed, len(packed))
     program = _Program(len(instructions), ctypes.addressof(buffer))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(FILTER), ctypes.byref(program), 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "the filter of system calls was not accepted")
+    return ctypes.CDLL(None, use_errno=True), program, buffer
 
 
 def _instructions(column: int, architecture: int) -> list[tuple[int, int, int, int]]:

@@ -1,28 +1,31 @@
-"""The sandbox's server: a warm interpreter that forks a child for every program and judges its end.
+"""The sandbox's server: a warm interpreter that forks three processes for every program.
 
-It speaks `grading.workers`' lines of JSON. The child writes its result to a pipe of its own under a
-number that the program is not told, so that an exit or a print is no pass.
+A *keeper* makes the place, watches time and output, and says what came of it. Of the other two, the
+*judge* reads the request and runs the tests, the *program* runs the program; they talk over pipes. All
+are forked before the request is read, and the server never reads one: what a program finds in its memory
+is the standard library. Requests and replies are `grading.workers`' lines of JSON.
 """
 
 import contextlib
+import fcntl
+import gc
 import json
 import os
 import resource
-import secrets
+import select
 import selectors
 import shutil
 import signal
-import sys
 import tempfile
 import time
-from errno import EACCES, EAGAIN, EFBIG, EMFILE, ENOSPC, EPERM, EROFS
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ctm_eval.sandbox import isolation, seccomp
+from ctm_eval.sandbox import isolation, judge, program, seccomp
 
-WANTED_MORE = {EPERM, EACCES, EROFS, ENOSPC, EFBIG, EAGAIN, EMFILE}  # errors that a limit gives
 OPEN_FILES = 64
-KEPT = 500  # characters of an error message
+STATUSES = ("passed", "failed", "refused", "unparsed")  # what a judge may report, beside `gone`
+LONGEST_REPORT = 1 << 16  # bytes
 WARM = (
     "bisect cmath collections copy datetime decimal fractions functools heapq itertools math operator "
     "random re statistics string sys typing"
@@ -32,138 +35,105 @@ WARM = (
 def serve() -> None:
     """Answers requests until the input closes."""
     isolate = os.environ.get("CTM_ISOLATE") != "0"
+    limits = json.loads(os.environ["CTM_LIMITS"])
     os.environ.clear()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     for name in WARM:
         __import__(name)
+    libraries = isolation.libraries()
     failure = None
     if isolate:
         try:
-            isolation.enter()
+            isolation.enter(libraries)
         except (isolation.CannotIsolate, OSError) as error:
             failure = str(error)
-    replies = os.fdopen(os.dup(1), "wb", buffering=0)
-    requests = os.fdopen(os.dup(0), "rb")
+    requests, replies = (fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in (0, 1))
     null = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(null, number)
-    replies.write(b"ready\n")
-    for line in requests:
-        request = json.loads(line)
-        if failure is not None:
-            reply: dict[str, Any] = {"cannot_isolate": failure}
-        else:
-            reply = _run(
-                request["code"], request["tests"], request["limits"], isolate, requests.fileno()
-            )
-        data = json.dumps(reply).encode("ascii") + b"\n"
-        while data:
-            data = data[replies.write(data) :]
+    os.close(null)
+    os.write(replies, b"ready\n")
+    if seccomp.is_known_here():
+        seccomp.prepare()
+    gc.freeze()  # a collection in a child would copy every page
+    waiting = select.poll()
+    waiting.register(requests, select.POLLIN)
+    while failure is None:
+        if not any(event & select.POLLIN for _, event in waiting.poll()):
+            return
+        keeper = os.fork()
+        if keeper == 0:
+            _keep(requests, replies, limits, libraries if isolate else None)
+        if os.waitstatus_to_exitcode(os.waitpid(keeper, 0)[1]) != 0:
+            return
+    with os.fdopen(requests, "rb") as lines:
+        for _ in lines:
+            _reply(replies, {"cannot_isolate": failure})
 
 
-def _run(
-    code: str, tests: list[str], limits: dict[str, Any], isolate: bool, requests: int
-) -> dict[str, Any]:
-    """Runs a program in a child and says what came of it."""
-    word = secrets.token_hex(16)
-    output, result = os.pipe(), os.pipe()
-    folder = None if isolate else tempfile.mkdtemp(prefix="ctm-sandbox-")
-    keeper = os.fork()
-    if keeper == 0:
-        _keep(code, tests, limits, folder, word, output[1], result[1])
-    os.close(output[1])
-    os.close(result[1])
-    try:
-        stdout, said, ended = _listen(output[0], result[0], requests, limits)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(keeper, signal.SIGKILL)
-        status = os.waitpid(keeper, 0)[1]
-        os.close(output[0])
-        os.close(result[0])
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-    return {**_judge(said, word, ended, status), "stdout": stdout.decode("utf-8", "replace")}
-
-
-def _listen(
-    output: int, result: int, requests: int, limits: dict[str, Any]
-) -> tuple[bytes, bytes, str]:
-    """What the child printed and reported, and how listening ended: '', 'timeout' or 'output'."""
-    heard = {output: b"", result: b""}
-    deadline = time.monotonic() + limits["wall_seconds"]
-    with selectors.DefaultSelector() as selector:
-        for pipe in (output, result, requests):
-            selector.register(pipe, selectors.EVENT_READ)
-        while len(selector.get_map()) > 1:
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready:
-                return heard[output], heard[result], "timeout"
-            for key, _ in ready:
-                if key.fd == requests:  # nobody asks twice: whoever asked is gone
-                    raise SystemExit
-                data = os.read(key.fd, 1 << 16)
-                heard[key.fd] += data
-                if not data:
-                    selector.unregister(key.fd)
-            if len(heard[output]) > limits["output_bytes"]:
-                return heard[output][: limits["output_bytes"]], b"", "output"
-    return heard[output], heard[result], ""
-
-
-def _judge(said: bytes, word: str, ended: str, status: int) -> dict[str, Any]:
-    if ended == "timeout":
-        return {"status": "timeout", "detail": "the wall clock"}
-    if ended == "output":
-        return {"status": "refused", "detail": "it printed more than the limit"}
-    try:
-        report = json.loads(said)
-    except ValueError:
-        report = None
-    if isinstance(report, dict) and report.get("word") == word:
-        return {"status": report["status"], "detail": report["detail"]}
-    code = os.waitstatus_to_exitcode(status)
-    if code == CPU_TIME:
-        return {"status": "timeout", "detail": "CPU time"}
-    if code == OUT_OF_MEMORY:
-        return {"status": "refused", "detail": "memory"}
-    return {"status": "failed", "detail": "it ended before its tests"}
-
-
-CPU_TIME, OUT_OF_MEMORY = 101, 102  # exit codes of the keeper
+def _reply(replies: int, answer: dict[str, Any]) -> None:
+    data = json.dumps(answer).encode("ascii") + b"\n"
+    while data:
+        data = data[os.write(replies, data) :]
 
 
 def _keep(
-    code: str,
-    tests: list[str],
-    limits: dict[str, Any],
-    folder: str | None,
-    word: str,
-    output: int,
-    result: int,
+    requests: int, replies: int, limits: dict[str, Any], libraries: list[str] | None
 ) -> NoReturn:
-    """The parent of one program: makes its place, waits, and says what ended it. Never returns."""
+    """Sees one program through and replies. Ends with 0 if there may be a next one. Never returns."""
+    folder = None if libraries is not None else tempfile.mkdtemp(prefix="ctm-sandbox-")
     try:
-        os.setsid()
-        os.dup2(output, 1)
-        os.dup2(result, 3)
-        os.closerange(4, OPEN_FILES + 4)
+        isolation.die_with_parent()
+        to_program, to_judge, report, output = os.pipe(), os.pipe(), os.pipe(), os.pipe()
         if folder is None:
-            isolation.die_with_parent()
-            isolation.enter_for_program(limits["file_bytes"])
+            isolation.enter_place(limits["file_bytes"])
         else:
             os.chdir(folder)
-        program = os.fork()
-        if program == 0:
-            _become(limits, isolate=folder is None)
-            _execute(code, tests, word)
-        _, status, usage = os.wait4(program, 0)
-        used = usage.ru_utime + usage.ru_stime
-        # The kernel's limit counts ticks and comes early on a busy machine: after 0.89 of it was
-        # used, where eight programs shared two cores.
-        if os.waitstatus_to_exitcode(status) < 0 and used > 0.75 * limits["cpu_seconds"]:
-            os._exit(CPU_TIME)
-        os._exit(0)
+        judging = _fork(
+            limits,
+            {1: output[1], 3: requests, 4: report[1], 5: to_judge[0], 6: to_program[1]},
+            lambda: judge.serve(3, 4, 5, 6, libraries or []),
+            isolate=folder is None,
+        )
+        if folder is None:
+            isolation.enter_alone()
+        judged = _fork(
+            limits,
+            {1: output[1], 3: to_program[0], 4: to_judge[1]},
+            lambda: program.serve(3, 4, libraries or []),
+            isolate=folder is None,
+        )
+        for used in (*to_program, *to_judge, report[1], output[1]):
+            os.close(used)
+        answer = _see(judging, judged, report[0], output[0], requests, limits)
+    except isolation.CannotIsolate as error:
+        while not os.read(requests, 1 << 16).endswith(b"\n"):
+            pass
+        answer = {"cannot_isolate": str(error)}
+    except BaseException:
+        answer = {}
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    if answer:
+        _reply(replies, answer)
+    os._exit(0 if answer else 1)
+
+
+def _fork(
+    limits: dict[str, Any], files: dict[int, int], then: Callable[[], NoReturn], *, isolate: bool
+) -> int:
+    """A child without rights that has the null device and `files` open, by their new numbers."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        isolation.hide_memory()
+        high = {new: fcntl.fcntl(old, fcntl.F_DUPFD, 200) for new, old in files.items()}
+        for new in range(max(files) + 1):
+            os.dup2(high.get(new, 0), new)
+        os.closerange(max(files) + 1, 300)
+        _become(limits, isolate=isolate)
+        then()
     finally:
         os._exit(1)
 
@@ -182,52 +152,116 @@ def _become(limits: dict[str, Any], *, isolate: bool) -> None:
         hard = resource.getrlimit(limit)[1]
         bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
         resource.setrlimit(limit, (bound, bound))
+    isolation.drop_rights(nobody=isolate)
     if isolate:
-        isolation.drop_rights()
-        resource.setrlimit(resource.RLIMIT_NPROC, (limits["threads"], limits["threads"]))
-        isolation.die_with_parent()
+        most = limits["threads"] + 2  # the judge is of the same user
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+    isolation.die_with_parent()
+    isolation.hide_memory()
     if isolate or seccomp.is_known_here():
         isolation.no_new_privileges()
         seccomp.install()
 
 
-def _execute(code: str, tests: list[str], word: str) -> NoReturn:
-    """Runs the program and its tests as one module and reports. Never returns."""
-    sys.path[:] = [path for path in sys.path if path.startswith(sys.base_prefix)]
-    sys.modules["random"].seed(0)
-    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
-    main = type(sys)("__main__")
-    sys.modules["__main__"] = main
-    status, detail = "passed", ""
+def _see(
+    judging: int, judged: int, report: int, output: int, requests: int, limits: dict[str, Any]
+) -> dict[str, Any]:
+    """Waits for the judge's report within the limits, ends both, and says what came of it."""
+    went = False
     try:
-        for number, text in enumerate((code, *tests)):
-            try:
-                part = compile(text, "program.py" if number == 0 else f"test {number}", "exec")
-            except (SyntaxError, ValueError) as error:
-                status, detail = "unparsed" if number == 0 else "failed", _said(error)
-                break
-            try:
-                exec(part, main.__dict__)
-            except SystemExit as error:
-                if tests or error.code not in (None, 0):
-                    raise
-    except MemoryError:
-        status, detail = "refused", "memory"
-    except OSError as error:
-        status, detail = "refused" if error.errno in WANTED_MORE else "failed", _said(error)
-    except BaseException as error:
-        thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
-        status, detail = "refused" if thread else "failed", _said(error)
-    try:
-        sys.stdout.flush()
-        report = json.dumps({"word": word, "status": status, "detail": detail}).encode("ascii")
-        os.write(3, report)
+        heard, ended = _listen(report, output, requests, limits)
+        said = _read_report(heard[report])
+        went = said["status"] == "gone" and _went(judged)
     finally:
-        os._exit(0)
+        ends = [_end(child) for child in (judged, judging)]
+    stdout = _drain(output, heard[output], limits["output_bytes"])
+    if ended == "timeout":
+        said = {"status": "timeout", "detail": "the wall clock"}
+    elif ended == "output" or len(stdout) > limits["output_bytes"]:
+        said = {"status": "refused", "detail": "it printed more than the limit"}
+    elif said["status"] == "gone" and not went:
+        said = {**said, "status": "failed", "detail": "it left its tests"}
+    elif said["status"] == "gone":
+        said = {**said, **_why_gone(*ends[0], limits, "it ended before its tests")}
+    elif said["status"] == "none":
+        said = {**said, **_why_gone(*ends[1], limits, "the tests ended early")}
+    printed = stdout[: limits["output_bytes"]].decode("utf-8", "replace")
+    return {"suspicious": "", **said, "stdout": printed}
 
 
-def _said(error: BaseException) -> str:
+def _listen(
+    report: int, output: int, requests: int, limits: dict[str, Any]
+) -> tuple[dict[int, bytes], str]:
+    """What was reported and printed, and how listening ended: '', 'timeout' or 'output'."""
+    heard = {report: b"", output: b""}
+    deadline = None
+    with selectors.DefaultSelector() as selector:
+        for pipe in (report, output):
+            selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return heard, "timeout"
+            for key, _ in selector.select(left):
+                if key.fd == requests:  # nobody asks twice: whoever asked is gone
+                    raise SystemExit
+                data = os.read(key.fd, 1 << 16)
+                if not data and key.fd == report:
+                    return heard, ""
+                if not data:
+                    selector.unregister(key.fd)
+                if deadline is None and key.fd == report:  # the judge has the request
+                    deadline = time.monotonic() + limits["wall_seconds"]
+                    selector.register(requests, selectors.EVENT_READ)
+                heard[key.fd] += data
+            if len(heard[output]) > limits["output_bytes"]:
+                return heard, "output"
+            if len(heard[report]) > LONGEST_REPORT:
+                return heard, ""
+
+
+def _read_report(data: bytes) -> dict[str, str]:
+    """A judge's report: a known status, and text. Without one the status is `none`."""
+    if not data:
+        raise SystemExit  # no request was read
     try:
-        return f"{type(error).__name__}: {error}"[:KEPT]
-    except Exception:  # its own __str__ fails
-        return type(error).__name__
+        report = json.loads(data)
+    except ValueError:
+        report = None
+    if isinstance(report, dict) and report.get("status") in (*STATUSES, "gone"):
+        return {key: str(report.get(key, "")) for key in ("status", "detail", "suspicious")}
+    return {"status": "none", "detail": ""}
+
+
+def _went(child: int) -> bool:
+    """Whether a child that closed its pipes ends of itself; the system may need a moment to say so."""
+    until = time.monotonic() + 1
+    while not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def _end(child: int) -> tuple[int, float]:
+    """Kills a child; how it had ended, and the seconds of CPU that it used."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    _, status, usage = os.wait4(child, 0)
+    return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+
+
+def _why_gone(code: int, used: float, limits: dict[str, Any], otherwise: str) -> dict[str, str]:
+    # The kernel's limit counts ticks and comes early on a busy machine: after 0.89 of it was used,
+    # where eight programs shared two cores.
+    if code < 0 and used > 0.75 * limits["cpu_seconds"]:
+        return {"status": "timeout", "detail": "CPU time"}
+    if code == program.OUT_OF_MEMORY or code == -signal.SIGKILL:  # the system was out of it
+        return {"status": "refused", "detail": "memory"}
+    return {"status": "failed", "detail": otherwise}
+
+
+def _drain(output: int, heard: bytes, most: int) -> bytes:
+    while len(heard) <= most and (data := os.read(output, 1 << 16)):
+        heard += data
+    return heard

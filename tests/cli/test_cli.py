@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ctm_data.run.store import Store
+
 ROOT = Path(__file__).parent.parent.parent
 CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]
 
@@ -95,7 +97,7 @@ WRONG_CALLS = {
     "unknown engine": (["--engine", "steam"], "'steam' is not one of 'transformers', 'vllm'"),
     "label-only with a rule that needs more": (
         ["--label-only", "--rule", "pivotal"],
-        "--label-only finds the critical token alone",
+        "--label-only finds only the critical token",
     ),
     "solutions longer than the model": (
         ["--max-new-tokens", "2000"],
@@ -128,14 +130,20 @@ def test_a_wrong_call_gets_one_clear_line_and_exit_code_2(case, tmp_path):
 
 TRAIN = ["train", "cdpo", "RUN"]
 WRONG_TRAINING = {
-    "an unknown method": (["train", "ppo", "RUN"], "unknown method 'ppo'; there are: cdpo, dpo"),
+    "an unknown method": (["train", "ppo", "RUN"], "'ppo' is not one of 'cdpo', 'dpo'"),
     "data that is not there": (["train", "cdpo", "./no.jsonl"], "no file or folder ./no.jsonl"),
     "an unknown preset": ([*TRAIN, "--preset", "gpt-9"], "unknown preset 'gpt-9'; there are:"),
     "unknown weights": (
         [*TRAIN, "--weights", "lead"],
-        "unknown weights 'lead'; there are: contrast",
+        "'lead' is not one of 'contrast'",
     ),
     "a rate of nothing": ([*TRAIN, "--learning-rate", "0"], "--learning-rate must be above 0"),
+    "an unknown schedule": ([*TRAIN, "--scheduler", "nope"], "'nope' is not one of 'cosine'"),
+    "an unknown tracker": ([*TRAIN, "--report-to", "nope"], "unknown --report-to 'nope'"),
+    "an option of another method": (
+        [*TRAIN, "--simpo-gamma", "1"],
+        "--simpo-gamma goes with simpo; cdpo has no use for it",
+    ),
     "merging without an adapter": ([*TRAIN, "--merge"], "--no-lora has none"),
     "a model that is not there": ([*TRAIN, "--model", "./no"], "there is no model folder ./no"),
     "an unknown config": ([*TRAIN, "--accelerate-config", "magic"], "unknown config 'magic'"),
@@ -147,7 +155,7 @@ def test_a_wrong_training_gets_one_clear_line_and_exit_code_2(case, run_folder, 
     arguments, message = WRONG_TRAINING[case]
     done = ctm(*[run_folder[0] if word == "RUN" else word for word in arguments], cwd=tmp_path)
     assert done.returncode == 2
-    assert message in " ".join(done.stderr.split())
+    assert message in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
@@ -157,8 +165,25 @@ def test_training_tells_the_loss_on_stderr_and_json_on_stdout(run_folder, tmp_pa
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert outcome["steps"] >= 1
-    assert "loss 0." in done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("training cdpo")]
+    assert f"loss {outcome['loss']:.4g}" in told[-1]
+    assert outcome["kl"] > 0
     assert (tmp_path / outcome["folder"] / "model.safetensors").exists()
+
+
+def test_a_training_that_moved_nothing_says_so_in_one_line(run_folder, tmp_path):
+    done = ctm("train", "cdpo", run_folder[0], "--learning-rate", "1e-12", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "The model is what it was: raise --learning-rate" in done.stdout
+    assert "nats a token" in done.stdout
+
+
+def test_pairs_without_weights_are_counted_in_one_line(run_folder, tmp_path):
+    rows = Store(run_folder[0]).read("contrast").to_pylist()
+    rows[0]["rejected_ce"] = None
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = ctm("train", "cdpo", "rows.jsonl", cwd=tmp_path)
+    assert "1 pairs had no weights and were left out" in done.stdout, done.stderr
 
 
 def test_the_config_for_accelerate_is_one_that_accelerate_reads(run_folder, tmp_path):
@@ -230,7 +255,7 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run the same command again to go on" in stderr
+    assert "run the same command again to resume" in stderr
 
 
 def test_debug_shows_the_traceback(tmp_path):

@@ -93,8 +93,8 @@ def test_a_changed_verdict_fails_the_check_and_is_then_mended(typed, tmp_path):
     store.write("solutions", 0, rows)
     check = ctm("grade", tmp_path / "run", "--check")
     assert check.returncode == 1
-    assert "1 samples are graded otherwise" in check.stderr
-    assert "changed  1 against the saved verdicts" in ctm("grade", tmp_path / "run").stdout
+    assert "the verdicts of 1 samples differ from the saved ones" in check.stderr
+    assert "changed  1 of the saved verdicts" in ctm("grade", tmp_path / "run").stdout
     assert Store(tmp_path / "run").read("solutions") == Store(typed[0] / "sampled").read(
         "solutions"
     )
@@ -103,11 +103,11 @@ def test_a_changed_verdict_fails_the_check_and_is_then_mended(typed, tmp_path):
 WRONG_CALLS = {
     "unknown benchmark": (["--benchmark", "gsm9k"], "unknown benchmark 'gsm9k'; there are: pocket"),
     "unknown engine": (["--engine", "steam"], "'steam' is not one of 'transformers', 'vllm'"),
-    "greedy many times": (["--n", "4", "--temperature", "0"], "give --temperature above 0"),
+    "greedy many times": (["--n", "4", "--temperature", "0"], "or a --temperature above 0"),
     "too many exemplars": (["--few-shot", "2"], "2 exemplars wanted, 0 are for pocket"),
     "a summary of no run": (["--summary", "nowhere"], "is not a run folder"),
     "a revision of what is generated": (["--revision", "main"], "leave out --revision"),
-    "tensor parallelism without vllm": (["--tensor-parallel", "2"], "goes with --engine vllm"),
+    "tensor parallelism without vllm": (["--tensor-parallel", "2"], "needs --engine vllm"),
 }
 
 
@@ -150,7 +150,7 @@ def test_a_choice_that_cannot_be_made_is_refused_before_anything_is_sampled(
 def test_a_dataset_of_programs_is_not_built(tmp_path):
     done = ctm("build-dataset", "--benchmark", "pocket-code", "--limit", 2, cwd=tmp_path)
     assert done.returncode == 2
-    assert "it goes with `ctm eval`" in done.stderr
+    assert "use `ctm eval`" in done.stderr
 
 
 def test_gsm8k_from_a_file_runs_from_start_to_finish(tmp_path):
@@ -171,4 +171,4 @@ def test_an_interrupted_evaluation_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run the same command again to go on" in stderr
+    assert "run the same command again to resume" in stderr

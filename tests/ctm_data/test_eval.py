@@ -275,7 +275,7 @@ def test_a_benchmark_whose_references_fail_leaves_no_folder(tasks, tmp_path):
 
 
 REFUSED = {
-    "several greedy samples": ({"n_samples": 4, "temperature": 0.0}, "are all the same"),
+    "several greedy samples": ({"n_samples": 4, "temperature": 0.0}, "are all equal"),
     "a prompt that is too long": ({"max_new_tokens": 1000}, "lower --max-new-tokens or --few-shot"),
     "no samples": ({"n_samples": 0}, "--n-samples must be 1 or more"),
     "a chat without a template": ({"chat": True}, "has no chat template"),

@@ -413,6 +413,61 @@ def test_no_token_is_ever_said_or_written(hub, ctm, run, tmp_path):
     assert not [path for path, content in written.items() if secret.encode() in content]
 
 
+def no_half_dataset(hub):
+    """No commit holds a file of ours."""
+    return all(
+        set(files) <= {".gitattributes"}
+        for one in hub.repos.values()
+        for files in one.commits.values()
+    )
+
+
+REFUSED = {
+    "not logged in": ("whoami", 401, {}, "the Hub refuses the access token"),
+    "no right to write": ("POST .*preupload", 403, {}, "does not let you write to alice/run"),
+    "no right to commit": ("POST .*/commit/", 403, {}, "does not let you write to alice/run"),
+    "a branch that moved": ("POST .*/commit/", 409, {}, "changed by someone else"),
+    "a wait of an hour": (
+        "POST .*/commit/", 429, {"Retry-After": "3600"}, "too many requests",
+    ),
+    "an address for the upload that expired": (
+        "PUT /lfs", 403, {"X-Error-Message": "signature expired"}, "does not let you write",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refusal_gets_one_line_and_leaves_no_half_dataset(hub, ctm, run, case):
+    pattern, status, headers, said = REFUSED[case]
+    hub.fail(pattern, status=status, headers=headers, times=99)
+    assert said in one_line(ctm("publish", run, "alice/run"))
+    assert no_half_dataset(hub)
+
+
+def test_a_gated_repository_is_said_to_be_so(hub, ctm, run, tmp_path):
+    hub.put("alice/run", {name: path.read_bytes() for name, path in files_of(run).items()})
+    hub.gated.add("alice/run")
+    assert "alice/run is gated: ask for access" in one_line(
+        ctm("pull", "alice/run", "--output-dir", "pulled")
+    )
+    assert not is_run_folder(tmp_path / "pulled")
+
+
+def test_a_private_repository_of_another_is_said_to_be_unknown(hub, ctm, run, tmp_path):
+    hub.put("bob/run", {name: path.read_bytes() for name, path in files_of(run).items()})
+    hub.repos["datasets/bob/run"].private = True
+    assert "or it is private and you are not let in" in one_line(ctm("pull", "bob/run"))
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("recipe", [None, "pocket", 3])
+def test_a_pulled_manifest_without_a_recipe_leaves_no_folder(hub, ctm, tmp_path, recipe):
+    said = {"schema_version": 1, "recipe": recipe, "versions": {}, "parts": {}}
+    hub.put("alice/run", {"manifest.json": json.dumps(said).encode()})
+    assert "recipe is no object" in one_line(ctm("pull", "alice/run", "--output-dir", "pulled"))
+    assert not (tmp_path / "pulled").exists()
+
+
 @pytest.fixture
 def model(tmp_path):
     """What `ctm train` leaves, as far as publishing looks at it."""
@@ -422,6 +477,8 @@ def model(tmp_path):
     (folder / "training.json").write_text('{"outcome": {}}')
     (folder / "model.safetensors").write_bytes(bytes(1000))
     (folder / ".cache" / "secret").write_text("stays")
+    (folder / "checkpoint-7").mkdir()  # of a training that was killed before it had tidied up
+    (folder / "checkpoint-7" / "optimizer.bin").write_bytes(bytes(1000))
     return folder
 
 

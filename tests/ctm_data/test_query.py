@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import ctm_data
-from ctm_data.query import answer, connect_fenced, named_queries, named_query, query
+from ctm_data.query import answer, connect_fenced, query
 from ctm_data.run.store import Store
+from ctm_data.sql.named_queries import named_queries, named_query
 from ctm_data.sql.output import write_answer
 from ctm_eval.errors import CtmError
 

@@ -5,7 +5,8 @@ from rich.console import Console
 
 from ctm_data.build import build_dataset
 from ctm_data.config import BuildConfig
-from ctm_data.show import _printable, show
+from ctm_data.show import show
+from ctm_eval.printable import printable
 
 
 @pytest.fixture(scope="module")
@@ -48,4 +49,4 @@ def test_no_line_is_wider_than_asked(folder):
 
 
 def test_model_output_cannot_steer_the_terminal():
-    assert _printable("\x1b[2Jgone\x07") == "�[2Jgone�"
+    assert printable("\x1b[2Jgone\x07") == "�[2Jgone�"

@@ -1,52 +1,58 @@
 """What a run's pairs weigh, and training on a run, a file, and what is neither."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from ctm_data.build import build_dataset
 from ctm_data.config import BuildConfig
-from ctm_data.train import train, training_rows, weigh
+from ctm_data.run.store import Store
+from ctm_data.train import train, training_rows, weigh, weighted
+from ctm_data.verify import verify
 from ctm_eval.errors import CtmError
 from ctm_train.errors import TrainError
 
-PAIR = {"rejected_ids": [5, 6, 2], "rejected_ce": [0.9, 0.25, 1.0]}
-ROLLOUT = {
-    "token_ids": [5, 6, 2],
-    "prompt_value": 0.5,
-    "value": [0.75, 0.0, 0.0],
-    "critical_index": 1,
+PAIR = {
+    "rejected_ids": [5, 6, 2],
+    "rejected_ce": [0.9, 0.25, 1.0],
+    "rejected_value_drop": [-0.25, 0.75, 0.0],
+    "rejected_critical": 1,
 }
 
 
 def test_contrast_weighs_a_token_by_one_minus_its_score():
-    assert weigh(PAIR, None, "contrast") == pytest.approx([0.1, 0.75, 0.0])
+    assert weigh(PAIR, "contrast") == pytest.approx([0.1, 0.75, 0.0])
 
 
 def test_value_weighs_a_token_by_the_drop_and_a_rise_by_nothing():
-    """0.5 → 0.75 is a rise; 0.75 → 0 a drop of 0.75; 0 → 0 nothing."""
-    assert weigh(PAIR, ROLLOUT, "value") == [0.0, 0.75, 0.0]
+    assert weigh(PAIR, "value") == [0.0, 0.75, 0.0]
 
 
 def test_critical_weighs_the_critical_token_alone():
-    assert weigh(PAIR, ROLLOUT, "critical") == [0.0, 1.0, 0.0]
+    assert weigh(PAIR, "critical") == [0.0, 1.0, 0.0]
 
 
 def test_uniform_weighs_every_token_alike():
-    assert weigh(PAIR, None, "uniform") == [1.0, 1.0, 1.0]
+    assert weigh(PAIR, "uniform") == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(
-    ("weights", "pair", "rollout"),
+    ("weights", "pair"),
     [
-        ("contrast", {**PAIR, "rejected_ce": None}, ROLLOUT),
-        ("value", PAIR, None),
-        ("value", PAIR, {**ROLLOUT, "value": [None, 0.0, 0.0]}),
-        ("critical", PAIR, {**ROLLOUT, "critical_index": None}),
+        ("contrast", {**PAIR, "rejected_ce": None}),
+        ("value", {**PAIR, "rejected_value_drop": None}),
+        ("value", {**PAIR, "rejected_value_drop": [None, 0.75, 0.0]}),
+        ("critical", {**PAIR, "rejected_critical": None}),
+        ("critical", {"rejected_ids": [5, 6, 2]}),
     ],
 )
-def test_weights_that_are_not_known_are_none(weights, pair, rollout):
-    assert weigh(pair, rollout, weights) is None
+def test_weights_that_are_not_known_are_none(weights, pair):
+    assert weigh(pair, weights) is None
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +115,160 @@ def test_unknown_weights_are_answered_with_the_known_ones(run, tmp_path):
         train("cdpo", run.folder, tmp_path / "m", weights="entropy")
 
 
+MARKS = tuple(f"#### {digit}" for digit in range(10))
+
+
+def test_what_a_stop_string_ended_is_learnt_without_it_and_with_eos(monkeypatch, tmp_path):
+    """Invented ones for the built-in model, which end a solution at the first digit of its answer."""
+    monkeypatch.setattr("ctm_data.config._stop", lambda models: MARKS)
+    monkeypatch.setattr("ctm_eval.prompts.STOP", MARKS)
+    options = {"limit": 24, "n_samples": 16, "n_rollouts": 4, "max_new_tokens": 120}
+    stages = ("rollouts", "contrast", "verifier")
+    run = build_dataset(BuildConfig(tmp_path / "run", stages=stages, **options))
+    sampled = {row["solution_id"]: row for row in run.read("solutions").to_pylist()}
+    pairs = run.read("contrast").to_pylist()
+    assert pairs
+    for pair in pairs:
+        for side in ("chosen", "rejected"):
+            assert "####" in sampled[pair[f"{side}_id"]]["text"]
+            assert sampled[pair[f"{side}_id"]]["token_ids"][-1] != 2
+            assert "####" not in pair[side]
+            assert pair[f"{side}_ids"][-1] == 2
+        assert len(pair["rejected_value_drop"]) == len(pair["rejected_ids"])
+    assert not any("####" in row["solution"] for row in run.read("verifier").to_pylist())
+    for method, ids in (
+        ("sft", "completion_ids"),
+        ("prm", "completion_ids"),
+        ("dpo", "chosen_ids"),
+    ):
+        assert all(row[ids][-1] == 2 for row in training_rows(run, method))
+    assert not [check.failures for check in verify(run.folder).checks if check.failures]
+
+
+def losses(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [row["loss"] for row in map(json.loads, lines) if "loss" in row]
+
+
+@pytest.fixture(scope="module")
+def dpo_losses(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dpo") / "m"
+    train("dpo", run.folder, folder, batch_size=2, warmup=0, beta=0.3)
+    return losses(folder)
+
+
+@pytest.mark.parametrize("weights", ["contrast", "value", "critical"])
+def test_a_run_and_its_table_as_a_file_train_alike_and_not_as_dpo_does(
+    weights, run, dpo_losses, tmp_path
+):
+    rows = run.read("contrast").to_pylist()
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(run.read("contrast"), tmp_path / "rows.parquet")
+    seen = {}
+    sources = [run.folder, tmp_path / "rows.jsonl", tmp_path / "rows.parquet"]
+    for number, data in enumerate([*sources, f"{run.folder}:contrast"]):
+        folder = tmp_path / str(number)
+        options = {"weights": weights, "batch_size": 2, "warmup": 0, "beta": 0.3}
+        train("cdpo", data, folder, **options)
+        seen[number] = losses(folder)
+    assert seen[0] == seen[1] == seen[2] == seen[3] != dpo_losses
+    assert len(seen[0]) > 1
+
+
+FROM_THE_HUB = """
+import json, sys
+from ctm_data.train import train
+for number, data in enumerate(sys.argv[2:]):
+    train("cdpo", data, f"{sys.argv[1]}/{number}", weights="value", batch_size=2, warmup=0)
+"""
+
+
+def test_a_published_dataset_and_the_pulled_run_train_as_the_run_does(run, tmp_path):
+    """Stock clients in fresh processes, against a Hub on loopback."""
+    from hub import Hub
+
+    with Hub() as hub:
+        environment = {**os.environ, **hub.env(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+
+        def python(code, *arguments):
+            command = [sys.executable, "-c", code, *map(str, arguments)]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            return done
+
+        ctm = "from ctm_cli.main import run; run()"
+        python(ctm, "publish", run.folder, "alice/tokens")
+        python(ctm, "pull", "alice/tokens", "--output-dir", tmp_path / "pulled")
+        sources = [run.folder, "alice/tokens:contrast", tmp_path / "pulled"]
+        python(FROM_THE_HUB, tmp_path, *sources)
+    assert losses(tmp_path / "0") == losses(tmp_path / "1") == losses(tmp_path / "2")
+
+
+def test_a_run_whose_table_has_no_value_drops_takes_them_from_its_rollouts(run, tmp_path):
+    """As runs of older versions are."""
+    rows = run.read("contrast").to_pylist()
+    expected = training_rows(run, "cdpo", "value")["rejected_weights"][:]
+    older = shutil.copytree(run.folder, tmp_path / "run")
+    for part in (older / "contrast").iterdir():
+        table = pq.read_table(part, partitioning=None)
+        pq.write_table(table.drop_columns(["rejected_value_drop", "rejected_critical"]), part)
+    assert training_rows(Store(older), "cdpo", "value")["rejected_weights"][:] == expected
+    assert len(expected) == len(rows)
+
+
+def test_weights_of_ones_own_are_taken_as_they_are():
+    row = {"prompt_ids": [1], "chosen_ids": [5, 2], "rejected_ids": [6, 2]}
+    rows, dropped = weighted([{**row, "rejected_weights": [0.25, 1.0]}])
+    assert (rows["rejected_weights"][:], dropped) == ([[0.25, 1.0]], 0)
+
+
+@pytest.mark.parametrize("weights", [None, "contrast", "value", "critical"])
+def test_rows_without_weights_are_refused_with_the_way_out(weights, tmp_path):
+    row = {"prompt_ids": [1], "chosen_ids": [5, 2], "rejected_ids": [6, 2]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(CtmError, match="or train dpo, which needs no weights"):
+        train("cdpo", tmp_path / "rows.jsonl", tmp_path / "m", weights=weights)
+    assert not (tmp_path / "m").exists()
+
+
+def test_text_alone_has_no_tokens_to_weigh(tmp_path):
+    row = {"prompt": "a", "chosen": "b", "rejected": "c", "rejected_ce": [0.5]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(CtmError, match="no token ids for the weights"):
+        train("cdpo", tmp_path / "rows.jsonl", tmp_path / "m")
+
+
+def test_pairs_without_weights_are_dropped_and_counted_in_the_record(run, tmp_path):
+    rows = run.read("contrast").to_pylist()
+    rows[0]["rejected_ce"] = None
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = train("cdpo", tmp_path / "rows.jsonl", tmp_path / "m")
+    assert outcome.dropped == 1
+    record = json.loads((tmp_path / "m" / "training.json").read_text())
+    assert record["data"]["pairs_without_weights"] == 1
+    assert record["rows"] == len(rows) - 1
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "message"),
+    [
+        ("dpo", {"weights": "value"}, "--weights goes with cdpo"),
+        ("dpo", {"chosen_weights": True}, "--chosen-weights goes with cdpo"),
+        ("cdpo", {"hard_labels": True}, "--hard-labels goes with prm"),
+        ("cdpo", {"simpo_gamma": 0.5}, "--simpo-gamma goes with simpo; cdpo has no use for it"),
+        ("sft", {"beta": 0.5}, "--beta goes with"),
+        ("cdpo", {"lora_r": 4}, "--lora-r needs --lora"),
+    ],
+)
+def test_an_option_that_the_method_does_not_use_is_refused(method, given, message, run, tmp_path):
+    with pytest.raises((CtmError, TrainError), match=message):
+        train(method, run.folder, tmp_path / "m", **given)
+    assert not (tmp_path / "m").exists()
+
+
 def test_weights_from_rollouts_need_rollouts(tmp_path):
     options = {"limit": 6, "n_samples": 8, "stages": ["contrast"], "max_new_tokens": 120}
     models = {"positive_model": "pocket", "negative_model": "pocket"}
     bare = build_dataset(BuildConfig(tmp_path / "run", **options, **models))
-    with pytest.raises(CtmError, match="rollouts stage"):
+    with pytest.raises(CtmError, match="its rollouts stage"):
         train("cdpo", bare.folder, tmp_path / "m", weights="value")

@@ -6,8 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ctm_eval.benchmarks import load_problems
+from ctm_eval.benchmarks import BENCHMARKS, load_problems
 from ctm_eval.errors import CtmError
+from ctm_eval.prompts import Prompting
+from ctm_eval.types import Problem
 
 GSM8K = {"question": "What is 6 times 3?", "answer": "It is 6 * 3 = <<6*3=18>>18.\n#### 18"}
 MATH500 = {
@@ -79,13 +81,13 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_an_empty_file_is_named(tmp_path):
-    with pytest.raises(CtmError, match="there are no problems of the split test in"):
+    with pytest.raises(CtmError, match="has no problems in the split test"):
         load_problems("gsm8k", data_file=write(tmp_path / "test.jsonl"))
 
 
 def test_an_unknown_benchmark_names_the_known_ones():
     with pytest.raises(
-        CtmError, match="there are: pocket, pocket-code, gsm8k, math500, math, mbpp"
+        CtmError, match="there are: pocket, pocket-code, code, gsm8k, math, math500, mbpp"
     ):
         load_problems("gsm9k")
 
@@ -163,3 +165,13 @@ def test_no_hub_is_one_clear_line(monkeypatch):
     with pytest.raises(CtmError, match="cannot load openai/gsm8k from the Hub"):
         revision_of("gsm8k")
     assert revision_of("pocket") is None
+
+
+@pytest.mark.parametrize("name", ["code", "mbpp"])
+def test_a_programming_task_is_asked_for_a_program_in_a_chat(name):
+    """And not, as maths is, for `####` and a number."""
+    benchmark = BENCHMARKS[name]
+    problem = Problem("p", name, "test", "Add two numbers.", "A", tests=("assert add(1, 2) == 3",))
+    [message] = Prompting(chat=True, instruction=benchmark.instruction).messages(problem)
+    assert "```python" in message["content"]
+    assert "####" not in message["content"]

@@ -154,6 +154,26 @@ def test_a_stop_string_ends_a_completion(engine, prompts):
     assert stopped.finish_reason == "stop"
 
 
+@pytest.mark.parametrize("stop", ["####", " = 90", ".\nThe", "t part i"])
+def test_a_stop_string_ends_a_rollout_from_every_prefix_where_it_ends_the_whole(
+    engine, prompts, stop
+):
+    """Greedy, so that every rollout is the rest of the whole; the string may begin in the prefix."""
+    sampling = Sampling(0, stop=(stop,))
+    whole = engine.sample([Request(prompts[0], 0, 150)], sampling)[0].token_ids
+    prefixes = [whole[:t] for t in range(len(whole) + 1)]
+    rollouts = engine.sample([Request(prompts[0], 0, 150, p) for p in prefixes], sampling)
+    for prefix, rollout in zip(prefixes, rollouts, strict=True):
+        assert prefix + rollout.token_ids == whole
+        assert rollout.finish_reason == "stop"
+
+
+def test_a_stop_string_in_the_prompt_ends_nothing(engine, prompts):
+    sampling = Sampling(0, stop=("Answer:",))
+    [completion] = engine.sample([Request(prompts[0], 0, 150)], sampling)
+    assert completion == engine.sample([Request(prompts[0], 0, 150)], Sampling(0))[0]
+
+
 def test_progress_counts_every_request_and_token(engine, prompts):
     seen = []
     done = engine.sample(requests(prompts, 3), POLICY, lambda *counts: seen.append(counts))

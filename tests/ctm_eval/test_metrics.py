@@ -21,7 +21,7 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_correct_sample(case):
 
 @pytest.mark.parametrize("case", [(4, 5, 1), (4, 1, 5), (4, 1, 0), (4, -1, 1)])
 def test_impossible_counts_are_refused(case):
-    with pytest.raises(ValueError, match="pass@k wants"):
+    with pytest.raises(ValueError, match="pass@k needs"):
         pass_at_k(*case)
 
 

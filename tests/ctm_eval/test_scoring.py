@@ -58,6 +58,16 @@ def test_verdicts_keep_the_order_of_mixed_responses(scorer):
     assert [v.reason for v in verdicts] == ["correct", "wrong", "no_answer", "correct"]
 
 
+def test_programs_that_decide_their_own_comparison_are_counted():
+    cheat = (
+        "class A:\n    def __eq__(self, other):\n        return True\ndef twice(x):\n    return A()"
+    )
+    with Scorer(processes=1) as fresh:
+        verdicts = fresh.score([(TASK, cheat, True), RESPONSES["a bare program that passes"][:3]])
+        assert [v.correct for v in verdicts] == [False, True]
+        assert [problem for problem, _ in fresh.suspicious] == ["t"]
+
+
 BLOCKS = {
     "the block that defines something": (
         "First `pip install x`:\n```\npip install x\n```\nThen:\n```python\ndef f(): pass\n```\nUse:\n"

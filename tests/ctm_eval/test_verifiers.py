@@ -9,7 +9,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket import MODEL_DIR, problems
-from ctm_eval.verifiers import Candidate, Verifier
+from ctm_eval.verifiers import Candidate, Verifier, training_record
 from ctm_train.methods import METHODS
 from ctm_train.settings import settings_for
 from ctm_train.train import load, train
@@ -48,7 +48,7 @@ def orm(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def simpo(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("verifiers") / "simpo", "simpo", gamma=2.5)
+    return trained(tmp_path_factory.mktemp("verifiers") / "simpo", "simpo", beta=2.5)
 
 
 def token_values(folder, solution):
@@ -107,7 +107,7 @@ def test_simpos_score_is_trls_own_implied_reward_on_the_same_batch(simpo, tmp_pa
         model,
         tokenizer,
         Dataset.from_list(pairs),
-        settings_for("simpo", "pocket", gamma=2.5),
+        settings_for("simpo", "pocket", beta=2.5),
         {"output_dir": str(tmp_path), "bf16": False, "gradient_checkpointing": False,
          "report_to": "none", "disable_tqdm": True},
     )  # fmt: skip
@@ -147,6 +147,26 @@ def test_a_prm_is_as_sure_as_its_least_sure_step(orm, tmp_path):
     values = token_values(orm, solution)[[*ends, len(ids) - 1]]
     assert len(ends) >= 2
     assert verifier.score([solution])[0] == pytest.approx(values.min().item(), abs=1e-5)
+
+
+def test_a_record_of_an_older_version_is_read_as_what_it_says(orm, simpo, tmp_path):
+    """It calls beta gamma, and leaves the reference to be told from the method."""
+    record = json.loads((simpo / "training.json").read_text())
+    record["settings"]["gamma"] = record["settings"].pop("beta")
+    del record["reference"]
+    for method, reference in (("simpo", False), ("dpo", True)):
+        (tmp_path / "training.json").write_text(json.dumps({**record, "method": method}))
+        read = training_record(tmp_path)
+        assert (read["settings"]["beta"], read["reference"]) == (2.5, reference)
+
+
+def test_whether_there_is_a_reference_is_what_the_record_says(tmp_path):
+    folder = trained(tmp_path / "dpo", "dpo")
+    record = json.loads((folder / "training.json").read_text())
+    assert record["reference"] is True
+    assert Verifier(folder).reference is not None
+    (folder / "training.json").write_text(json.dumps({**record, "reference": False}))
+    assert Verifier(folder).reference is None
 
 
 def test_a_folder_that_is_no_verifier_says_how_to_make_one(tmp_path):

@@ -5,7 +5,7 @@ from datasets import Dataset
 from transformers import AutoTokenizer
 
 from ctm_eval.pocket import MODEL_DIR
-from ctm_train.data import completions, pairs
+from ctm_train.data import completions, judged, pairs
 from ctm_train.errors import TrainError
 
 
@@ -55,3 +55,75 @@ def test_missing_columns_are_named(tokenizer):
 def test_no_rows_is_an_error(tokenizer):
     with pytest.raises(TrainError, match="no rows"):
         completions(Dataset.from_list([]), tokenizer)
+
+
+TEMPLATE = (
+    "{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}\n{% endfor %}"
+    "{% if add_generation_prompt %}[assistant] {% endif %}"
+)
+ASKED = [{"role": "user", "content": "1 + 1?"}]
+
+
+def said(text):
+    return [{"role": "assistant", "content": text}]
+
+
+@pytest.fixture
+def chatty(tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "chat_template", TEMPLATE, raising=False)
+    return tokenizer
+
+
+def test_a_conversation_is_rendered_by_the_chat_template_and_ends_where_the_model_stops(chatty):
+    """The template goes on with a line break, which the model never writes: EOS has ended it."""
+    rows = Dataset.from_list([{"prompt": ASKED, "completion": said("2")}])
+    [row] = completions(rows, chatty)
+    asked = chatty.apply_chat_template(ASKED, add_generation_prompt=True, return_dict=False)
+    assert row["prompt_ids"] == asked
+    assert row["completion_ids"][-1] == chatty.eos_token_id
+    assert row["completion_ids"].count(chatty.eos_token_id) == 1
+    assert chatty.decode(row["completion_ids"][:-1]).strip() == "2"
+
+
+def test_pairs_of_conversations_with_and_without_a_prompt_are_the_same(chatty):
+    """trl's two standard forms: a prompt of its own, or one that both sides begin with."""
+    explicit = {"prompt": ASKED, "chosen": said("2"), "rejected": said("3")}
+    implicit = {"chosen": ASKED + said("2"), "rejected": ASKED + said("3")}
+    [one] = pairs(Dataset.from_list([explicit]), chatty)
+    [two] = pairs(Dataset.from_list([implicit]), chatty)
+    assert one == two
+
+
+def test_conversations_need_a_chat_template(tokenizer):
+    rows = Dataset.from_list([{"prompt": ASKED, "completion": said("2")}])
+    with pytest.raises(TrainError, match="has no chat template"):
+        completions(rows, tokenizer)
+
+
+def test_a_prompt_that_is_a_conversation_and_an_answer_that_is_text_are_refused(chatty):
+    rows = Dataset.from_list([{"prompt": ASKED, "completion": "2"}])
+    with pytest.raises(TrainError, match="both text, or both lists of messages"):
+        completions(rows, chatty)
+
+
+def test_a_pair_is_two_judged_completions_and_labels_are_taken_as_they_are(tokenizer):
+    pair = {"prompt_ids": [1], "chosen_ids": [5, 2], "rejected_ids": [6, 2]}
+    labels = [
+        {"prompt_ids": [1], "completion_ids": [5, 2], "label": True},
+        {"prompt_ids": [1], "completion_ids": [6, 2], "label": False},
+    ]
+    assert list(judged(Dataset.from_list([pair]), tokenizer)) == labels
+    assert list(judged(Dataset.from_list(labels), tokenizer)) == labels
+
+
+def test_completions_without_a_label_are_refused(tokenizer):
+    rows = Dataset.from_list([{"prompt": "a", "completion": "b"}])
+    with pytest.raises(TrainError, match="need a `label`"):
+        judged(rows, tokenizer)
+
+
+def test_weights_of_another_length_than_the_tokens_are_named(tokenizer):
+    row = {"prompt_ids": [1], "chosen_ids": [5, 2], "rejected_ids": [6, 2]}
+    rows = Dataset.from_list([{**row, "rejected_weights": [1.0]}])
+    with pytest.raises(TrainError, match="rejected_weights of row 0 has 1 entries for 2 tokens"):
+        pairs(rows, tokenizer)

@@ -102,7 +102,9 @@ def test_simpo_compares_mean_log_probabilities(model, tokenizer, tmp_path):
         )
         for r in PAIRS
     ]
-    loss = first_loss(trainer_of("simpo", model, tokenizer, tmp_path, gamma=gamma, margin=margin))
+    loss = first_loss(
+        trainer_of("simpo", model, tokenizer, tmp_path, beta=gamma, simpo_gamma=margin)
+    )
     assert loss == pytest.approx(mean(losses), abs=1e-3)
 
 
@@ -119,7 +121,7 @@ def test_orpo_adds_a_log_odds_ratio_to_the_nll(model, tokenizer, tmp_path):
         for r in PAIRS
     ]
     nll = -torch.cat([log_probs(model, row, "all") for row in whole]).mean().item()
-    loss = first_loss(trainer_of("orpo", model, tokenizer, tmp_path, gamma=0.1))
+    loss = first_loss(trainer_of("orpo", model, tokenizer, tmp_path, beta=0.1))
     assert loss == pytest.approx(nll - 0.1 * mean(ratios), abs=1e-3)
 
 

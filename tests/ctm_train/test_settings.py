@@ -10,9 +10,9 @@ from ctm_train.settings import names, preset_model, settings_for
 
 def test_a_recipe_has_the_papers_settings():
     cdpo = settings_for("cdpo")
-    assert (cdpo.learning_rate, cdpo.epochs, cdpo.gamma) == (4e-5, 3, 1.0)
+    assert (cdpo.learning_rate, cdpo.epochs, cdpo.beta) == (4e-5, 3, 1.0)
     sft = settings_for("sft")
-    assert (sft.lora_r, sft.lora_alpha, sft.lora_dropout, sft.warmup) == (8, 16, 0.1, 100)
+    assert (sft.lora_r, sft.lora_alpha, sft.lora_dropout, sft.warmup_limit) == (8, 16, 0.1, 100)
     assert sft.lora_targets == "gate_proj,up_proj,down_proj"
 
 
@@ -55,3 +55,20 @@ def test_unknown_names_are_answered_with_the_known_ones():
 def test_a_rate_of_nothing_is_refused():
     with pytest.raises(TrainError, match="--learning-rate must be above 0"):
         settings_for("cdpo", learning_rate=0.0)
+
+
+@pytest.mark.parametrize(("method", "whole"), [("simpo", 1e-6), ("kto", 5e-7), ("orpo", 8e-6)])
+def test_an_adapter_has_a_learning_rate_of_its_own_unless_one_is_given(method, whole):
+    assert settings_for(method).learning_rate == 8e-5
+    assert settings_for(method, lora=False).learning_rate == whole
+    assert settings_for(method, learning_rate=3e-5).learning_rate == 3e-5
+
+
+def test_the_bound_of_a_warmup_is_for_the_recipes_own_share():
+    assert (settings_for("sft").warmup, settings_for("sft").warmup_limit) == (0.1, 100)
+    assert settings_for("sft", warmup=500).warmup_limit == 0
+
+
+def test_an_unknown_schedule_is_answered_with_the_known_ones():
+    with pytest.raises(TrainError, match="unknown --scheduler 'nope'; there are: cosine, linear"):
+        settings_for("sft", scheduler="nope")

@@ -1,6 +1,8 @@
 """`train` for real: the built-in model, every method, kills, wrong settings."""
 
+import ast
 import json
+import math
 import os
 import random
 import signal
@@ -8,17 +10,20 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from ctm_eval.pocket import MODEL_DIR, problems
+from ctm_train.data import pairs
 from ctm_train.errors import TrainError
 from ctm_train.methods import METHODS
 from ctm_train.settings import settings_for
-from ctm_train.train import METRICS, RECORD, _advice, last_checkpoint, load, train
+from ctm_train.train import METRICS, RECORD, _advice, _bound_warmup, last_checkpoint, load, train
 
 MODEL = str(MODEL_DIR)
 
@@ -39,6 +44,17 @@ def rows(count=6):
     )
 
 
+def weighted(rows):
+    """The rows as token ids, every rejected token weighing a half: what cdpo takes."""
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    ids = pairs(rows, tokenizer)
+    return ids.map(lambda row: {"rejected_weights": [0.5] * len(row["rejected_ids"])})
+
+
+def rows_for(method, count=6):
+    return weighted(rows(count)) if method == "cdpo" else rows(count)
+
+
 def quick(method, **given):
     given = {"epochs": 1, "batch_size": 2, "learning_rate": 1e-4, "warmup": 0, **given}
     return settings_for(method, "pocket", **given)
@@ -46,7 +62,9 @@ def quick(method, **given):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_changes_the_weights_and_writes_a_model_that_loads(method, tmp_path):
-    outcome = train(method, rows(), tmp_path / "model", model=MODEL, settings=quick(method))
+    outcome = train(
+        method, rows_for(method), tmp_path / "model", model=MODEL, settings=quick(method)
+    )
     assert outcome.steps == (6 if method == "kto" else 3)
     before, after = (
         load_file(MODEL_DIR / "model.safetensors"),
@@ -188,7 +206,9 @@ def test_lora_targets_that_the_model_lacks_are_named(tmp_path):
 def test_the_record_and_the_card_say_how_the_model_was_made(tmp_path):
     from huggingface_hub import ModelCard
 
-    train("cdpo", rows(), tmp_path / "m", model=MODEL, settings=quick("cdpo"), name="pocket")
+    train(
+        "cdpo", rows_for("cdpo"), tmp_path / "m", model=MODEL, settings=quick("cdpo"), name="pocket"
+    )
     record = json.loads((tmp_path / "m" / RECORD).read_text())
     assert record["settings"]["learning_rate"] == 1e-4
     assert record["outcome"]["steps"] == 3
@@ -198,11 +218,144 @@ def test_the_record_and_the_card_say_how_the_model_was_made(tmp_path):
     assert MODEL not in card.content
 
 
+@pytest.mark.parametrize("method", ["dpo", "cdpo", "rpo", "tdpo", "kto"])
+def test_with_lora_there_is_one_adapter_and_no_copy_for_the_reference(method, tmp_path):
+    settings = quick(method, lora=True)
+    train(method, rows_for(method), tmp_path / "m", model=MODEL, settings=settings, save_steps=1)
+    assert len(list((tmp_path / "m").rglob("adapter_model.safetensors"))) == 1
+    assert "ref" not in [path.name for path in (tmp_path / "m").iterdir()]
+
+
+def test_the_reference_of_an_adapter_is_the_model_without_it(tmp_path):
+    """DPO with LoRA on one batch, taken twice: log 2 at first, as policy and reference are one, and less
+    once the policy has learnt it."""
+    settings = quick("dpo", lora=True, learning_rate=1e-2, epochs=2, batch_size=6)
+    train("dpo", rows(), tmp_path / "m", model=MODEL, settings=settings)
+    lines = map(json.loads, (tmp_path / "m" / METRICS).read_text().splitlines())
+    first, second = (line["loss"] for line in lines if "loss" in line)
+    assert first == pytest.approx(math.log(2), abs=1e-4)
+    assert second < 0.6
+
+
+def test_kto_trains_on_completions_with_a_label(tmp_path):
+    pair = pairs(rows(), AutoTokenizer.from_pretrained(MODEL))
+    labelled = [
+        {"prompt_ids": row["prompt_ids"], "completion_ids": row[f"{side}_ids"], "label": label}
+        for row in pair
+        for side, label in (("chosen", True), ("rejected", False))
+    ]
+    data = Dataset.from_list(labelled)
+    outcome = train("kto", data, tmp_path / "m", model=MODEL, settings=quick("kto"))
+    assert (outcome.steps, outcome.still) == (6, False)
+
+
+def test_kto_in_batches_of_one_is_refused(tmp_path):
+    with pytest.raises(TrainError, match="--batch-size of 2 or more"):
+        train("kto", rows(), tmp_path / "m", model=MODEL, settings=quick("kto", batch_size=1))
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo", "orm"])
+def test_the_record_says_how_far_the_model_has_moved(method, tmp_path):
+    outcome = train(method, rows(), tmp_path / "m", model=MODEL, settings=quick(method))
+    assert outcome.kl is not None and outcome.kl > 1e-6
+    assert not outcome.still
+    assert json.loads((tmp_path / "m" / RECORD).read_text())["outcome"]["kl"] == outcome.kl
+
+
+@pytest.mark.parametrize("lora", [True, False])
+def test_a_run_that_moved_nothing_is_known_as_one(lora, tmp_path):
+    settings = quick("sft", lora=lora, learning_rate=1e-9)
+    outcome = train("sft", rows(), tmp_path / "m", model=MODEL, settings=settings)
+    assert outcome.still
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo", "simpo", "orpo", "kto"])
+def test_a_recipe_with_lora_moves_the_model_on_a_small_run(method, tmp_path):
+    """20 pairs and the method's own recipe: a handful of steps."""
+    settings = settings_for(method, bf16=False, gradient_checkpointing=False)
+    outcome = train(method, rows(20), tmp_path / "m", model=MODEL, settings=settings)
+    assert not outcome.still, outcome
+
+
+@pytest.mark.parametrize(("count", "warmup"), [(24, 0.1), (40, 2)])
+def test_a_warmup_is_a_share_of_the_steps_up_to_a_bound(count, warmup, tmp_path):
+    """A tenth of 12 steps is 2 of them (rounded up) and of 20 steps 2: the bound is 1 or 2 below."""
+    from types import SimpleNamespace
+
+    arguments = SimpleNamespace(
+        train_batch_size=2, world_size=1, num_train_epochs=1, gradient_accumulation_steps=1,
+        warmup_steps=0.1, get_warmup_steps=lambda steps: math.ceil(steps * 0.1),
+    )  # fmt: skip
+    trainer = SimpleNamespace(args=arguments, train_dataset=[0] * count * 10)
+    _bound_warmup(trainer, quick("sft", warmup=0.1, warmup_limit=12))
+    assert arguments.warmup_steps == (0.1 if count == 24 else 12)
+
+
+def test_the_last_progress_line_has_the_final_loss(tmp_path):
+    seen = []
+    outcome = train(
+        "sft", rows(), tmp_path / "m", model=MODEL, settings=quick("sft"),
+        progress=lambda *told: seen.append(told),
+    )  # fmt: skip
+    assert [told[1] for told in seen] == [1, 2, 3]
+    assert seen[-1][-1] == f"loss {outcome.loss:.4g}"
+
+
+def test_a_tracker_that_is_not_known_or_not_installed_is_named(tmp_path):
+    for name, message in (("nope", "unknown --report-to 'nope'; there are: "), ("clearml", "pip")):
+        with pytest.raises(TrainError, match=message):
+            train(
+                "sft", rows(), tmp_path / "m", model=MODEL, settings=quick("sft"), report_to=[name]
+            )
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_kill_between_the_last_record_and_the_cleaning_leaves_nothing_for_good(tmp_path):
+    train("sft", rows(), tmp_path / "m", model=MODEL, settings=quick("sft"))
+    before = sorted(path.name for path in (tmp_path / "m").iterdir())
+    (tmp_path / "m" / "checkpoint-3").mkdir()
+    (tmp_path / "m" / ".training.json.partial").write_text("{")
+    train("sft", rows(), tmp_path / "m", model=MODEL, settings=quick("sft"))
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == before
+
+
+def test_a_kill_in_the_first_record_does_not_lock_the_folder(tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / ".training.json.partial").write_text("{")
+    train("sft", rows(), tmp_path / "m", model=MODEL, settings=quick("sft"))
+    assert not list((tmp_path / "m").glob(".*"))
+
+
+def test_a_record_of_an_older_version_is_that_of_the_same_training(tmp_path):
+    """It calls beta gamma, and does not say whether there is a reference."""
+    first = train("dpo", rows(), tmp_path / "m", model=MODEL, settings=quick("dpo"))
+    record = json.loads((tmp_path / "m" / RECORD).read_text())
+    settings = record["settings"]
+    del record["reference"], settings["warmup_limit"], record["outcome"]["kl"]
+    settings["gamma"], settings["margin"] = settings.pop("beta"), settings.pop("simpo_gamma")
+    (tmp_path / "m" / RECORD).write_text(json.dumps(record))
+    again = train("dpo", rows(), tmp_path / "m", model=MODEL, settings=quick("dpo"))
+    assert again == replace(first, kl=None)
+
+
+def test_no_loader_runs_the_code_of_a_repository():
+    """Without `trust_remote_code=False` a loader asks at a terminal whether to run it."""
+    import ctm_train
+
+    for path in Path(ctm_train.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            loads = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            if loads and node.func.attr in ("from_pretrained", "from_config"):
+                call = ast.unparse(node)
+                assert "trust_remote_code=False" in call, f"{path}: {call}"
+
+
 SHARE = """
 import sys
 from ctm_train.train import train
-from tests_train import rows, quick, MODEL
-train("cdpo", rows(8), sys.argv[1], model=MODEL, settings=quick("cdpo", batch_size=4))
+from tests_train import rows_for, quick, MODEL
+train("cdpo", rows_for("cdpo", 8), sys.argv[1], model=MODEL, settings=quick("cdpo", batch_size=4))
 """
 
 
@@ -210,7 +363,7 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
     """One step on the same eight pairs. Adam's first step is the sign of the gradient, so a sum in
     another order turns a few weights around whose gradient is nothing: the means are compared."""
     settings = quick("cdpo", batch_size=8)
-    train("cdpo", rows(8), tmp_path / "one", model=MODEL, settings=settings)
+    train("cdpo", rows_for("cdpo", 8), tmp_path / "one", model=MODEL, settings=settings)
     (tmp_path / "tests_train.py").symlink_to(__file__)
     (tmp_path / "share.py").write_text(SHARE)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "ACCELERATE_USE_CPU": "true"}

@@ -4,7 +4,8 @@
         hub.fail(r"PUT /lfs", status=500)                   # the next such call fails, once
         subprocess.run([...], env={**os.environ, **hub.env(home)})
 
-It keeps everything in memory. `hub.tokens` says whose a token is; those in `hub.expired` are refused.
+It keeps everything in memory. `hub.tokens` says whose a token is; those in `hub.expired` are refused, and
+the files of the repositories in `hub.gated`.
 The clients read HF_ENDPOINT when they are imported, so they need processes of their own; and
 HF_HUB_DISABLE_XET=1, because no open server speaks the protocol of the xet store.
 
@@ -119,6 +120,7 @@ class Hub:
         self.faults: list[Fault] = []
         self.tokens = {"hf_wonderland": "alice"}
         self.expired: set[str] = set()
+        self.gated: set[str] = set()  # repositories whose files nobody has been let in to
         self.calls: list[str] = []
         self.lock = threading.RLock()
         handler = type("Bound", (Handler,), {"hub": self})
@@ -390,6 +392,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _resolve(self, _: str, kind: str | None, name: str, revision: str, path: str) -> None:
         one = self.repo(kind, name)
+        if name in self.hub.gated:
+            raise Refusal(403, f"Access to {name} is restricted", "GatedRepo")
         sha = one.find(revision)
         file = one.commits[sha].get(path)
         headers = {"X-Repo-Commit": sha, "Accept-Ranges": "bytes"}

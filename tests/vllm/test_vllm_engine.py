@@ -16,6 +16,7 @@ from ctm_eval.prompts import exercise
 if importlib.util.find_spec("vllm") is None:
     pytest.skip("vllm is not installed here: `make test-vllm`", allow_module_level=True)
 
+pytestmark = pytest.mark.vllm
 POLICY = Sampling(temperature=1.0, top_p=0.95)
 TIE = 1e-4  # probabilities closer than this are a tie in float32
 
@@ -95,6 +96,39 @@ def test_an_end_token_a_stop_string_and_a_limit_end_as_in_the_transformers_engin
         request = Request(prompts[0], 0, limit)
         assert fast.sample([request], sampling) == engine.sample([request], sampling)
     assert fast.sample([Request(prompts[0], 0, 0)], POLICY)[0].finish_reason == "length"
+
+
+@pytest.mark.parametrize("stop", ["####", " = 90", ".\nThe", "t part i"])
+def test_a_stop_string_ends_a_rollout_from_every_prefix_where_it_ends_the_whole(
+    engine, fast, prompts, stop
+):
+    """vllm itself looks for stop strings behind the prefix only."""
+    sampling = Sampling(0, stop=(stop,))
+    whole = fast.sample([Request(prompts[0], 0, 150)], sampling)[0].token_ids
+    requests = [Request(prompts[0], 0, 150, whole[:t]) for t in range(len(whole) + 1)]
+    rollouts = fast.sample(requests, sampling)
+    for request, rollout in zip(requests, rollouts, strict=True):
+        assert (*request.prefix_ids, *rollout.token_ids) == whole
+        assert rollout.finish_reason == "stop"
+
+
+def test_the_folder_of_an_adapter_is_a_model(engine, prompts, tmp_path):
+    """As `ctm train` writes it with LoRA: the base with the adapter, in both engines alike."""
+    from datasets import Dataset
+
+    from ctm_eval.pocket import MODEL_DIR
+    from ctm_train.settings import settings_for
+    from ctm_train.train import train
+
+    rows = [{"prompt": "Question: 1 + 1?\nAnswer:", "completion": " 7\n#### 7"}] * 16
+    settings = settings_for("sft", "pocket", lora=True, learning_rate=1e-2)
+    train("sft", Dataset.from_list(rows), tmp_path / "m", model=str(MODEL_DIR), settings=settings)
+    requests = [Request(ids, 0, 60) for ids in prompts[:8]]
+    ours = load_engine("transformers", str(tmp_path / "m"), device="cpu")
+    theirs = load_engine("vllm", str(tmp_path / "m"))
+    folded = ours.sample(requests, Sampling(0))
+    gaps = differences(ours, prompts[:8], folded, theirs.sample(requests, Sampling(0)))
+    assert all(gap < 1e-3 for gap in gaps), gaps
 
 
 def test_progress_counts_every_request_and_token(fast, prompts):

@@ -1,4 +1,4 @@
--- Sampled solutions: how many are right, cut off, or without an answer; problems solved at least once.
+-- Sampled solutions: how many are right, cut off, or without an answer; how many problems are solved at least once.
 with problem_scores as (
     select run, problem_id, model, temperature, count(*) as n, count(*) filter (correct) as correct,
         count(*) filter (verdict = 'truncated') as truncated,

@@ -1,4 +1,4 @@
--- The tokens that cost most: the largest falls of the value from one token to the next.
+-- The tokens that lower the value most.
 select solution_id, position, piece, value + "drop" as value_before, value, keep_prob, critical, run
 from tokens
 where "drop" > 0

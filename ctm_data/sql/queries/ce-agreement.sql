@@ -1,5 +1,5 @@
--- Contrastive estimation against rollouts: how low the critical token's score is in its own solution.
--- `auc` is the share of the other tokens with a higher score, ties by half: 0.5 is chance.
+-- Contrastive estimation against rollouts: how low the critical token's score ranks within its solution.
+-- `auc` is the share of the other tokens with a higher score, ties counting half: 0.5 is chance.
 with pairs as (
     select run, solution_id, ce, ce[critical_index + 1] as own, len(ce) as n,
         unnest(range(len(ce))) + 1 as i

@@ -1,4 +1,4 @@
--- How sure the model was of the critical token when it drew it, beside all other tokens.
+-- The probability with which the model drew the critical token, compared with all other tokens.
 select
     critical,
     count(*) as tokens,

@@ -1,4 +1,4 @@
--- What the values cost: tokens generated for a wrong solution, beside rollouts after every token.
+-- The cost of the values: tokens generated per wrong solution, compared with rollouts after every token.
 select
     benchmark,
     rollouts.model,

@@ -1,4 +1,4 @@
--- Where in a solution the critical token stands, in tenths of its length.
+-- The position of the critical token in its solution, in tenths of the length.
 select
     (10 * position // n_tokens)::integer as tenth,
     count(*) as critical,

@@ -1,4 +1,4 @@
--- How many wrong solutions that were rolled out have a critical token (section 2 of the paper).
+-- How many of the rolled-out wrong solutions have a critical token (section 2 of the paper).
 select
     benchmark,
     rollouts.model,

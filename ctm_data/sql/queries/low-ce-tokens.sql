@@ -1,4 +1,4 @@
--- Which tokens contrastive estimation likes least, of those seen ten times or more.
+-- The tokens with the lowest contrastive scores, among those that occur ten times or more.
 select piece, count(*) as occurrences, avg(ce) as mean_ce, count(*) filter (critical) as critical
 from tokens
 where ce is not null

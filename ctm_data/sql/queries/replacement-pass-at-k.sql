@@ -1,4 +1,4 @@
--- Pass@k when another token is drawn in place of the critical one (figure 2); with it, 0 by definition.
+-- Pass@k when another token replaces the critical one (figure 2); with the critical one it is 0.
 with curves as (
     select benchmark, critical_tokens.model, unnest(replacement_pass_at_k) as passed,
         1 << generate_subscripts(replacement_pass_at_k, 1) - 1 as k

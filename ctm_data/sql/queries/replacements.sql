@@ -1,4 +1,4 @@
--- Which tokens save a solution where they stand in for the critical one.
+-- The tokens that lead to the right answer when they replace the critical one.
 with drawn as (select piece, unnest(replacements) as other from critical_tokens)
 select
     piece as critical_piece,

@@ -1,4 +1,4 @@
--- Which tokens are critical most often, and which share of their occurrences is.
+-- The tokens that are critical most often, and the share of their occurrences that are critical.
 with seen as (
     select piece, count(*) as occurrences from tokens group by piece
 ), critical as (

@@ -1,4 +1,4 @@
--- How the chance to end well falls along wrong solutions, in tenths of their length.
+-- How the value falls along wrong solutions, in tenths of their length.
 select
     (10 * position // n_tokens)::integer as tenth,
     count(value) as tokens,

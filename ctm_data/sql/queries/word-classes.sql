@@ -1,4 +1,4 @@
--- Critical tokens by word class (table 2 of the paper), beside all tokens of the same solutions.
+-- Critical tokens by word class (table 2 of the paper), compared with all tokens of the same solutions.
 with places as (
     select run, pieces, unnest(range(len(pieces))) + 1 as i from rollouts
 ), seen as (  -- what is before a token counts only if it begins with a letter, or is a hyphen

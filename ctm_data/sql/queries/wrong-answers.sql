@@ -1,4 +1,4 @@
--- How wrong solutions gather on few answers: the commonest wrong answer of a problem, and how many
+-- How concentrated wrong answers are: the share of a problem's most common wrong answer, and how many
 -- answers cover half of its wrong solutions (the top-p of the paper's data selection).
 with answers as (
     select run, problem_id, answer, count(*) as n

@@ -104,9 +104,63 @@ def test_values_are_unbiased_and_no_noisier_than_n_rollouts_a_token(seed, estima
     assert (estimates.var(0, ddof=1) <= bound + noise + 1e-9).all()
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_adaptive_values_are_unbiased(seed):
+    """150 runs against the tree's own values, within 4.5 standard errors."""
+    tree = Tree(seed)
+    path = next(path for path, wins in tree.wins.items() if not wins)
+    estimates = curves(tree, path, 150, n_rollouts=8, adaptive=True, budget=1.0)
+    true = np.array([tree.value(path[:t]) for t in range(5)] + [tree.value(path)])
+    error = estimates.std(0, ddof=1) / np.sqrt(150)
+    assert (np.abs(estimates.mean(0) - true) <= 4.5 * error + 0.001).all()
+
+
+def adaptive_rows(tree, trajectories, **settings):
+    chosen = RolloutSettings(
+        Sampling(), n_rollouts=16, max_new_tokens=99, adaptive=True, budget=2.0, **settings
+    )
+    return roll_out(tree, [(PROBLEM, trajectory) for trajectory in trajectories], chosen)
+
+
+def named(tree, path, name):
+    trajectory = Trajectory(tree, path)
+    trajectory.solution_id = name
+    return trajectory
+
+
+def test_adaptive_rows_do_not_depend_on_the_other_trajectories():
+    tree = Tree(0)
+    wrong = [path for path, wins in tree.wins.items() if not wins][:4]
+    own = [named(tree, path, str(i)) for i, path in enumerate(wrong)]
+    together = adaptive_rows(tree, own)
+    assert together == [row for one in own for row in adaptive_rows(tree, [one])]
+
+
+def test_adaptive_stops_at_the_confidence_or_the_budget():
+    tree = Tree(1)
+    wrong = [path for path, wins in tree.wins.items() if not wins][:4]
+    own = [named(tree, path, str(i)) for i, path in enumerate(wrong)]
+    for row in adaptive_rows(tree, own, confidence=1.0):
+        assert sum(row["n_rollouts"]) <= 2.0 * 16 * len(row["token_ids"])
+    some = sum(sum(row["n_rollouts"]) for row in adaptive_rows(tree, own, confidence=0.6))
+    assert some < sum(sum(row["n_rollouts"]) for row in adaptive_rows(tree, own, confidence=1.0))
+
+
+@pytest.mark.parametrize("estimator", ["branch", "exhaustive"])
+def test_the_critical_index_is_the_likeliest_token(estimator):
+    tree = Tree(2)
+    path = next(path for path, wins in tree.wins.items() if not wins)
+    settings = RolloutSettings(Sampling(), max_new_tokens=99, estimator=estimator)
+    [row] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], settings)
+    prob = row["critical_prob"]
+    assert sum(prob) <= 1 + 1e-9
+    assert prob[row["critical_index"]] == max(prob)
+    assert sum(prob[row["critical_low"] : row["critical_high"] + 1]) >= 0.9 - 1e-9
+
+
 @pytest.mark.parametrize("seed", range(6))
-def test_label_only_finds_the_token_that_the_whole_curve_finds(seed):
-    """Same seeds, same draws: what was looked at is equal, and so is the critical token."""
+def test_label_only_marks_the_token_that_the_whole_curve_marks(seed):
+    """Same seeds, same draws: what was looked at is equal, and so is what the rule marks."""
     tree = Tree(seed)
     path = next(path for path, wins in tree.wins.items() if not wins)
     for run in range(5):
@@ -116,7 +170,7 @@ def test_label_only_finds_the_token_that_the_whole_curve_finds(seed):
         )
         [whole] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], settings)
         [part] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], only)
-        assert part["critical_index"] == whole["critical_index"]
+        assert part["marked"] == whole["marked"]
         seen = [i for i, value in enumerate(part["value"]) if value is not None]
         assert [part["value"][i] for i in seen] == [whole["value"][i] for i in seen]
         assert part["generated_tokens"] <= whole["generated_tokens"]

@@ -10,7 +10,7 @@ def run(code: str) -> str:
 
 
 def test_importing_loads_no_heavy_module():
-    heavy = "{'sympy', 'mpmath', 'torch', 'numpy', 'pyarrow', 'multiprocessing'}"
+    heavy = "{'sympy', 'mpmath', 'flint', 'torch', 'numpy', 'pyarrow', 'multiprocessing'}"
     assert run(f"import sys, ctm_eval.grading; print({heavy} & set(sys.modules))") == "set()"
 
 
@@ -23,6 +23,6 @@ def test_text_and_numbers_are_graded_without_sympy_and_without_a_process():
     code = (
         "import sys; from ctm_eval.grading import grade\n"
         "assert grade('1/2', r'\\boxed{0.5}').correct and grade('east', r'\\boxed{East}').correct\n"
-        "print({'sympy', 'mpmath', 'subprocess'} & set(sys.modules))"
+        "print({'sympy', 'mpmath', 'flint', 'subprocess'} & set(sys.modules))"
     )
     assert run(code) == "set()"

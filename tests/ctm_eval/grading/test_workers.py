@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from ctm_eval.grading import equal, symbolic, workers
-from ctm_eval.grading.tree import Tree
+from ctm_eval.grading import equal, workers
+from ctm_eval.grading.maths import symbolic
+from ctm_eval.grading.maths.tree import Tree
 
 MODULE = "misbehaving_worker"
 
@@ -150,7 +151,8 @@ def test_workers_end_with_their_parent(end, tmp_path):
     pid_file = tmp_path / "pids"
     code = (
         "import sys, time, os, subprocess\n"
-        "from ctm_eval.grading import symbolic, equal\n"
+        "from ctm_eval.grading import equal\n"
+        "from ctm_eval.grading.maths import symbolic\n"
         "symbolic.warm_up()\n"
         "pids = [str(w._process.pid) for w in symbolic._pool()._idle]\n"
         f"open({str(pid_file)!r}, 'w').write(' '.join(pids))\n"

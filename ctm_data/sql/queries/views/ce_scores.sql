@@ -1,4 +1,4 @@
--- The contrastive scores of a rejected solution, once however many pairs it is in.
+-- The contrastive scores of a rejected solution: one row, however many pairs it is in.
 create view ce_scores as
 select run, rejected_id as solution_id, rejected_ce as ce
 from contrast

@@ -1,4 +1,4 @@
--- A rolled-out solution that has a critical token, and what that token is and does.
+-- A rolled-out solution that has a critical token: the token and its effect.
 create view critical_tokens as
 select
     solution_id,

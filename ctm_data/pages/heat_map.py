@@ -1,0 +1,184 @@
+"""A rolled-out solution as a heat map: each token coloured by the chance that it still ends well."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ctm_data.run.store import Store
+from ctm_eval.errors import CtmError
+from ctm_eval.printable import printable
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.text import Text
+
+# From lost to safe: eleven steps that differ in lightness too, for eyes that do not tell red from green.
+COLOURS = (
+    "#8b1a1a #a83232 #c0504d #cf7a55 #d9a35f #dcc36f #c9cf7a #a5c878 #7fbf7b #59b06f #3f9f68"
+).split()
+UNSEEN = "#808080"
+
+
+def heat_map(
+    store: Store, solution_id: str | None = None, *, width: int = 100, colour: bool = True
+) -> "Group":
+    """The heat map of a rolled-out solution of a run, for rich to print in `width` columns.
+
+    Without `solution_id`, the one whose critical token costs most. Without `colour`, a row of digits under
+    each line says the same: tenths of the value, `^` under the critical token. Raises CtmError if the run
+    has no such solution.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    row = _choose(store, solution_id)
+    problem = _find(store, "problems", "problem_id", row["problem_id"])
+    solution = _find(store, "solutions", "solution_id", row["solution_id"])
+    heading = Text(printable(problem["question"]), style="bold")
+    answers = Text(
+        f"right answer {printable(problem['answer'])} · this solution says "
+        f"{printable(str(solution['answer']))} · {row['solution_id']}",
+        style="dim",
+    )
+    return Group(
+        heading,
+        answers,
+        Text(),
+        *_lines(row, width, colour),
+        Text(),
+        _legend(colour),
+        *_explanation(row),
+    )
+
+
+def _choose(store: Store, solution_id: str | None) -> dict[str, Any]:
+    if not store.parts("rollouts"):
+        raise CtmError(f"{store.folder} has no rolled-out solutions: every sampled one was correct")
+    columns = ["solution_id", "prompt_value", "value", "critical_index"]
+    drops = {
+        row["solution_id"]: _drop(row)
+        for part in store.each("rollouts", columns)
+        for row in part.to_pylist()
+    }
+    if solution_id is None:
+        solution_id = max(drops, key=lambda name: drops[name])
+    elif solution_id not in drops:
+        raise CtmError(
+            f"{store.folder} has no rolled-out solution {solution_id!r}; it has {len(drops)}, such as "
+            f"{', '.join(list(drops)[:5])}",
+            usage=True,
+        )
+    return _find(store, "rollouts", "solution_id", solution_id)
+
+
+def _find(store: Store, table: str, key: str, value: str) -> dict[str, Any]:
+    import pyarrow.compute as pc
+
+    for part in store.each(table):
+        rows = part.filter(pc.field(key) == value).to_pylist()
+        if rows:
+            return dict(rows[0])
+    raise CtmError(f"{store.folder} has no {table} row {value!r}: parts of it are missing")
+
+
+def _drop(row: dict[str, Any]) -> float:
+    """By how much the critical token lowers the value; -1 where there is none."""
+    index = row["critical_index"]
+    if index is None:
+        return -1.0
+    return (_before(row, index) or 0.0) - (row["value"][index] or 0.0)
+
+
+def _lines(row: dict[str, Any], width: int, colour: bool) -> Iterator["Text"]:
+    """The solution's lines, wrapped between tokens; under each its digits if there is no colour."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    line, below = Text(), ""
+    for index, (piece, value) in enumerate(zip(row["pieces"], row["value"], strict=True)):
+        critical = index == row["critical_index"]
+        text = printable(piece.strip("\n"))
+        if line.cell_len + cell_len(text) > width:
+            yield from _line(line, below, colour)
+            line, below, text = Text(), "", text.lstrip(" ")
+        line.append(text, style=_style(value, critical))
+        size = cell_len(text)
+        mark = "^" * size if critical else _digit(value).rjust(min(size, 2)).ljust(size)
+        below += mark if size else ""
+        if "\n" in piece:
+            yield from _line(line, below, colour)
+            line, below = Text(), ""
+    yield from _line(line, below, colour)
+
+
+def _legend(colour: bool) -> "Text":
+    from rich.text import Text
+
+    legend = Text("probability that it still ends well: ", style="dim")
+    if not colour:
+        legend.append("0 to 9 tenths, # certain, ? not looked at, ^ the critical token")
+        return legend
+    legend.append("0% ")
+    for ground in COLOURS:
+        legend.append("  ", style=f"on {ground}")
+    legend.append(" 100%   ")
+    legend.append("critical token", style="bold underline")
+    return legend
+
+
+def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
+    """What the critical token does, and what replacing it does."""
+    from rich.text import Text
+
+    index = row["critical_index"]
+    if index is None:
+        yield Text(f"No token is marked under the rule {row['rule']!r}.")
+        return
+    piece, before, after = row["pieces"][index], _before(row, index), row["value"][index]
+    yield Text(
+        f"Critical token: {printable(piece)!r}, number {index + 1} of {len(row['pieces'])}. The chance "
+        f"of a right answer is {_percent(before)} before it and {_percent(after)} after it "
+        f"(95% interval {_percent(row['value_low'][index])} to {_percent(row['value_high'][index])})."
+    )
+    passes = row["replacement_pass_at_k"]
+    if not passes:
+        yield Text("The policy can draw no other token in its place.")
+        return
+    shown = ", ".join(f"pass@{1 << i} {_percent(p)}" for i, p in enumerate(passes) if i % 2 == 0)
+    yield Text(f"With another token drawn in its place: {shown}.")
+    for replacement in row["replacements"][:5]:
+        yield Text(
+            f"  {printable(replacement['piece'])!r:>12} instead: right in "
+            f"{replacement['n_correct']} of {replacement['n_rollouts']}",
+            style="dim",
+        )
+
+
+def _before(row: dict[str, Any], index: int) -> float | None:
+    return row["value"][index - 1] if index else row["prompt_value"]
+
+
+def _line(line: "Text", below: str, colour: bool) -> Iterator["Text"]:
+    from rich.text import Text
+
+    if line.cell_len:
+        yield line
+        if not colour:
+            yield Text(below.rstrip())
+
+
+def _style(value: float | None, critical: bool) -> str:
+    step = 5 if value is None else round(value * (len(COLOURS) - 1))
+    ground = UNSEEN if value is None else COLOURS[step]
+    ink = "white" if step < 3 else "black"  # the first steps are dark
+    return f"bold underline {ink} on {ground}" if critical else f"{ink} on {ground}"
+
+
+def _digit(value: float | None) -> str:
+    """Tenths of the value, rounded down: 0 to 9, and # for a value of 1; ? if nobody looked."""
+    if value is None:
+        return "?"
+    return "#" if value >= 1 else str(int(value * 10))
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1%}"

@@ -1,0 +1,175 @@
+"""Units of measurement: which two are the same, which convert, which cannot be the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit as powers of dimensions and a factor to the base unit, or the words that stand for it.
+
+    `powers` is None when some word is not a known unit: then `words` are what is compared.
+    """
+
+    powers: tuple[tuple[str, int], ...] | None
+    scale: Fraction
+    words: frozenset[str]
+
+
+def changes_the_value(words: Iterable[str]) -> bool:
+    """Return whether words after a number make it another number or take it back.
+
+    '5 tenths', '5 or more', '5 and a half', '5 is wrong' do; '5 red apples' does not.
+    """
+    for word in words:
+        word = word.lower()
+        if len(word) == 1 and word not in _UNITS and word != "a":
+            return True
+        if word in _NO_UNIT or _ORDINAL_OR_NUMBER.fullmatch(word):
+            return True
+    return False
+
+
+def known(word: str) -> bool:
+    """Return whether `word` names a unit by itself."""
+    return _singular(word.lower()) in _UNITS
+
+
+@lru_cache(maxsize=4096)
+def read(text: str) -> Unit | None:
+    """Return the unit written in `text` (at most 80 characters of it), None if there is none."""
+    text = _MARKUP.sub(" ", text[:80]).lower()
+    text = _SQUARE.sub(lambda m: f"{m[2]}^{2 if m[1][0] == 's' else 3}", text)
+    text = _SQUARED.sub(lambda m: f"{m[1]}^{2 if m[2][0] == 's' else 3}", text)
+    text = re.sub(r"\s*\^\s*\{?\s*(\d)\s*\}?", r"^\1", text).replace(" per ", "/")
+    powers: dict[str, int] = {}
+    scale = Fraction(1)
+    words: set[str] = set()
+    is_known = True
+    for index, part in enumerate(text.split("/")):
+        sign = 1 if index == 0 else -1
+        for word in _WORD.finditer(part):
+            name, power = _singular(word[1]), sign * int(word[2] or 1)
+            if name in _STOPWORDS:
+                continue
+            words.add(name)
+            if name not in _UNITS:
+                is_known = False
+                continue
+            for dimension, exponent in _UNITS[name][0]:
+                powers[dimension] = powers.get(dimension, 0) + exponent * power
+            scale *= _UNITS[name][1] ** power
+    if not words:
+        return None
+    if not is_known:
+        return Unit(None, Fraction(1), frozenset(words))
+    return Unit(tuple(sorted((d, p) for d, p in powers.items() if p)), scale, frozenset(words))
+
+
+def ratio(first: Unit, second: Unit) -> Fraction | None:
+    """Return how many `second` make one `first`; None when they measure different things.
+
+    A word that is no known unit counts things: it matches any unit that shares a word with it.
+    `units` and `square units` are lengths and areas of any scale.
+    """
+    if "unit" in first.words or "unit" in second.words:
+        powers = [unit.powers for unit in (first, second)]
+        if None in powers:
+            return None
+        one, other = ({(_LENGTHS.get(d, d), p) for d, p in some or ()} for some in powers)
+        return Fraction(1) if one == other else None
+    if first.powers is not None and second.powers is not None:
+        return first.scale / second.scale if first.powers == second.powers else None
+    return Fraction(1) if first.words & second.words else None
+
+
+def convention(first: Unit, second: Unit) -> str | None:
+    """Return the rule by which two units that are not the same match, None if they convert."""
+    if "unit" in first.words | second.words and first.words != second.words:
+        return "units of any scale"
+    if (first.powers is None or second.powers is None) and first.words != second.words:
+        return "a unit in common"
+    return None
+
+
+def _singular(word: str) -> str:
+    if word in _UNITS or word in _IRREGULAR:
+        return _IRREGULAR.get(word, word)
+    if word.endswith("es") and word[:-2] in _UNITS:
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and len(word) > 3 else word
+
+
+_MARKUP = re.compile(r"\\text|\\mathbf|\\circ|[{}.,~()]|\\")
+_SQUARE = re.compile(r"\b(square|sq|cubic|cu)\s+([a-z]+)")
+_SQUARED = re.compile(r"\b([a-z]+)\s+(squared|cubed)\b")
+_WORD = re.compile(r"([a-z$%€£¥°]+)(?:\^(\d))?")
+_STOPWORDS = frozenset(
+    "of the a an each more total in all is per are and for on at to by it only left old away".split()
+)
+_LENGTHS = {"unit": "length"}
+_NO_UNIT = frozenset(
+    "and or not no nor neither none never without except unless if but instead either plus minus "
+    "times over divided multiplied by than half halves quarter quarters percentile dozen dozens "
+    "score pair pairs gross double triple twice thrice squared cubed root roots power factorial mod "
+    "modulo remainder choose wrong false incorrect invalid untrue mistaken negative positive below "
+    "above under least most maximum minimum fewer less approximately about around roughly almost "
+    "nearly short lost isn wasn aren cannot isnt doubt doubtful maybe perhaps possibly probably "
+    "excluded rejected removed negated crossed extraneous impossible contradiction contradictory nope "
+    "guess ish undefined missing off rather ruled discarded disproved refuted wrongly error "
+    "unknown to through between until up down plusminus reciprocal inverse opposite imaginary "
+    "squares cubes base point hundred thousand million billion trillion".split()
+)
+_ORDINAL_OR_NUMBER = re.compile(
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|twenty|thirty"
+    r"|forty|fifty|sixty|seventy|eighty|ninety)"
+    r"|(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|[a-z]+teenth"
+    r"|[a-z]+tieth|hundredth|thousandth|millionth|billionth|th)s?|[a-z]+fold"
+)
+_IRREGULAR = {
+    "feet": "foot", "ft": "foot", "inches": "inch", "in": "inch", "lbs": "pound", "people": "person",
+    "children": "child", "men": "man", "women": "woman", "pennies": "cent", "penny": "cent",
+    "days": "day", "gas": "gas", "yds": "yard", "hrs": "hour", "mins": "minute", "secs": "second",
+}  # fmt: skip
+
+
+def _unit_table() -> dict[str, tuple[tuple[tuple[str, int], ...], Fraction]]:
+    table: dict[str, tuple[tuple[tuple[str, int], ...], Fraction]] = {}
+
+    def put(dimensions: tuple[tuple[str, int], ...], **scales: str) -> None:
+        for scale, names in ((s, n) for n, s in scales.items()):
+            for name in names.split("_or_"):
+                table[name] = (dimensions, Fraction(scale))
+
+    put((("length", 1),), mm_or_millimeter_or_millimetre="1/1000", m_or_meter_or_metre="1",
+        cm_or_centimeter_or_centimetre="1/100", km_or_kilometer_or_kilometre="1000",
+        inch="127/5000", foot="381/1250", yd_or_yard="1143/1250", mi_or_mile="201168/125",
+        nm_or_nanometer="1/1000000000", dm_or_decimeter="1/10")  # fmt: skip
+    put((("mass", 1),), g_or_gram="1", kg_or_kilogram="1000", mg_or_milligram="1/1000",
+        lb_or_pound="45359237/100000", oz_or_ounce="45359237/1600000", ton="1000000")  # fmt: skip
+    put((("time", 1),), s_or_sec_or_second="1", min_or_minute="60", h_or_hr_or_hour="3600",
+        day="86400", week="604800", ms_or_millisecond="1/1000")  # fmt: skip
+    put((("month", 1),), month="1", year_or_yr="12", decade="120", century="1200")
+    put((("money", 1),), dollar_or_usd_or_buck="1", cent_or_c="1/100")
+    table["$"] = table["dollar"]
+    for currency, names in (("euro", "€ euro eur"), ("gbp", "£ gbp"), ("yen", "¥ yen")):
+        table.update(dict.fromkeys(names.split(), (((currency, 1),), Fraction(1))))
+    put((("length", 3),), l_or_liter_or_litre="1/1000", ml_or_milliliter_or_millilitre="1/1000000")
+    put((("volume", 1),), gallon_or_gal="16", quart_or_qt="4", pint_or_pt="2", cup="1")
+    put((("angle", 1),), degree_or_deg="1")
+    table["°"] = table["degree"]
+    put((("angle", 1),), radian_or_rad="1/1")
+    table["radian"] = table["rad"] = ((("radian", 1),), Fraction(1))
+    put((("percent", 1),), percent="1", percentage="1")
+    table["%"] = table["percent"]
+    put((("length", 1), ("time", -1)), mph="1397/3125", kph_or_kmh="5/18")
+    put((("unit", 1),), unit="1")
+    return table
+
+
+_UNITS = _unit_table()

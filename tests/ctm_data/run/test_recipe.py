@@ -1,0 +1,50 @@
+"""Recipes over time: a folder of today opens for ever, under whatever names its options have then."""
+
+from ctm_data.config import BuildConfig
+from ctm_data.run import recipe
+from ctm_data.run.recipe import differences, recipe_hash
+from ctm_data.run.store import Store
+
+OF_2026_11 = {
+    "model": "pocket", "benchmark": "pocket", "split": "test", "data_file": None, "limit": None,
+    "n_samples": 64, "temperature": 1.0, "top_p": 0.95, "max_new_tokens": 192, "n_rollouts": 64,
+    "estimator": "branch", "label_only": False, "rule": "critical",
+    "resolution": 1 - 0.5 ** (1 / 64), "adaptive": False, "confidence": 0.95, "budget": 0.125,
+    "trajectories": 1,
+    "positive_model": None, "negative_model": None, "ce_beta": 1.0, "ce_plausibility": 0.0,
+    "balance": False, "describe": False, "engine": "transformers", "seed": 0, "chunk_size": 16,
+}  # fmt: skip
+
+
+def test_a_folder_of_this_recipe_still_opens(tmp_path):
+    with Store.open(tmp_path, OF_2026_11):
+        pass
+    with Store.open(tmp_path, BuildConfig(tmp_path).check().recipe()) as store:
+        assert store.manifest["recipe"] == OF_2026_11
+
+
+def test_before_there_was_a_resolution_zero_meant_zero():
+    new = ("resolution", "adaptive", "confidence", "budget")
+    older = {name: value for name, value in OF_2026_11.items() if name not in new}
+    assert differences(older, {**OF_2026_11, "resolution": 0.0}) == []
+    assert len(differences(older, OF_2026_11)) == 1
+
+
+def test_an_option_that_an_older_recipe_lacks_means_what_it_meant_then(monkeypatch):
+    monkeypatch.setitem(recipe.ADDED, "voice", "low")
+    assert differences({"seed": 0}, {"seed": 0, "voice": "low"}) == []
+    assert recipe_hash({"seed": 0}) == recipe_hash({"seed": 0, "voice": "low"})
+    said = ["voice: 'low' there, 'high' here"]
+    assert differences({"seed": 0}, {"seed": 0, "voice": "high"}) == said
+    assert recipe_hash({"seed": 0}) != recipe_hash({"seed": 0, "voice": "high"})
+
+
+def test_an_option_under_its_old_name_is_the_same_option(monkeypatch):
+    monkeypatch.setitem(recipe.RENAMED, "n_samples", "samples")
+    assert differences({"n_samples": 8}, {"samples": 8}) == []
+    assert recipe_hash({"n_samples": 8}) == recipe_hash({"samples": 8})
+
+
+def test_the_hash_is_of_what_the_options_are_and_not_of_how_they_are_written():
+    assert recipe_hash({"a": 1, "b": 2.0}) == recipe_hash({"b": 2, "a": 1.0})
+    assert recipe_hash({"a": 1}) != recipe_hash({"a": 2})
