@@ -22,8 +22,8 @@ ADDED: dict[str, Any] = {
 }
 # Of these, what an evaluation has always said itself: it is as much a part of its hash as ever.
 OF_EVALUATIONS = ("chat", "few_shot", "few_shot_file")
-# The hash of the rendered prompts is a check, not an option, and older recipes lack it. It is compared where
-# both recipes have it, and is no part of a recipe's hash.
+# The hash of the rendered prompts is a check, not an option, and older recipes lack it. It is compared
+# where both recipes have it, and is no part of a recipe's hash.
 PROMPTS = "prompts_sha256"
 # An option that had another name: the old name and the new one.
 RENAMED: dict[str, str] = {}
