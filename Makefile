@@ -12,11 +12,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev lint
 	$(VENV)/bin/python -m pytest -m alone
-	$(VENV)/bin/python -m pytest -m "not alone and not vllm" -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -m "not alone and not vllm and not real" -n 2 --dist loadfile
 
 # Which lines the tests reach; a table, and pages in build/coverage.
 coverage: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -m "not alone and not vllm" -n 2 --dist loadfile \
+	$(VENV)/bin/python -m pytest -m "not alone and not vllm and not real" -n 2 --dist loadfile \
 		--cov --cov-report=term --cov-report=html:build/coverage
 
 # Tests the real vllm engine on a CPU, in a separate environment (about 4 GB).
@@ -27,8 +27,9 @@ test-vllm: $(VENV)-vllm/.installed
 real-model: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/real_model.py
 
-test-real: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest tests/real
+# Tests ctm with that model; takes about a minute.
+test-real: real-model
+	$(VENV)/bin/python -m pytest -m real tests/real
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
