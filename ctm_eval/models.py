@@ -93,7 +93,7 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     except ImportError as error:
         raise CtmError(missing("transformers")) from error
     try:
-        return AutoTokenizer.from_pretrained(str(MODELS.get(name, name)), trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(model_path(name), trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CtmError(f"cannot load the tokenizer {name!r} ({reason})", usage=True) from error
