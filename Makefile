@@ -4,7 +4,7 @@ VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
 
-.PHONY: demo test test-vllm coverage hunt lint pocket pocket-coder paper-table verifier-table bench soak clean
+.PHONY: demo test test-vllm real-model test-real coverage hunt lint pocket pocket-coder paper-table verifier-table bench soak clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
@@ -12,16 +12,24 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev lint
 	$(VENV)/bin/python -m pytest -m alone
-	$(VENV)/bin/python -m pytest -m "not alone and not vllm" -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -m "not alone and not vllm and not real" -n 2 --dist loadfile
 
 # Which lines the tests reach; a table, and pages in build/coverage.
 coverage: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -m "not alone and not vllm" -n 2 --dist loadfile \
+	$(VENV)/bin/python -m pytest -m "not alone and not vllm and not real" -n 2 --dist loadfile \
 		--cov --cov-report=term --cov-report=html:build/coverage
 
 # Tests the real vllm engine on a CPU, in a separate environment (about 4 GB).
 test-vllm: $(VENV)-vllm/.installed
 	$(VENV)-vllm/bin/python -m pytest -m vllm tests/vllm
+
+# A small real model (SmolLM2-135M-Instruct, Apache-2.0, 93 MB to download), into build/.
+real-model: $(VENV)/.installed-dev
+	$(VENV)/bin/python benchmarks/real_model.py
+
+# Tests ctm with that model; takes about a minute.
+test-real: real-model
+	$(VENV)/bin/python -m pytest -m real tests/real
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

@@ -111,6 +111,10 @@ def _parameter(
     if option.negated:
         name, default, convert = str(option.flag).replace("-", "_"), not default, _opposite
         flags = [f"--{option.flag}"]
+    elif of == bool | None:
+        flags = [f"--{name}/--no-{name}"]
+    elif name == "few_shot":
+        flags = ["--few-shot", "--n-shot"]
     elif of is bool:
         flags = [f"--{name.replace('_', '-')}"]
     elif of == str | tuple[str, ...]:

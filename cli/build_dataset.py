@@ -82,6 +82,8 @@ def _show(summary: "Summary", folder: Path) -> None:
     table.add_column()
     accuracy = "" if summary.accuracy is None else f", {summary.accuracy:.1%} of them correct"
     table.add_row(f"{summary.problems:,}", "problems")
+    if summary.asked:
+        table.add_row(summary.asked, "form of the prompts")
     table.add_row(f"{summary.solutions:,}", f"solutions sampled{accuracy}")
     for count, what in ((summary.truncated, "cut off by --max-new-tokens"),
                         (summary.no_answer, "without an answer")):  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ctm_data.asking import ask, prompts_sha256
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
 from ctm_data.run import files
@@ -11,10 +12,9 @@ from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages import contrast, rollouts, solutions, verifier
 from ctm_eval.benchmarks import load_problems
-from ctm_eval.engines import Engine, LazyEngine, load_engine
+from ctm_eval.engines import LazyEngine, load_engine
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
-from ctm_eval.prompts import prompt
 from ctm_eval.scoring import Scorer
 from ctm_eval.types import Problem
 
@@ -38,7 +38,9 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
         seed=config.seed,
     )
     chunks = _chunks(problems, config.chunk_size, config.shard or (0, 1))
-    engines = {name: _engine(config, name, problems) for name in config.models}
+    config, prompts = ask(config, config.models, problems)
+    recipe = {**config.recipe(), "prompts_sha256": prompts_sha256(prompts)}
+    engines = {name: _engine(config, name) for name in config.models}
     loaders = list(engines.values())
     with Scorer(isolate=config.isolate) as scorer:
         if not is_run_folder(config.folder):  # fail before a folder is created
@@ -47,12 +49,12 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
                 engine()
                 if len(loaders) > 1:
                     engine.forget()
-        with Store.open(config.folder, config.recipe(), config.shard) as store:
-            solutions.write(store, chunks, loaders, config, progress, scorer.score)
+        with Store.open(config.folder, recipe, config.shard) as store:
+            solutions.write(store, chunks, engines, prompts, config, progress, scorer.score)
             if "rollouts" in config.stages:
                 rollouts.write(store, chunks, loaders[0], config, progress)
             if "contrast" in config.stages and (config.positive_model or not config.shard):
-                contrast.write(store, config.recipe(), progress, config.device)
+                contrast.write(store, recipe, progress, config.device)
             if "verifier" in config.stages:
                 verifier.write(store, chunks, config, engines, progress)
             finish(store)
@@ -147,24 +149,5 @@ def _chunks(
     return {number: list(problems[number * size : (number + 1) * size]) for number in numbers}
 
 
-def _engine(config: BuildConfig, name: str, problems: Sequence[Problem]) -> LazyEngine:
-    def load() -> Engine:
-        assert config.max_new_tokens is not None
-        engine = load_engine(config.engine, name, device=config.device)
-        return _fitting(engine, problems, config.max_new_tokens)
-
-    return LazyEngine(load)
-
-
-def _fitting(engine: Engine, problems: Sequence[Problem], max_new_tokens: int) -> Engine:
-    """The engine. Raises CtmError if a prompt and its solution may exceed the model's positions."""
-    longest = max(problems, key=lambda problem: len(problem.question))
-    length = len(engine.encode(prompt(longest)))
-    if engine.max_length and length + max_new_tokens > engine.max_length:
-        raise CtmError(
-            f"{longest.problem_id} has {length} prompt tokens; with --max-new-tokens {max_new_tokens} "
-            f"that is more than the {engine.max_length} positions of {engine.name}: lower "
-            "--max-new-tokens",
-            usage=True,
-        )
-    return engine
+def _engine(config: BuildConfig, name: str) -> LazyEngine:
+    return LazyEngine(lambda: load_engine(config.engine, name, device=config.device))

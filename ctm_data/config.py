@@ -59,9 +59,29 @@ DataFile = Annotated[
 ]
 Limit = Annotated[int | None, Option("Use only the first N problems.", "Benchmark", metavar="N")]
 TopP = "Nucleus sampling: keep the most likely tokens up to this probability mass, after the temperature."
+FewShot = Annotated[
+    int | None,
+    Option(
+        "Number of worked examples. [default: 8 gsm8k, 4 math, 3 mbpp; 0 in a chat and for built-in "
+        "models]",
+        "Prompt",
+    ),
+]
+FewShotFile = Annotated[
+    Path | None, Option("Take the worked examples from this JSONL or Parquet file.", "Prompt")
+]
+Chat = Annotated[
+    bool | None,
+    Option("Use the model's chat template. [default: if it has one]", "Prompt"),
+]
+System = Annotated[str | None, Option("System message of the chat.", "Prompt")]
 MaxNewTokens = Annotated[
     int | None,
-    Option("Maximum length of a solution in tokens. [default: 1024; pocket: 192]", "Sampling"),
+    Option(
+        "Maximum length of a solution in tokens. [default: 1024, or what the model has positions for; "
+        "pocket: 192]",
+        "Sampling",
+    ),
 ]
 Engine_ = Annotated[EngineName, Option("Inference engine.", "Model")]
 Device = Annotated[
@@ -109,6 +129,10 @@ class BuildConfig(Config):
     split: Split = "test"
     data_file: DataFile = None
     limit: Limit = None
+    few_shot: FewShot = None
+    few_shot_file: FewShotFile = None
+    chat: Chat = None
+    system: System = None
     n_samples: Annotated[int, Option("Solutions sampled for each problem.", "Sampling")] = 64
     temperature: Annotated[
         float, Option("Sampling temperature, for solutions and rollouts; 0 is greedy.", "Sampling")
@@ -219,7 +243,7 @@ class BuildConfig(Config):
     @property
     def sampling(self) -> Sampling:
         """The rollout policy."""
-        return Sampling(self.temperature, self.top_p, _stop(self.models))
+        return Sampling(self.temperature, self.top_p, () if self.chat else _stop(self.models))
 
     def rollout_settings(self) -> RolloutSettings:
         """How trajectories are rolled out. Call it on the result of `check`."""
@@ -302,6 +326,7 @@ class BuildConfig(Config):
             self,
             model=models[0] if len(models) == 1 else models,
             max_new_tokens=self.max_new_tokens or _tokens(models),
+            **_prompt(self, models),
         )
 
 
@@ -325,17 +350,10 @@ class EvalConfig(Config):
         Option("Revision of the benchmark on the Hub. [default: the latest]", "Benchmark"),
     ] = None
     limit: Limit = None
-    few_shot: Annotated[
-        int | None,
-        Option(
-            "Number of worked examples. [default: 8 gsm8k, 4 math, 3 mbpp; 0 with --chat]",
-            "Prompt",
-        ),
-    ] = None
-    few_shot_file: Annotated[
-        Path | None, Option("Take the worked examples from this JSONL or Parquet file.", "Prompt")
-    ] = None
-    chat: Annotated[bool, Option("Use the model's chat template.", "Prompt")] = False
+    few_shot: FewShot = None
+    few_shot_file: FewShotFile = None
+    chat: Chat = None
+    system: System = None
     n_samples: Annotated[
         int,
         Option(
@@ -435,10 +453,7 @@ class EvalConfig(Config):
             raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
         if self.select in ("best-of-n", "weighted") and self.verifier is None:
             raise CtmError(f"--select {self.select} needs a --verifier", usage=True)
-        known = BENCHMARKS.get(self.benchmark)
-        few_shot, limit = self.few_shot, self.limit
-        if few_shot is None:
-            few_shot = known.shots if known and not self.chat and self.model not in MODELS else 0
+        known, limit = BENCHMARKS.get(self.benchmark), self.limit
         if limit is None and known and known.generate:
             limit = POCKET_PROBLEMS
         coder = self.coder
@@ -448,7 +463,7 @@ class EvalConfig(Config):
             self,
             temperature=temperature,
             top_p=self.top_p if self.top_p is not None else 1.0 if one else 0.95,
-            few_shot=few_shot,
+            **_prompt(self, [self.model]),
             limit=limit,
             max_new_tokens=self.max_new_tokens or _tokens([self.model]),
             chunk_size=self.chunk_size or max(1, IN_FLIGHT[self.engine] // self.n_samples),
@@ -517,8 +532,27 @@ def _stop(models: Sequence[str]) -> tuple[str, ...]:
     return () if _builtin(models) else STOP
 
 
-def _tokens(models: Sequence[str]) -> int:
-    return POCKET_TOKENS if _builtin(models) else OTHER_TOKENS
+def _tokens(models: Sequence[str]) -> int | None:
+    """The default length where it is known without looking at the model."""
+    return POCKET_TOKENS if _builtin(models) else None
+
+
+def _prompt(config: "BuildConfig | EvalConfig", models: Sequence[str]) -> dict[str, Any]:
+    """How the question is put, where that was left open: a chat where every model has a template for it,
+    else the benchmark's worked examples; a built-in model gets neither. Raises CtmError."""
+    from ctm_eval.models import has_chat_template
+
+    chat, few_shot = config.chat, config.few_shot
+    if few_shot is not None and few_shot < 0:
+        raise CtmError(f"--few-shot must be 0 or more, not {few_shot}", usage=True)
+    if chat is None:
+        chat = not _builtin(models) and all(map(has_chat_template, models))
+    if config.system is not None and not chat:
+        raise CtmError("--system goes with --chat and a model that has a chat template", usage=True)
+    if few_shot is None:
+        known = BENCHMARKS.get(config.benchmark)
+        few_shot = known.shots if known and not chat and not _builtin(models) else 0
+    return {"chat": chat, "few_shot": few_shot}
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -4,9 +4,10 @@ An evaluation is a run folder like any other: `problems` and `solutions` in Parq
 with `results.json` beside them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+from ctm_data.asking import ask
 from ctm_data.config import EvalConfig
 from ctm_data.pages.card import finish
 from ctm_data.pages.evaluation import check_comparable
@@ -16,14 +17,10 @@ from ctm_data.score import score_run
 from ctm_data.stages.solutions import sample_solutions
 from ctm_eval.benchmarks import benchmark_called, load_problems, revision_of
 from ctm_eval.engines import Engine, load_engine
-from ctm_eval.errors import CtmError
 from ctm_eval.progress import Counter, Progress
-from ctm_eval.prompts import Prompting, exemplars
 from ctm_eval.scoring import Scorer
 from ctm_eval.types import Problem
 from ctm_eval.verifiers import training_record
-
-Prompts = Mapping[str, Sequence[int]]  # token ids by problem id
 
 
 def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
@@ -64,8 +61,6 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
 def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
     """Samples and grades what is missing. Returns the damaged parts that were computed again."""
     benchmark = benchmark_called(config.benchmark)
-    shots = exemplars(benchmark, config.few_shot or 0, config.few_shot_file)
-    prompting = Prompting(shots, config.chat, benchmark.instruction)
     if config.data_file is None and config.revision is None and benchmark.repo:
         config = replace(config, revision=_revision(config))
     problems = load_problems(
@@ -76,6 +71,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
         seed=config.seed,
         revision=config.revision,
     )
+    config, prompts = ask(config, [config.model], problems)
     size, max_new_tokens = config.chunk_size, config.max_new_tokens
     assert size is not None and max_new_tokens is not None
     chunks = {i: problems[i * size : (i + 1) * size] for i in range(-(-len(problems) // size))}
@@ -83,26 +79,26 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
         ready = None
         if not is_run_folder(config.folder):  # fail before a folder is created
             scorer.check(problems)
-            ready = _load(config, problems, prompting)
+            ready = _load(config)
         with Store.open(config.folder, config.recipe()) as store:
             n = config.n_samples
             wanted = [chunk for chunk, own in chunks.items() if not _done(store, chunk, own, n)]
             if wanted and ready is None:
                 scorer.check(problems)
-                ready = _load(config, problems, prompting)
+                ready = _load(config)
             counter = Counter(progress, "sampling", len(problems) * n)
             counter(n * sum(len(own) for i, own in chunks.items() if i not in wanted))
             for chunk in wanted:
                 assert ready is not None
                 solutions = sample_solutions(
-                    ready[0],
+                    ready,
                     chunks[chunk],
                     config.sampling,
                     n_samples=n,
                     max_new_tokens=max_new_tokens,
                     seed=config.seed,
                     progress=counter,
-                    prompts=ready[1],
+                    prompts=prompts[config.model],
                     score=scorer.score,
                 )
                 store.write("problems", chunk, map(asdict, chunks[chunk]))
@@ -111,15 +107,11 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
     return store.set_aside
 
 
-def _load(
-    config: EvalConfig, problems: Sequence[Problem], prompting: Prompting
-) -> tuple[Engine, Prompts]:
+def _load(config: EvalConfig) -> Engine:
     parallel = {"tensor_parallel": config.tensor_parallel} if config.tensor_parallel > 1 else {}
-    engine = load_engine(
+    return load_engine(
         config.engine, config.model, device=config.device, adapter=config.adapter, **parallel
     )
-    assert config.max_new_tokens is not None
-    return engine, _prompts(engine, problems, prompting, config.max_new_tokens)
 
 
 def _done(store: Store, chunk: int, problems: Sequence[Problem], n_samples: int) -> bool:
@@ -127,23 +119,6 @@ def _done(store: Store, chunk: int, problems: Sequence[Problem], n_samples: int)
     return store.done("solutions", chunk) == keys and len(store.done("problems", chunk)) == len(
         problems
     )
-
-
-def _prompts(
-    engine: Engine, problems: Sequence[Problem], prompting: Prompting, max_new_tokens: int
-) -> dict[str, list[int]]:
-    """The prompts by problem id. Raises CtmError if one does not fit the model with its solution."""
-    prompts = {p.problem_id: prompting.encode(engine, p) for p in problems}
-    longest = max(prompts, key=lambda problem: len(prompts[problem]))
-    length = len(prompts[longest])
-    if engine.max_length and length + max_new_tokens > engine.max_length:
-        raise CtmError(
-            f"{longest} has {length} prompt tokens; with --max-new-tokens {max_new_tokens} that is more "
-            f"than the {engine.max_length} positions of {engine.name}: lower --max-new-tokens or "
-            "--few-shot",
-            usage=True,
-        )
-    return prompts
 
 
 def _revision(config: EvalConfig) -> str | None:

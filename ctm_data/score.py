@@ -31,8 +31,9 @@ def score_run(
 ) -> Store:
     """Adds a verifier's scores of a finished run's solutions to its `scores` table.
 
-    Parts that already have them are left unchanged, so that a repeated call resumes an interrupted one.
-    Raises CtmError.
+    The verifier reads the bare exercise and the solution, as in its training data, and not the chat or the
+    worked examples of the run. Parts that already have scores are left unchanged, so that a repeated call
+    resumes an interrupted one. Raises CtmError.
     """
     from ctm_eval.verifiers import Candidate, Verifier
 

@@ -93,10 +93,29 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     except ImportError as error:
         raise CtmError(missing("transformers")) from error
     try:
-        return AutoTokenizer.from_pretrained(str(MODELS.get(name, name)), trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(model_path(name), trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CtmError(f"cannot load the tokenizer {name!r} ({reason})", usage=True) from error
+
+
+def has_chat_template(name: str) -> bool:
+    """Whether a model's tokenizer has a template to put a chat in. Raises CtmError if there is none."""
+    return bool(getattr(load_tokenizer(name), "chat_template", None))
+
+
+def positions(name: str) -> int | None:
+    """How many positions a model was made for, by its configuration; None where that does not say."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(
+            model_path(adapter_base(name) or name), trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CtmError(f"cannot load the model {name!r} ({reason})", usage=True) from error
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def decode(tokenizer: Any, ids: Sequence[int]) -> str:

@@ -18,6 +18,7 @@ from ctm_eval.types import Benchmark, Problem
 
 if TYPE_CHECKING:
     from ctm_eval.engines.base import Engine
+    from ctm_eval.engines.tokenizer import WithTokenizer
 
 STOP = ("\n\nQuestion:", "\n\nProblem:")  # a base model may continue with the next exercise
 PROGRAM = "Answer with the whole program in one ```python block."
@@ -57,10 +58,13 @@ class Prompting:
     exemplars: tuple[Exemplar, ...] = ()
     chat: bool = False
     instruction: str = ""
+    system: str | None = None
 
     def messages(self, problem: Problem) -> list[dict[str, str]]:
         """The turns of a chat, the last one the user's."""
         turns: list[dict[str, str]] = []
+        if self.system is not None:
+            turns.append({"role": "system", "content": self.system})
         for exemplar in self.exemplars:
             turns.append({"role": "user", "content": f"{exemplar.question}\n\n{self.instruction}"})
             turns.append({"role": "assistant", "content": exemplar.solution.strip()})
@@ -71,7 +75,7 @@ class Prompting:
         shots = (exercise(shot.question) + _after(shot.solution) for shot in self.exemplars)
         return "\n\n".join([*shots, prompt(problem)])
 
-    def encode(self, engine: "Engine", problem: Problem) -> list[int]:
+    def encode(self, engine: "Engine | WithTokenizer", problem: Problem) -> list[int]:
         """The token ids of the prompt. Raises CtmError if the model has no chat template."""
         if self.chat:
             return engine.encode_chat(self.messages(problem))

@@ -1,7 +1,9 @@
 """The figures of a run that the final summary and the card show."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from ctm_data.run.store import Store
 
@@ -17,7 +19,7 @@ class Summary:
     whose critical token has a probability of CONFIDENT or more. `exhaustive_tokens` is the
     number of tokens that N rollouts after every token would generate, if each were as long as the rest of
     its trajectory. `generators` maps each generator to its numbers of right and wrong rows in the
-    `verifier` table.
+    `verifier` table. `asked` is how the questions were put to the model, None for data of others.
     """
 
     problems: int
@@ -35,6 +37,7 @@ class Summary:
     replacement_tokens: int
     exhaustive_tokens: int
     generators: dict[str, tuple[int, int]]
+    asked: str | None
 
     @property
     def generated_tokens(self) -> int:
@@ -85,5 +88,15 @@ def summarize(store: Store) -> Summary:
         labels.update(zip(*(column.to_pylist() for column in part.columns), strict=True))
     names = sorted({name for name, _ in labels})
     generators = {name: (labels[name, True], labels[name, False]) for name in names}
-    numbers = {f.name: counts[f.name] for f in fields(Summary) if f.name != "generators"}
-    return Summary(**numbers, generators=generators)
+    numbers = {f.name: counts[f.name] for f in fields(Summary) if f.type is int}
+    asked = how_asked(store.manifest["recipe"])
+    return Summary(**numbers, generators=generators, asked=asked)
+
+
+def how_asked(recipe: Mapping[str, Any]) -> str | None:
+    """How a run's questions were put to its models, in words; None if no model was asked."""
+    if "model" not in recipe:
+        return None
+    chat, shots = recipe.get("chat"), recipe.get("few_shot")
+    counted = f"{shots} shot{'s' if shots != 1 else ''}" if shots else None
+    return ", ".join(filter(None, ("chat" if chat else None, counted))) or "zero-shot"

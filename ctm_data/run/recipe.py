@@ -15,7 +15,16 @@ ADDED: dict[str, Any] = {
     "adaptive": False,
     "confidence": 0.95,
     "budget": 0.125,
+    "chat": False,
+    "system": None,
+    "few_shot": 0,
+    "few_shot_file": None,
 }
+# Of these, what an evaluation has always said itself: it is as much a part of its hash as ever.
+OF_EVALUATIONS = ("chat", "few_shot", "few_shot_file")
+# The hash of the rendered prompts is a check, not an option, and older recipes lack it. It is compared
+# where both recipes have it, and is no part of a recipe's hash.
+PROMPTS = "prompts_sha256"
 # An option that had another name: the old name and the new one.
 RENAMED: dict[str, str] = {}
 
@@ -23,9 +32,10 @@ RENAMED: dict[str, str] = {}
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """What two recipes say differently, option by option; [] if they are the same."""
     old, new = _named_as_today(there), _named_as_today(here)
+    names = {*old, *new} - (set() if PROMPTS in old and PROMPTS in new else {PROMPTS})
     return [
         f"{name}: {_of(old, name)!r} there, {_of(new, name)!r} here"
-        for name in sorted({*old, *new})
+        for name in sorted(names)
         if _of(old, name) != _of(new, name)
     ]
 
@@ -33,7 +43,11 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 def recipe_hash(recipe: Mapping[str, Any]) -> str:
     """A SHA-256 of a recipe, equal for recipes without `differences`."""
     named = _named_as_today(recipe)
-    kept = {name: value for name, value in named.items() if _of({}, name) != value}
+    kept = {
+        name: value
+        for name, value in named.items()
+        if name != PROMPTS and _meant(named, name) != value
+    }
     text = json.dumps(_plain_numbers(kept), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -43,7 +57,14 @@ def _named_as_today(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of(recipe: Mapping[str, Any], name: str) -> Any:
-    return recipe.get(name, ADDED.get(name))
+    return recipe.get(name, _meant(recipe, name))
+
+
+def _meant(recipe: Mapping[str, Any], name: str) -> Any:
+    """What a recipe means that does not have this option."""
+    if recipe.get("command") == "eval" and name in OF_EVALUATIONS:
+        return None
+    return ADDED.get(name)
 
 
 def _plain_numbers(value: Any) -> Any:

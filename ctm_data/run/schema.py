@@ -205,7 +205,12 @@ TABLES: dict[str, Table] = {
             Column("kind", _text, "math or code."),
             Column("generator", _text, "Model that wrote the solution."),
             Column("question", _text, "Text of the problem."),
-            Column("prompt", _text, "Prompt that the solution continues."),
+            Column(
+                "prompt",
+                _text,
+                "What a verifier reads before the solution: the question as an exercise, without the chat "
+                "or the worked examples that its generator was given.",
+            ),
             Column(
                 "solution",
                 _text,

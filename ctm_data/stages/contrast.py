@@ -17,6 +17,7 @@ from ctm_data.run.schema import SCHEMAS
 from ctm_eval.errors import CtmError
 from ctm_eval.models import (
     adapter_base,
+    decode,
     default_device,
     default_dtype,
     load_model,
@@ -74,6 +75,11 @@ def write(
     for chunk, pairs in todo.items():
         rollouts = rollouts_of(store, chunk)
         rows = score_pairs(models, pairs, how, tokenizer, rollouts, counter)
+        for row in rows:  # the prompt as it was put, a chat with its special tokens
+            if recipe.get("chat"):
+                row["prompt"] = tokenizer.decode(row["prompt_ids"])
+            elif recipe.get("few_shot"):
+                row["prompt"] = decode(tokenizer, row["prompt_ids"])
         store.write("contrast", chunk, rows)
 
 

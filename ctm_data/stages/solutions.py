@@ -18,19 +18,23 @@ Score = Callable[[Sequence[tuple[Problem, str, bool]]], list[Verdict]]
 def write(
     store: Store,
     chunks: Mapping[int, Sequence[Problem]],
-    engines: Sequence[LazyEngine],
+    engines: Mapping[str, LazyEngine],
+    prompts: Mapping[str, Mapping[str, Sequence[int]]],
     config: BuildConfig,
     progress: Progress,
     score: Score | None = None,
 ) -> None:
-    """Writes the problems and their solutions: `n_samples` by the first engine, then by the next."""
+    """Writes the problems and their solutions: `n_samples` by the first engine, then by the next.
+
+    `prompts` are token ids by model and problem id.
+    """
     assert config.max_new_tokens is not None
     n = config.n_samples
     counter = Counter(progress, "sampling", sum(map(len, chunks.values())) * n * len(engines))
     for chunk, problems in chunks.items():
         if store.done("problems", chunk) != {(p.problem_id,) for p in problems}:
             store.write("problems", chunk, map(asdict, problems))
-    for number, engine in enumerate(engines):
+    for number, (name, engine) in enumerate(engines.items()):
         own = range(number * n, (number + 1) * n)
         for chunk, problems in chunks.items():
             if store.done("solutions", chunk) >= {(p.problem_id, i) for p in problems for i in own}:
@@ -45,6 +49,7 @@ def write(
                 seed=config.seed,
                 first=own.start,
                 progress=counter,
+                prompts=prompts[name],
                 score=score,
             )
             store.add("solutions", chunk, map(asdict, solutions))

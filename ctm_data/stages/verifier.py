@@ -48,7 +48,8 @@ def labelled(
     """The labelled solutions of a problem, of equal ones the first.
 
     Equal are texts that differ in white space alone. With `balance` there are as many right as wrong
-    ones, drawn by `seed`: none where all are of one kind.
+    ones, drawn by `seed`: none where all are of one kind. The prompt is the bare exercise, however the
+    question was put to the generator, so that a verifier reads the solutions of all generators alike.
     """
     distinct: dict[str, Solution] = {}
     for solution in solutions:

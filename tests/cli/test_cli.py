@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ctm_data.run.store import Store
+from ctm_eval.pocket.builtin import MODELS
 
 ROOT = Path(__file__).parent.parent.parent
 CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]
@@ -54,6 +57,36 @@ def test_the_summary_names_what_to_type_next(run_folder):
     done = ctm("build-dataset", *arguments)
     assert f"ctm show {folder}" in done.stdout
     assert "critical tokens found" in done.stdout
+
+
+def test_the_summary_says_how_the_questions_were_put(run_folder):
+    folder, summary, _ = run_folder
+    assert summary["asked"] == "zero-shot"
+    arguments = ["--limit", 6, "--n-samples", 8, "--n-rollouts", 8, "--output-dir", folder]
+    done = ctm("build-dataset", *arguments)
+    assert re.search(r"zero-shot +form of the prompts", done.stdout)
+
+
+def test_the_folder_of_a_trained_model_is_built_from_without_further_options(tmp_path):
+    """Its default length is not longer than what the positions of the model leave."""
+    model = shutil.copytree(MODELS["pocket"], tmp_path / "models" / "trained")
+    small = ["--limit", 2, "--n-samples", 2, "--n-rollouts", 2, "--stages", "rollouts"]
+    done = ctm("build-dataset", "--model", model, *small, "--output-dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    recipe = Store(tmp_path / "run").manifest["recipe"]
+    assert (recipe["chat"], recipe["few_shot"]) == (False, 0)
+    assert 192 < recipe["max_new_tokens"] < 1024
+
+
+def test_n_shot_is_another_name_of_few_shot_and_no_chat_is_an_option(tmp_path):
+    shots = tmp_path / "shots.jsonl"
+    shots.write_text('{"question": "One and one?", "solution": "2\\n#### 2"}\n')
+    asked = ["--no-chat", "--n-shot", 1, "--few-shot-file", shots, "--max-new-tokens", 8]
+    done = ctm("eval", "--limit", 1, *asked, "--output-dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    recipe = Store(tmp_path / "run").manifest["recipe"]
+    assert (recipe["chat"], recipe["few_shot"]) == (False, 1)
+    assert recipe["few_shot_file"].startswith("shots.jsonl")
 
 
 def test_show_without_colour_has_digits_and_a_mark(run_folder):

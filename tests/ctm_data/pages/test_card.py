@@ -39,6 +39,7 @@ def test_the_card_says_what_there_is(whole_run):
         "## Citation",
     ):
         assert heading in card
+    assert "| prompt | zero-shot |" in card
     assert "![A wrong solution" in card and (whole_run / "trajectory.svg").exists()
     assert "Contrastive estimation against rollouts" in card
     assert all(f"| `{column}` |" in card for table in TABLES for column in SCHEMAS[table].names)

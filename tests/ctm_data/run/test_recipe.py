@@ -1,5 +1,7 @@
 """Recipes over time: a folder of today opens for ever, under whatever names its options have then."""
 
+import hashlib
+
 from ctm_data.config import BuildConfig
 from ctm_data.run import recipe
 from ctm_data.run.recipe import differences, recipe_hash
@@ -28,6 +30,32 @@ def test_before_there_was_a_resolution_zero_meant_zero():
     older = {name: value for name, value in OF_2026_11.items() if name not in new}
     assert differences(older, {**OF_2026_11, "resolution": 0.0}) == []
     assert len(differences(older, OF_2026_11)) == 1
+
+
+ASKING = {"chat": False, "system": None, "few_shot": 0, "few_shot_file": None}
+
+
+def test_before_there_were_chats_and_shots_a_build_asked_without_either():
+    today = {**OF_2026_11, **ASKING, "prompts_sha256": "a0"}
+    assert differences(OF_2026_11, today) == []
+    assert recipe_hash(OF_2026_11) == recipe_hash(today)
+    said = ["chat: False there, True here"]
+    assert differences(OF_2026_11, {**today, "chat": True}) == said
+
+
+def test_an_evaluations_shots_stay_in_its_hash_even_where_they_are_none():
+    # As it was when evaluations alone had these options: the parts of their runs carry this hash.
+    text = '{"chat": false, "command": "eval", "few_shot": 0}'
+    evaluation = {"command": "eval", "chat": False, "few_shot": 0, "few_shot_file": None}
+    assert recipe_hash(evaluation) == hashlib.sha256(text.encode()).hexdigest()
+    assert recipe_hash({**evaluation, "system": None}) == recipe_hash(evaluation)
+
+
+def test_the_hash_of_the_prompts_is_compared_where_both_recipes_have_it():
+    one, other = {"seed": 0, "prompts_sha256": "a0"}, {"seed": 0, "prompts_sha256": "b1"}
+    assert differences(one, {"seed": 0}) == differences({"seed": 0}, one) == []
+    assert differences(one, other) == ["prompts_sha256: 'a0' there, 'b1' here"]
+    assert recipe_hash(one) == recipe_hash(other) == recipe_hash({"seed": 0})
 
 
 def test_an_option_that_an_older_recipe_lacks_means_what_it_meant_then(monkeypatch):
