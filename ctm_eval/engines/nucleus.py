@@ -38,7 +38,9 @@ def nucleus(
                 # A token as likely as the last one seen may have an equal of a lower id, not seen.
                 wider = (inside & (top == last[:, None])).any(-1)
                 # No token that was not seen is likelier than the last one seen.
-                missing = (top_p - mass[:, -1]) / last if top_p < 1 else torch.full_like(last, vocabulary)
+                missing = (
+                    (top_p - mass[:, -1]) / last if top_p < 1 else torch.full_like(last, vocabulary)
+                )
                 at_least[some] = (look + missing).clamp(look + 1, vocabulary).long()
                 waiting.append(some[wider])
                 if bool(wider.any()):
