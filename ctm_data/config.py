@@ -552,6 +552,11 @@ def _prompt(config: "BuildConfig | EvalConfig", models: Sequence[str]) -> dict[s
     if few_shot is None:
         known = BENCHMARKS.get(config.benchmark)
         few_shot = known.shots if known and not chat and not _builtin(models) else 0
+    if config.few_shot_file is not None and not few_shot:
+        raise CtmError(
+            "--few-shot-file needs --few-shot N: otherwise no worked example is shown here",
+            usage=True,
+        )
     return {"chat": chat, "few_shot": few_shot}
 
 

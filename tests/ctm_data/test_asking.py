@@ -81,6 +81,11 @@ def test_a_system_message_without_a_chat_is_refused(base):
         BuildConfig(model=base, system="Be brief.").check()
 
 
+def test_examples_that_nobody_would_see_are_refused(chat, tmp_path):
+    with pytest.raises(CtmError, match="--few-shot-file needs --few-shot N"):
+        EvalConfig(model=chat, few_shot_file=tmp_path / "shots.jsonl").check()
+
+
 def test_a_default_length_is_cut_to_the_positions_that_the_longest_prompt_leaves(base):
     problems = load_problems("pocket", split="test", limit=4)
     config, prompts = ask(BuildConfig(model=base).check(), [base], problems)

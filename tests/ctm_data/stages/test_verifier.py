@@ -237,7 +237,7 @@ def test_programs_come_with_descriptions_by_who_wrote_them(tmp_path):
     ("options", "says"),
     [
         ({"model": ["pocket", "pocket"], "stages": ["verifier"]}, "given twice"),
-        ({"model": ["pocket", "x"]}, "--stages verifier alone"),
+        ({"model": ["pocket", "x"]}, "--stages verifier and no other stage"),
         ({"benchmark": "pocket-code"}, "--stages verifier"),
         ({"benchmark": "code", "stages": ["verifier"]}, "--data-file"),
         ({"describe": True}, "--stages verifier"),
