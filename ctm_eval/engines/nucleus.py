@@ -23,56 +23,62 @@ def nucleus(
         return best, torch.ones_like(best, dtype=torch.float64)
     probs = torch.softmax(logits.float() / temperature, -1)
     rows, vocabulary = probs.shape
-    parts = []
+    found = []
     left = torch.arange(rows, device=probs.device)
     at_least = torch.zeros_like(left)  # a lower bound on the width of each row's nucleus
     for look in (*(size for size in LOOKS if size < vocabulary), vocabulary):
         due = at_least[left] <= look
-        waiting = [left[~due]]
-        for some in left[due].split(max(1, CACHED // look) if probs.is_cpu else rows):
+        if not bool(due.any()):
+            continue
+        left, looking = left[~due], left[due]
+        for some in looking.split(max(1, CACHED // look) if probs.is_cpu else rows):
             ids, top = _most_likely(probs if len(some) == rows else probs[some], look)
             mass = top.cumsum(-1)
             inside = mass - top < top_p if top_p < 1 else top > 0
-            if look < vocabulary:
-                last = top[:, -1]
-                # A token as likely as the last one seen may have an equal of a lower id, not seen.
-                wider = (inside & (top == last[:, None])).any(-1)
+            # A token as likely as the last one seen may have an equal of a lower id that was not seen.
+            last = top[:, -1:]
+            wider = (inside & (top == last)).any(-1) & (look < vocabulary)
+            if bool(wider.any()):
                 # No token that was not seen is likelier than the last one seen.
-                missing = (
-                    (top_p - mass[:, -1]) / last if top_p < 1 else torch.full_like(last, vocabulary)
+                missing = (top_p - mass[:, -1:]) / last if top_p < 1 else vocabulary / last
+                at_least[some] = (look + missing[:, 0]).clamp(look + 1, vocabulary).long()
+                left = torch.cat([left, some[wider]])
+                some, ids, top, mass, inside = (
+                    each[~wider] for each in (some, ids, top, mass, inside)
                 )
-                at_least[some] = (look + missing).clamp(look + 1, vocabulary).long()
-                waiting.append(some[wider])
-                if bool(wider.any()):
-                    some, ids, top = some[~wider], ids[~wider], top[~wider]
-                    mass, inside = mass[~wider], inside[~wider]
             if len(some):
                 width = int(inside.sum(-1).max())
                 total = torch.where(inside, mass, 0.0).amax(-1, keepdim=True)
                 share = torch.where(inside, top, 0.0)[:, :width] / total
-                parts.append((some, ids[:, :width], share))
-        left = torch.cat(waiting)
-    width = max((ids.shape[1] for _, ids, _ in parts), default=0)
-    all_ids = torch.zeros((rows, width), dtype=torch.long, device=probs.device)
-    shares = torch.zeros((rows, width), dtype=torch.float64, device=probs.device)
-    for some, ids, share in parts:
-        all_ids[some, : ids.shape[1]] = ids
-        shares[some, : ids.shape[1]] = share
-    return all_ids, shares
+                found.append((some, ids[:, :width], share))
+    return _joined(found, rows)
 
 
 def _most_likely(probs: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The `count` most likely tokens of each row of `probs` (R, V): ids (R, count) and probabilities.
+    """The `count` most likely tokens of each row of `probs` (R, V): ids and probabilities (R, count).
 
-    Most likely first, the lower id first among equals. Which of the tokens that are as likely as the
-    last one are taken is not defined, unless all are.
+    Most likely first, the lower id first among equals. Where some of the tokens that are as likely as the
+    last one are left out, it is not defined which.
     """
     if count < probs.shape[1]:
         top, ids = probs.topk(count, dim=-1, sorted=False)
     else:
         top, ids = probs.contiguous(), torch.arange(count, device=probs.device)
-    # The bits of floats that are not negative are ordered as the floats are. One integer holds both,
-    # and sorting numbers takes half the time of sorting them with their places; numpy's is vectorised.
+    # The bits of floats that are not negative are in the order of the floats, so one integer can hold
+    # both. Sorting numbers takes less time than sorting floats with their places, most so in numpy.
     keys = ids - (top.view(torch.int32).long() << 32)
     keys = torch.from_numpy(np.sort(keys.numpy())) if keys.is_cpu else keys.sort(-1).values
     return keys & 0xFFFFFFFF, (-(keys >> 32)).int().view(torch.float32).double()
+
+
+def _joined(
+    found: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]], rows: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Parts, each of them (row numbers, ids, probabilities), as one of `rows` rows, filled with zeros."""
+    width = max(ids.shape[1] for _, ids, _ in found)
+    all_ids = found[0][1].new_zeros((rows, width))
+    all_probs = found[0][2].new_zeros((rows, width))
+    for some, ids, probs in found:
+        all_ids[some, : ids.shape[1]] = ids
+        all_probs[some, : ids.shape[1]] = probs
+    return all_ids, all_probs
