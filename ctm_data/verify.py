@@ -81,8 +81,12 @@ NEVER = {  # by table, what no row may be
     },
     "verifier": {
         "a label that is not the solution's": (
-            "exists (from solutions) and (run, solution_id, correct, solution) not in "
-            "(select (run, solution_id, correct, text) from solutions)"
+            "exists (from solutions) and (run, solution_id, correct) not in "
+            "(select (run, solution_id, correct) from solutions)"
+        ),
+        "a text that is not the solution's, or its part before a stop string": (
+            "exists (from solutions s where s.run = verifier.run "
+            "and s.solution_id = verifier.solution_id and not starts_with(s.text, solution))"
         ),
     },
     "scores": {

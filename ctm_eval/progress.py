@@ -25,7 +25,8 @@ class Counter:
 
     def __init__(self, progress: Progress | None, stage: str, total: float) -> None:
         self._progress, self._stage, self._total = progress or silent, stage, total
-        self._done, self._tokens = 0.0, 0
+        self._done: float = 0
+        self._tokens = 0
 
     def __call__(self, units: float, tokens: int = 0) -> None:
         self._done, self._tokens = self._done + units, self._tokens + tokens

@@ -102,7 +102,7 @@ def test_two_shards_merged_are_one_run(whole, tmp_path):
 
 def test_merging_wants_every_shard_once(whole, tmp_path):
     build_dataset(BuildConfig(tmp_path / "a", **SMALL, shard=(0, 2)))
-    with pytest.raises(CtmError, match="each once; given: \\[0, 0\\]"):
+    with pytest.raises(CtmError, match="of 2 once; given: \\[0, 0\\]"):
         merge_shards([tmp_path / "a", tmp_path / "a"], tmp_path / "merged")
     with pytest.raises(CtmError, match="is not a shard"):
         merge_shards([tmp_path / "a", whole], tmp_path / "merged")

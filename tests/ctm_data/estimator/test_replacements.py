@@ -42,7 +42,7 @@ def test_pass_at_k_is_on_average_what_it_is_by_definition(k):
     8 hold RIGHT exactly once: pass@8 would be 1 instead of 0.656."""
     states = [trajectory(number) for number in range(2000)]
     settings = RolloutSettings(Sampling(), n_rollouts=N, max_new_tokens=8)
-    tallies = replacements(Certain(), states, [[0]] * len(states), settings)
+    tallies = replacements(Certain(), states, [0] * len(states), settings)
     estimates = np.array([pass_at_k(N, sum(tally.correct), k) for tally in tallies])
     error = estimates.std() / np.sqrt(len(estimates))
     assert abs(estimates.mean() - (1 - (7 / 8) ** k)) < 4 * error
@@ -53,5 +53,5 @@ def test_nothing_is_replaced_where_nothing_is_marked_or_no_other_token_can_be_dr
     state = trajectory(0)
     state.nuclei = [Nucleus(np.array([OWN]), np.array([1.0]))] * 2
     settings = RolloutSettings(Sampling(), n_rollouts=N, max_new_tokens=8)
-    tallies = replacements(Certain(), [state, trajectory(1)], [[0], []], settings)
+    tallies = replacements(Certain(), [state, trajectory(1)], [0, None], settings)
     assert [tally.correct for tally in tallies] == [[], []]
