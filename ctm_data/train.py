@@ -347,6 +347,10 @@ def _of_file(data: str | Path) -> "Dataset":
     is_name = name.count("/") <= 1 and not name.startswith((".", "/", "~"))
     if not (is_name and not Path(name).suffix) and not (config and Path(name).is_dir()):
         raise CtmError(f"there is no file or folder {data}", usage=True)
+    if config and is_run_folder(name):  # `datasets` would keep a copy, and give it again for another run
+        from ctm_data.run.sources import load
+
+        return load(name, config)
     try:
         return load_dataset(name, config or None, split="train")
     except (OSError, ValueError) as error:
