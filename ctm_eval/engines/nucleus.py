@@ -6,8 +6,8 @@ import torch
 # So many of a row's most likely tokens are looked at, one number after the other, until its nucleus is
 # among them. The whole vocabulary is sorted only for a row whose nucleus is wider still.
 LOOKS = (64, 512, 4096, 16384)
-# Tokens sorted and summed at a time on a CPU. Fewer stay in its cache and save a tenth of the time, but cost
-# so many small parallel operations that two threads on busy cores take ten times as long.
+# Tokens to sort and sum at a time on a CPU. A sixteenth of it stays in the cache and saves a tenth of the
+# time, but makes so many small parallel operations that two threads on busy cores take six times as long.
 AT_ONCE = 1 << 20
 
 
