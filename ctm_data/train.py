@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ctm_data.run.records import samples
+from ctm_data.run.schema import SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages.contrast import value_drops
 from ctm_data.stages.verifier import read_by_verifier, right_and_wrong
@@ -347,10 +348,13 @@ def _of_file(data: str | Path) -> "Dataset":
     is_name = name.count("/") <= 1 and not name.startswith((".", "/", "~"))
     if not (is_name and not Path(name).suffix) and not (config and Path(name).is_dir()):
         raise CtmError(f"there is no file or folder {data}", usage=True)
-    if config and is_run_folder(name):  # `datasets` would keep a copy, and give it again for another run
-        from ctm_data.run.sources import load
-
-        return load(name, config)
+    if config and is_run_folder(
+        name
+    ):  # `datasets` may give the rows of another run that it has kept
+        store = Store(name)
+        if config not in SCHEMAS or not store.parts(config):
+            raise CtmError(f"{name} has no table {config!r}", usage=True)
+        return Dataset(store.read(config))
     try:
         return load_dataset(name, config or None, split="train")
     except (OSError, ValueError) as error:
