@@ -25,6 +25,7 @@ NOBODY = 65534
 NEW_ROOT = "/proc"  # any folder that is there on every machine and holds nothing that is bound
 LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
 EXTRA = ("sympy", "mpmath")  # pure Python, for programs that compute with symbols
+EXTRA_HOME = "/usr/local/lib/ctm"  # where these are, wherever they are installed; even below /tmp
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 
 
@@ -128,12 +129,14 @@ def _map_users(child: int) -> None:
 def _leave_the_files(folders: list[str]) -> None:
     """A root folder with the standard library, the system's libraries and three devices, read-only."""
     _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
-    extra = [os.path.join(folder, name) for folder in folders for name in EXTRA]
-    sources = [p for p in (*LIBRARIES, *_of_python(), *extra, *DEVICES) if os.path.exists(p)]
+    home = {
+        os.path.join(folder, name): f"{EXTRA_HOME}/{name}" for folder in folders for name in EXTRA
+    }
+    sources = [p for p in (*LIBRARIES, *_of_python(), *home, *DEVICES) if os.path.exists(p)]
     links = {path: os.readlink(path) for path in sources if os.path.islink(path)}
     _call("mount", b"root", NEW_ROOT.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, b"size=1m,mode=755")
     for path in sorted(set(sources) - set(links)):
-        target = NEW_ROOT + path
+        target = NEW_ROOT + home.get(path, path)
         if os.path.isdir(path):
             os.makedirs(target, exist_ok=True)
         else:
@@ -145,7 +148,7 @@ def _leave_the_files(folders: list[str]) -> None:
     for path, target in links.items():
         os.makedirs(os.path.dirname(NEW_ROOT + path), exist_ok=True)
         os.symlink(target, NEW_ROOT + path)
-    os.makedirs(NEW_ROOT + "/tmp")
+    os.makedirs(NEW_ROOT + "/tmp", exist_ok=True)
     os.chdir(NEW_ROOT)
     _call("syscall", PIVOT_ROOT[platform.machine()], b".", b".")
     _call("umount2", b".", MNT_DETACH)

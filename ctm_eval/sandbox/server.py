@@ -45,6 +45,7 @@ def serve() -> None:
     if isolate:
         try:
             isolation.enter(libraries)
+            libraries = [isolation.EXTRA_HOME]
         except (isolation.CannotIsolate, OSError) as error:
             failure = str(error)
     requests, replies = (fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in (0, 1))
