@@ -98,7 +98,7 @@ _IS_RIGHT = re.compile(
 )
 _SAYS_MORE = re.compile(
     r"[(][A-Z][)]|\\text\s?\{\s?[A-Z]\s?\}"
-    r"|\b(?:and|or|nor|not|isn|n't|neither|either|wrong|false|incorrect|is|are|was|cannot|can|could|may"
+    r"|\b(?:and|or|nor|xor|nand|not|isn|n't|neither|either|wrong|false|incorrect|is|are|was|cannot|can|could|may"
     r"|might|should|would|has|have|but|except|unless|if|instead|excluded|both|versus|vs)\b",
     re.I,
 )

@@ -114,7 +114,7 @@ _STOPWORDS = frozenset(
 )
 _LENGTHS = {"unit": "length"}
 _NO_UNIT = frozenset(
-    "and or not no nor neither none never without except unless if but instead either plus minus "
+    "and or xor nand not no nor neither none never without except unless if but instead either plus minus "
     "times over divided multiplied by than half halves quarter quarters percentile dozen dozens "
     "score pair pairs gross double triple twice thrice squared cubed root roots power factorial mod "
     "modulo remainder choose wrong false incorrect invalid untrue mistaken negative positive below "
