@@ -71,16 +71,15 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
         seed=config.seed,
         revision=config.revision,
     )
-    if not is_run_folder(config.folder):  # fail before a folder is created
-        with Scorer(isolate=config.isolate) as scorer:
-            scorer.check(problems)
-    config, prompts = ask(config, [config.model], problems)
-    size, max_new_tokens = config.chunk_size, config.max_new_tokens
-    assert size is not None and max_new_tokens is not None
-    chunks = {i: problems[i * size : (i + 1) * size] for i in range(-(-len(problems) // size))}
     with Scorer(isolate=config.isolate) as scorer:
-        ready = None
-        if not is_run_folder(config.folder):
+        new, ready = not is_run_folder(config.folder), None
+        if new:  # fail before anything is loaded, and before a folder is created
+            scorer.check(problems)
+        config, prompts = ask(config, [config.model], problems)
+        size, max_new_tokens = config.chunk_size, config.max_new_tokens
+        assert size is not None and max_new_tokens is not None
+        chunks = {i: problems[i * size : (i + 1) * size] for i in range(-(-len(problems) // size))}
+        if new:
             ready = _load(config)
         with Store.open(config.folder, config.recipe()) as store:
             n = config.n_samples
