@@ -12,12 +12,13 @@ import pytest
 from ctm_eval.sandbox import Limits, Outcome, Program, Sandbox
 
 SHORT = Limits(cpu_seconds=1, wall_seconds=3.0, memory=128 << 20)
+PATIENT = Limits(cpu_seconds=100, wall_seconds=300.0, memory=128 << 20)  # on a slow machine too
 ADD = "def add(a, b):\n    return a + b"
 
 
 @pytest.fixture(scope="module")
 def sandbox():
-    with Sandbox(2, limits=SHORT) as sandbox:
+    with Sandbox(2, limits=PATIENT) as sandbox:
         yield sandbox
 
 
@@ -82,7 +83,7 @@ def test_it_is_alone_and_nobody(sandbox):
 
 def test_one_program_does_not_see_what_another_did(sandbox):
     spoil = "import builtins, math\nbuiltins.len = None\nmath.pi = 3"
-    with Sandbox(1, limits=SHORT) as one:
+    with Sandbox(1, limits=PATIENT) as one:
         assert run(one, spoil).status == "passed"
         assert run(one, "import math", "assert math.pi > 3.1 and len('ab') == 2").status == "passed"
 
@@ -91,7 +92,7 @@ def test_the_order_of_a_set_is_the_same_every_time():
     code = "print(list({str(i) for i in range(50)}), __import__('random').random())"
     printed = set()
     for _ in range(2):
-        with Sandbox(1, limits=SHORT) as fresh:
+        with Sandbox(1, limits=PATIENT) as fresh:
             printed.add(run(fresh, code).stdout)
     assert len(printed) == 1
 
@@ -167,6 +168,7 @@ def test_a_machine_that_cannot_isolate_is_refused_and_the_option_is_named():
         ("open('big', 'wb').write(b'x' * (1 << 30))", "refused"),
     ],
 )
-def test_without_isolation_the_limits_still_hold(code, status, monkeypatch, tmp_path):
-    with Sandbox(1, isolate=False, limits=SHORT) as accepted:
+def test_without_isolation_the_limits_still_hold(code, status):
+    limits = SHORT if status == "timeout" else PATIENT
+    with Sandbox(1, isolate=False, limits=limits) as accepted:
         assert run(accepted, code, "assert True").status == status
