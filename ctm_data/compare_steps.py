@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ctm_data.asking import ask
+from ctm_data.asking import Asker, ask
 from ctm_data.config import BuildConfig
 from ctm_data.estimator.settings import RolloutSettings
 from ctm_data.pages.card import finish
@@ -20,12 +20,10 @@ from ctm_data.run.store import Store
 from ctm_data.stages.rollouts import roll_out
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines import Engine, load_engine
-from ctm_eval.engines.tokenizer import WithTokenizer
 from ctm_eval.errors import CtmError
 from ctm_eval.grading import grade
 from ctm_eval.marked import Marked, marked_solutions
 from ctm_eval.metrics import Estimate, clustered
-from ctm_eval.models import load_tokenizer
 from ctm_eval.progress import Counter as Steps
 from ctm_eval.progress import Progress
 from ctm_eval.types import Problem, Solution
@@ -101,13 +99,13 @@ def compare_steps(
         config = replace(config, max_new_tokens=None)  # then the model's positions bound it
     problems = list({one.problem.problem_id: one.problem for one in marked}.values())
     config, prompts = ask(config, [model], problems)
-    asker = _Asker(model)
-    solutions = _read_in(marked, prompts[model], asker, config, set_aside)
+    tokenizer = Asker(model).tokenizer
+    solutions = _read_in(marked, prompts[model], tokenizer, config, set_aside)
     recipe = {**config.recipe(), "marked": fingerprint(data_file) or "champ-dataset"}
     settings = config.rollout_settings()
     _roll_out(Path(run), recipe, problems, solutions, settings, config, progress)
     spans = {one.marked_id: one.span for one in marked}
-    return _placed(Store(run), spans, asker, set_aside, seed)
+    return _placed(Store(run), spans, tokenizer, set_aside, seed)
 
 
 def placements(
@@ -151,21 +149,15 @@ def places(offsets: Sequence[tuple[int, int]], span: tuple[int, int]) -> list[Pl
     return ["before" if stop <= start else "after" if begin >= end else "in" for begin, stop in offsets]
 
 
-class _Asker(WithTokenizer):
-    """A model's tokenizer, without the model."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.tokenizer = name, load_tokenizer(name)
-
-    def spelled(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Token ids of a text in the middle of a prompt, and each token's characters without the blanks
-        at its beginning."""
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        offsets = [
-            (stop - len(text[start:stop].lstrip()), stop) if text[start:stop].strip() else (start, stop)
-            for start, stop in encoded["offset_mapping"]
-        ]
-        return list(encoded["input_ids"]), offsets
+def spelled(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    """Token ids of a text in the middle of a prompt, and each token's characters without the blanks
+    at its beginning."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    offsets = [
+        (stop - len(text[start:stop].lstrip()), stop) if text[start:stop].strip() else (start, stop)
+        for start, stop in encoded["offset_mapping"]
+    ]
+    return list(encoded["input_ids"]), offsets
 
 
 def _wrong(marked: list[Marked], limit: int | None, set_aside: Counter[str]) -> list[Marked]:
@@ -181,7 +173,7 @@ def _wrong(marked: list[Marked], limit: int | None, set_aside: Counter[str]) -> 
 def _read_in(
     marked: Sequence[Marked],
     prompts: Any,
-    asker: _Asker,
+    tokenizer: Any,
     config: BuildConfig,
     set_aside: Counter[str],
 ) -> list[Solution]:
@@ -189,7 +181,7 @@ def _read_in(
     assert config.max_new_tokens is not None
     found = []
     for one in marked:
-        ids = [*asker.spelled(one.text)[0], asker.tokenizer.eos_token_id]
+        ids = [*spelled(tokenizer, one.text)[0], tokenizer.eos_token_id]
         verdict = grade(one.problem.answer, one.text, one.problem.benchmark)
         if len(ids) > config.max_new_tokens:
             set_aside["longer than --max-new-tokens"] += 1
@@ -254,7 +246,7 @@ def _roll_out(
 def _placed(
     store: Store,
     spans: dict[str, tuple[int, int] | None],
-    asker: _Asker,
+    tokenizer: Any,
     set_aside: Counter[str],
     seed: int,
 ) -> StepComparison:
@@ -269,7 +261,7 @@ def _placed(
         for row in part.to_pylist():
             span, at = spans[row["solution_id"]], row["critical_index"]
             assert span is not None
-            offsets = asker.spelled(texts[row["solution_id"]])[1]
+            offsets = spelled(tokenizer, texts[row["solution_id"]])[1]
             if at is None:
                 set_aside["without a critical token"] += 1
             elif row["prompt_value"] is not None and row["prompt_value"] < 0.05:

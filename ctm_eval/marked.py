@@ -7,13 +7,14 @@ characters; its solutions are cut into lines here, and the first line that a mar
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ctm_eval.champ import champ_problems
+from ctm_eval.benchmarks.champ import champ_rows
 from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
+from ctm_eval.grading.extract import extract
 from ctm_eval.steps import StepRule, text_steps
 from ctm_eval.types import Problem
 
@@ -57,15 +58,7 @@ def marked_solutions(
 
 def _champ(rule: StepRule) -> list[Marked]:
     found = []
-    for name, row in champ_problems().items():
-        problem = Problem(
-            problem_id=f"champ-{name}",
-            benchmark="champ",
-            split="test",
-            question=row["_text"],
-            answer=row["_answer"],
-            subject=row["category"],
-        )
+    for problem, row in champ_rows():
         for index, annotation in enumerate((row.get("fws_annotations") or {}).values()):
             text, start, end = (annotation[key] for key in ("text", "start_idx", "end_idx"))
             steps = text_steps(text, rule)
@@ -75,7 +68,7 @@ def _champ(rule: StepRule) -> list[Marked]:
                 label = next((i for i, step in enumerate(steps) if step[1] > span[0]), None)
             found.append(
                 Marked(
-                    marked_id=f"champ-{name}-{index:03d}",
+                    marked_id=f"{problem.problem_id}-{index:03d}",
                     problem=problem,
                     generator=annotation["author"],
                     text=text,
@@ -146,10 +139,6 @@ def joined(steps: Sequence[str]) -> tuple[tuple[tuple[int, int], ...], str]:
 
 def _with_answers(found: list[Marked]) -> list[Marked]:
     """The same, with the answers that solutions of the same problem give away."""
-    from dataclasses import replace
-
-    from ctm_eval.grading.extract import extract
-
     answers = {one.problem.question: one.problem.answer for one in found if one.problem.answer}
     for one in found:
         if one.final_answer_correct and one.problem.question not in answers:

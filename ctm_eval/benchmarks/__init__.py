@@ -46,7 +46,8 @@ def load_problems(
         if data_file is not None or revision is not None:
             option = "--data-file" if data_file is not None else "--revision"
             raise CtmError(f"{benchmark} generates its problems: leave out {option}", usage=True)
-        return kind.generate(split, GENERATED_COUNT if limit is None else limit, seed)
+        count = limit or kind.size or GENERATED_COUNT
+        return kind.generate(split, count, seed)
     assert kind.read is not None
     if kind.repo is None and data_file is None:
         raise CtmError(f"{benchmark} is read from a file: give --data-file", usage=True)
