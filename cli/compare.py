@@ -125,18 +125,22 @@ def _show_steps(found: "StepComparison") -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("critical token, against the marked step")
-    for name in ("share", "95% interval", "random token", "difference"):
+    table.add_column("critical token")
+    for name in ("share", "95% interval", "random", "difference", "95% interval"):
         table.add_column(name, justify="right")
+    words = {"before": "before the marked step", "in": "in it", "after": "after it"}
     for one in found.placements:
         table.add_row(
-            one.place,
+            words[one.place],
             f"{one.share.value:.1%}",
             f"{one.share.low:.1%} – {one.share.high:.1%}",
             f"{one.chance:.1%}",
-            f"{one.difference:+.1%} [{one.low:+.1%}, {one.high:+.1%}]",
+            f"{one.difference:+.1%}",
+            f"{one.low:+.1%} – {one.high:+.1%}",
         )
     say(table)
-    say(f"\n{found.solutions:,} solutions of {found.problems:,} problems.")
+    say(
+        f"\n{found.solutions:,} solutions of {found.problems:,} problems; random: a token drawn at random."
+    )
     for reason, count in found.set_aside.items():
         say(f"set aside {count:,}: {reason}")

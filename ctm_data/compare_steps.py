@@ -124,7 +124,11 @@ def placements(
     result = []
     for place in get_args(Place):
         own = [
-            [(critical[place], chance[place]) for name, critical, chance in found if name == problem]
+            [
+                (critical[place], chance[place])
+                for name, critical, chance in found
+                if name == problem
+            ]
             for problem in names
         ]
         values = np.array([np.mean(rows, axis=0) for rows in own])
@@ -144,9 +148,11 @@ def placements(
 
 
 def places(offsets: Sequence[tuple[int, int]], span: tuple[int, int]) -> list[Place]:
-    """Where each token lies, by its characters: before the span, in it (it has a character of it), after."""
+    """Where each token lies, by its characters: before the span, in it or after it."""
     start, end = span
-    return ["before" if stop <= start else "after" if begin >= end else "in" for begin, stop in offsets]
+    return [
+        "before" if stop <= start else "after" if begin >= end else "in" for begin, stop in offsets
+    ]
 
 
 def spelled(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:

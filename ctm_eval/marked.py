@@ -93,8 +93,10 @@ def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]]) -> list[Marked]:
             or not steps
             or not all(isinstance(step, str) and step.strip() for step in steps)
         ):
-            raise CtmError(f"{where} needs a text `problem` and a list of texts `steps`", usage=True)
-        if not isinstance(label, int) or not -1 <= label < len(steps):
+            raise CtmError(
+                f"{where} needs a text `problem` and a list of texts `steps`", usage=True
+            )
+        if isinstance(label, bool) or not isinstance(label, int) or not -1 <= label < len(steps):
             raise CtmError(
                 f"{where}: `label` must be the index of one of its {len(steps)} steps, or -1, not "
                 f"{label!r}",

@@ -18,9 +18,12 @@ FOUND = (
     if isinstance(found, Benchmark)
 )
 BENCHMARKS = {
-    one.name: one for one in sorted(FOUND, key=lambda one: (one.generate is None, one.name))
+    one.name: one
+    for one in sorted(
+        FOUND, key=lambda one: (one.generate is None or one.size is not None, one.name)
+    )
 }
-"""Every benchmark that a file of this folder defines, by name; the generated ones first."""
+"""Every benchmark that a file of this folder defines, by name; the endless ones first."""
 
 GENERATED_COUNT = 32  # problems of a generated benchmark, where no limit is given
 

@@ -33,9 +33,7 @@ def champ_rows() -> list[tuple[Problem, dict[str, Any]]]:
         rows: dict[str, dict[str, Any]] = json.loads(path.read_text("utf-8"))["problems"]
         return [(_problem(name, row), row) for name, row in rows.items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CtmError(
-            f"{path} is not what {PACKAGE} 1.0.0 has there; install it again"
-        ) from error
+        raise CtmError(f"{path} is not what {PACKAGE} 1.0.0 has there; install it again") from error
 
 
 def _problem(name: str, row: dict[str, Any]) -> Problem:

@@ -10,7 +10,9 @@ from ctm_eval.errors import CtmError
 from ctm_eval.steps import StepRule, step_of, step_values, text_steps, token_steps
 
 RULES = StepRule.__args__
-WORDS = st.sampled_from(["a", "B", "7", " ", "\n", "\n\n", ".", ". ", "e.g.", "Step 2: ", "3. ", "é", ""])
+WORDS = st.sampled_from(
+    ["a", "B", "7", " ", "\n", "\n\n", ".", ". ", "e.g.", "Step 2: ", "3. ", "é", ""]
+)
 PIECES = st.lists(WORDS, max_size=20)
 
 
@@ -39,7 +41,9 @@ def test_the_number_of_a_line_is_no_sentence():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("mark", ["Step {}: ", "{}. ", "{}) ", "**Step {}:** ", "### Step {}: ", "({}) "])
+@pytest.mark.parametrize(
+    "mark", ["Step {}: ", "{}. ", "{}) ", "**Step {}:** ", "### Step {}: ", "({}) "]
+)
 def test_numbered_lines_begin_steps(mark):
     first, second = mark.format(1) + "add\nmore\n", mark.format(2) + "halve"
     assert cut(f"We plan.\n{first}{second}", "numbered") == ["We plan.\n", first, second]
@@ -53,14 +57,14 @@ def test_auto_takes_numbers_then_lines_then_sentences():
 
 def test_a_token_belongs_to_the_step_of_its_first_word():
     pieces = ["One", ".", "\n", "\n", "Two", ".\nThree", "", " four"]
-    assert token_steps(pieces) == [range(0, 4), range(4, 7), range(7, 8)]
+    assert token_steps(pieces) == [range(4), range(4, 7), range(7, 8)]
     assert step_of(token_steps(pieces), 6) == 1
     with pytest.raises(ValueError, match="none of 3"):
         step_of(token_steps(pieces), 8)
 
 
 def test_a_word_with_its_space_begins_a_sentence():
-    assert token_steps(["A", ".", " B", "."], "sentences") == [range(0, 2), range(2, 4)]
+    assert token_steps(["A", ".", " B", "."], "sentences") == [range(2), range(2, 4)]
 
 
 def test_the_value_of_a_step_is_that_after_its_last_token():
