@@ -11,12 +11,11 @@ demo: $(VENV)/.installed
 	$(VENV)/bin/ctm show $(RUN)
 
 test: $(VENV)/.installed-dev lint
-	$(VENV)/bin/python -m pytest -m alone
-	$(VENV)/bin/python -m pytest -m "not alone and not vllm and not real" -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -m "not vllm and not real" -n 2 --dist loadfile
 
 # Which lines the tests reach; a table, and pages in build/coverage.
 coverage: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -m "not alone and not vllm and not real" -n 2 --dist loadfile \
+	$(VENV)/bin/python -m pytest -m "not vllm and not real" -n 2 --dist loadfile \
 		--cov --cov-report=term --cov-report=html:build/coverage
 
 # Tests the real vllm engine on a CPU, in a separate environment (about 4 GB).
