@@ -10,7 +10,9 @@ from ctm_cli import (
     build_dataset,
     compare,
     eval,
+    export,
     grade,
+    imports,
     publish,
     pull,
     query,
@@ -41,6 +43,8 @@ for module in (
     query,
     publish,
     pull,
+    imports,
+    export,
     verify,
 ):
     module.add_to(app)
