@@ -46,6 +46,7 @@ def command(
     from ctm_cli._progress import Progress
     from ctm_data.run.store import is_run_folder
     from ctm_data.score import score_file, score_run
+    from ctm_eval.data_files import writable
 
     if is_run_folder(data):
         with Progress() as progress:
@@ -53,6 +54,8 @@ def command(
         count = sum(part.num_rows for part in store.each("scores", ["score"]))
         print(f"{count:,} scores in {data / 'scores'}")
         return
+    if out is not None:
+        writable(out)
     with Progress() as progress:
         lines = (
             json.dumps(row, ensure_ascii=False) + "\n"

@@ -12,6 +12,7 @@ from ctm_data.stages.contrast import value_drops
 from ctm_data.stages.verifier import read_by_verifier, right_and_wrong
 from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
+from ctm_eval.hub import is_hub_name, notice_offline
 from ctm_eval.models import decode, load_tokenizer, model_path
 from ctm_eval.progress import Progress
 from ctm_eval.targets import target
@@ -345,8 +346,8 @@ def _of_file(data: str | Path) -> "Dataset":
     if Path(data).exists():
         return Dataset.from_list([row for _, row in read_rows(data)])
     name, _, config = str(data).partition(":")
-    is_name = name.count("/") <= 1 and not name.startswith((".", "/", "~"))
-    if not (is_name and not Path(name).suffix) and not (config and Path(name).is_dir()):
+    is_name = is_hub_name(name) and not Path(name).suffix
+    if not is_name and not (config and Path(name).is_dir()):
         raise CtmError(f"there is no file or folder {data}", usage=True)
     if config and is_run_folder(
         name
@@ -355,6 +356,8 @@ def _of_file(data: str | Path) -> "Dataset":
         if config not in SCHEMAS or not store.parts(config):
             raise CtmError(f"{name} has no table {config!r}", usage=True)
         return Dataset(store.read(config))
+    if is_name:
+        notice_offline()
     try:
         return load_dataset(name, config or None, split="train")
     except (OSError, ValueError) as error:

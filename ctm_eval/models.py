@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctm_eval.errors import CtmError, missing
+from ctm_eval.hub import is_hub_name, notice_offline
 from ctm_eval.pocket.builtin import MODELS
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 def model_path(model: str) -> str:
     """A Hub id, or the folder of a local or built-in model. Raises CtmError if it is not there."""
     path = str(MODELS.get(model, model))
-    is_hub_id = path.count("/") <= 1 and not path.startswith((".", "/", "~"))
-    if not is_hub_id and not Path(path).is_dir():
+    if Path(path).is_dir():
+        return path
+    if not is_hub_name(path):
         raise CtmError(f"there is no model folder {path}", usage=True)
+    notice_offline()
     return path
 
 
