@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ctm_cli import _completion
 from ctm_cli._options import AsJson, Config, with_options_of
 from ctm_cli._output import answer, say, tell_set_aside
 from ctm_data.config import EvalConfig, Select
@@ -39,7 +40,11 @@ def add_to(app: typer.Typer) -> None:
 def command(
     config: EvalConfig,
     summary: Annotated[
-        Path | None, typer.Option(help="Print the figures of this run folder and do nothing else.")
+        Path | None,
+        typer.Option(
+            help="Print the figures of this run folder and do nothing else.",
+            autocompletion=_completion.run_folders,
+        ),
     ] = None,
     recipe: Config = None,
     as_json: AsJson = False,

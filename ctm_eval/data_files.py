@@ -50,7 +50,8 @@ def writable(path: str | os.PathLike[str]) -> None:
         raise CtmError(f"{path} is a folder: give the name of a file", usage=True)
     if not Path(path).parent.is_dir():
         raise CtmError(
-            f"cannot write {path}: there is no folder {Path(path).parent}; make it first", usage=True
+            f"cannot write {path}: there is no folder {Path(path).parent}; make it first",
+            usage=True,
         )
 
 
