@@ -1,4 +1,4 @@
-"""Progress on stderr: units done, rate, time left, and at the end the time taken. In a log file, one line every few seconds."""
+"""Progress on stderr: units done, rate, time left. In a log file, one line every few seconds."""
 
 import os
 import sys

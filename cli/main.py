@@ -110,7 +110,7 @@ def run() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        code = app(_ours_first(sys.argv[1:]), standalone_mode=False)
+        code = app(_ours_first(sys.argv[1:]), prog_name="ctm", standalone_mode=False)
         if code == INTERRUPTED:
             print("ctm: interrupted; run the same command again to resume", file=sys.stderr)
         sys.exit(code)

@@ -341,14 +341,16 @@ def _step_row(
 
 def _of_file(data: str | Path) -> "Dataset":
     """The rows of a file, or of a dataset (NAME or NAME:CONFIG) on the Hub or in a folder."""
-    from datasets import Dataset, load_dataset
-
     if Path(data).exists():
+        from datasets import Dataset
+
         return Dataset.from_list([row for _, row in read_rows(data)])
     name, _, config = str(data).partition(":")
     is_name = is_hub_name(name) and not Path(name).suffix
     if not is_name and not (config and Path(name).is_dir()):
         raise CtmError(f"there is no file or folder {data}", usage=True)
+    from datasets import Dataset, load_dataset
+
     if config and is_run_folder(
         name
     ):  # `datasets` may give the rows of another run that it has kept

@@ -91,12 +91,13 @@ def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of a Hub id, a folder or a built-in model. Raises CtmError if there is none."""
+    path = model_path(name)
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise CtmError(missing("transformers")) from error
     try:
-        return AutoTokenizer.from_pretrained(model_path(name), trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CtmError(f"cannot load the tokenizer {name!r} ({reason})", usage=True) from error

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 from ctm_eval.data_files import writable
@@ -72,7 +73,8 @@ def _rows(reader: "RecordBatchReader") -> Iterator[dict[str, Any]]:
 
 
 def _table(reader: "RecordBatchReader", out: BinaryIO) -> int:
-    """A table for people: the first rows, as wide as the terminal, without control characters."""
+    """A table for people: the first rows, as wide as the terminal, without control characters; in a
+    pager where it is longer than the terminal."""
     from io import StringIO
 
     from rich.console import Console
@@ -90,7 +92,12 @@ def _table(reader: "RecordBatchReader", out: BinaryIO) -> int:
         table.add_row(*(Text(_cell(value)) for value in row.values()))
     text = StringIO()
     Console(file=text, width=Console().width).print(table)
-    out.write(text.getvalue().encode())
+    if out is sys.stdout.buffer and sys.stdout.isatty() and count > get_terminal_size().lines:
+        import pydoc
+
+        pydoc.pager(text.getvalue())  # $PAGER, or less
+    else:
+        out.write(text.getvalue().encode())
     if count > SHOWN:
         print(
             f"the first {SHOWN} rows; --out FILE or another --format has them all", file=sys.stderr

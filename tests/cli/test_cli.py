@@ -304,6 +304,7 @@ COMMANDS = [
     "publish",
     "pull",
     "query",
+    "runs",
     "score",
     "show",
     "train",
