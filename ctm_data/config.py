@@ -455,7 +455,7 @@ class EvalConfig(Config):
             raise CtmError(f"--select {self.select} needs a --verifier", usage=True)
         known, limit = BENCHMARKS.get(self.benchmark), self.limit
         if limit is None and known and known.generate:
-            limit = POCKET_PROBLEMS
+            limit = known.size or POCKET_PROBLEMS
         coder = self.coder
         if coder is None and self.cotnpot and self.model == "pocket":
             coder = "pocket-coder"

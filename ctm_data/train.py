@@ -15,6 +15,7 @@ from ctm_eval.errors import CtmError
 from ctm_eval.hub import is_hub_name, notice_offline
 from ctm_eval.models import decode, load_tokenizer, model_path
 from ctm_eval.progress import Progress
+from ctm_eval.steps import step_values, token_steps
 from ctm_eval.targets import target
 from ctm_eval.types import Solution
 from ctm_train.settings import Weights
@@ -201,15 +202,14 @@ def step_targets(
 ) -> list[float | None]:
     """A process reward model's targets, one a token: at the end of every step its value, else None.
 
-    A step ends with a line break, and the last one where the solution does. The value, the share of
-    rollouts from there that end well, is Math-Shepherd's soft label; the `hard` one is 1 if any does
-    (arXiv 2312.08935, equations 3 and 4).
+    Steps are lines (`ctm_eval.steps`). The value, the share of rollouts from there that end well, is
+    Math-Shepherd's soft label; the `hard` one is 1 if any does (arXiv 2312.08935, equations 3 and 4).
     """
-    last = len(pieces) - 1
-    return [
-        (float(v > 0) if hard and v is not None else v) if "\n" in piece or i == last else None
-        for i, (piece, v) in enumerate(zip(pieces, value, strict=True))
-    ]
+    steps = token_steps(pieces)
+    targets: list[float | None] = [None] * len(pieces)
+    for step, v in zip(steps, step_values(value, steps), strict=True):
+        targets[step[-1]] = float(v > 0) if hard and v is not None else v
+    return targets
 
 
 def _contrast_rows(store: Store, weights: Weights | None) -> list[dict[str, Any]]:

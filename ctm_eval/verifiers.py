@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ctm_eval.errors import CtmError
-from ctm_eval.models import default_dtype, load_model, load_tokenizer
+from ctm_eval.models import decode, default_dtype, load_model, load_tokenizer
 from ctm_eval.progress import Advance
+from ctm_eval.steps import token_steps
 
 Pool = Literal["last", "mean", "min"]
 
@@ -105,8 +106,8 @@ class Verifier:
 
     def _pooled(self, values: Any, ids: list[int]) -> float:
         if self.method == "prm":
-            ends = [i for i, token in enumerate(ids) if "\n" in self._tokenizer.decode([token])]
-            values = values[sorted({*ends, len(ids) - 1})]
+            pieces = [decode(self._tokenizer, [token]) for token in ids]
+            values = values[[step[-1] for step in token_steps(pieces)]]
         if self.pool == "last":
             return float(values[-1])
         return float(values.mean() if self.pool == "mean" else values.min())

@@ -19,9 +19,12 @@ FOUND = (
     if isinstance(found, Benchmark)
 )
 BENCHMARKS = {
-    one.name: one for one in sorted(FOUND, key=lambda one: (one.generate is None, one.name))
+    one.name: one
+    for one in sorted(
+        FOUND, key=lambda one: (one.generate is None or one.size is not None, one.name)
+    )
 }
-"""Every benchmark that a file of this folder defines, by name; the generated ones first."""
+"""Every benchmark that a file of this folder defines, by name; the endless ones first."""
 
 GENERATED_COUNT = 32  # problems of a generated benchmark, where no limit is given
 GENERATED_MOST = 100_000  # and at most; they are held in memory
@@ -53,7 +56,8 @@ def load_problems(
                 f"--limit is at most {GENERATED_MOST:,} for {benchmark}, whose problems are generated",
                 usage=True,
             )
-        return kind.generate(split, GENERATED_COUNT if limit is None else limit, seed)
+        count = limit or kind.size or GENERATED_COUNT
+        return kind.generate(split, count, seed)
     assert kind.read is not None
     if kind.repo is None and data_file is None:
         raise CtmError(f"{benchmark} is read from a file: give --data-file", usage=True)
