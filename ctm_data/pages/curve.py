@@ -15,7 +15,7 @@ def curve(row: Mapping[str, Any], width: int) -> Iterator["Text"]:
     """The value after every token as bars from 0% to 100%, in at most `width` columns.
 
     Where there are more tokens than columns, a column shows the lowest value of its tokens. Under the
-    bars, `^` is the critical token and `-` the run of tokens that holds it with 90% probability.
+    bars, `▲` is the critical token and `-` the run of tokens that holds it with 90% probability.
     """
     from rich.text import Text
 
@@ -31,7 +31,7 @@ def curve(row: Mapping[str, Any], width: int) -> Iterator["Text"]:
         bars = "".join("?" if h is None and not line else _block(h, line) for h in heights)
         yield Text(f"{label:>{AXIS - 1}} {bars}".rstrip())
     marks = "".join(
-        "^" if at in column else "-" if any(i in run for i in column) else " " for column in columns
+        "▲" if at in column else "-" if any(i in run for i in column) else " " for column in columns
     )
     if marks.strip():
         yield Text(" " * AXIS + marks.rstrip(), style="bold")

@@ -16,7 +16,8 @@ from ctm_data.run.store import Store
 def ctm(tmp_path, monkeypatch, capsys):
     """`ctm` typed in an empty folder: its exit code, what it printed, what it said on stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "environ", {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"})
+    before = dict(os.environ)
+    os.environ |= {"COLUMNS": "100", "NO_COLOR": "1"}
 
     def typed(*words):
         monkeypatch.setattr(sys, "argv", ["ctm", *map(str, words)])
@@ -25,7 +26,9 @@ def ctm(tmp_path, monkeypatch, capsys):
         printed = capsys.readouterr()
         return ended.value.code or 0, printed.out, printed.err
 
-    return typed
+    yield typed
+    os.environ.clear()
+    os.environ |= before
 
 
 @pytest.fixture
