@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from ctm_cli import _completion
 from ctm_data.config import Config as Configuration
 from ctm_data.config import Option, options
 from ctm_eval.errors import CtmError
@@ -47,9 +48,17 @@ Config = Annotated[
         help="YAML file that sets any of these options by name; the command line overrides it.",
     ),
 ]
-Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
+Run = Annotated[
+    Path,
+    typer.Argument(help="Run folder.", show_default=False, autocompletion=_completion.run_folders),
+]
 RunOrRepo = Annotated[
-    str, typer.Argument(help="Run folder, or user/name on the Hub.", show_default=False)
+    str,
+    typer.Argument(
+        help="Run folder, or user/name on the Hub.",
+        show_default=False,
+        autocompletion=_completion.run_folders,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value to stdout.")]
 Seed = Annotated[int, typer.Option(help="Random seed. The same seed gives the same rows.")]
@@ -126,6 +135,7 @@ def _parameter(
     made = typer.Option(
         *flags,
         help=option.help,
+        autocompletion=_completed(name),
         rich_help_panel=option.panel,
         metavar=option.metavar,
     )
@@ -136,6 +146,13 @@ def _parameter(
         annotation=Annotated[of, made],
     )
     return parameter, convert
+
+
+def _completed(name: str) -> Callable[[str], list[str]] | None:
+    """What the shell completes the values of an option with, beside those of a choice."""
+    if name == "benchmark":
+        return _completion.of(_completion.benchmark_names)
+    return _completion.run_folders if name in ("output_dir", "compare", "verifier") else None
 
 
 def _same(value: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ctm_cli import _completion
 from ctm_cli._options import AsJson, Config, with_options_of
 from ctm_cli._output import answer, say, tell_set_aside
 from ctm_data.config import EvalConfig, Select
@@ -39,7 +40,11 @@ def add_to(app: typer.Typer) -> None:
 def command(
     config: EvalConfig,
     summary: Annotated[
-        Path | None, typer.Option(help="Print the figures of this run folder and do nothing else.")
+        Path | None,
+        typer.Option(
+            help="Print the figures of this run folder and do nothing else.",
+            autocompletion=_completion.run_folders,
+        ),
     ] = None,
     recipe: Config = None,
     as_json: AsJson = False,
@@ -68,7 +73,8 @@ def command(
     def render() -> None:
         show_results(store.folder, store.manifest["recipe"], results, config.select)
         if config.compare is not None and paired is not None:
-            _show_comparison(config.compare, paired)
+            different = evaluation.sampled_differently(config.compare, store.folder)
+            _show_comparison(config.compare, paired, different)
 
     answer(evaluation.as_json(store, results, paired), as_json=as_json, render=render)
 
@@ -110,7 +116,7 @@ def _filter_in_words(coder: str, kept: "Filter") -> str:
     )
 
 
-def _show_comparison(other: Path, paired: "Comparison") -> None:
+def _show_comparison(other: Path, paired: "Comparison", different: list[str]) -> None:
     say(
         f"\nagainst {other}, {paired.problems:,} problems in common: {paired.first:.1%} → "
         f"{paired.second:.1%}, difference {paired.difference:+.1%} "
@@ -119,3 +125,5 @@ def _show_comparison(other: Path, paired: "Comparison") -> None:
         "(exact sign-flip test, paired by problem)",
         wrap=False,
     )
+    if different:
+        say(f"sampled differently, which may be the reason: {'; '.join(different)}", wrap=False)

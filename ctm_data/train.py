@@ -12,6 +12,7 @@ from ctm_data.stages.contrast import value_drops
 from ctm_data.stages.verifier import read_by_verifier, right_and_wrong
 from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
+from ctm_eval.hub import is_hub_name, notice_offline
 from ctm_eval.models import decode, load_tokenizer, model_path
 from ctm_eval.progress import Progress
 from ctm_eval.steps import step_values, token_steps
@@ -340,14 +341,16 @@ def _step_row(
 
 def _of_file(data: str | Path) -> "Dataset":
     """The rows of a file, or of a dataset (NAME or NAME:CONFIG) on the Hub or in a folder."""
-    from datasets import Dataset, load_dataset
-
     if Path(data).exists():
+        from datasets import Dataset
+
         return Dataset.from_list([row for _, row in read_rows(data)])
     name, _, config = str(data).partition(":")
-    is_name = name.count("/") <= 1 and not name.startswith((".", "/", "~"))
-    if not (is_name and not Path(name).suffix) and not (config and Path(name).is_dir()):
+    is_name = is_hub_name(name) and not Path(name).suffix
+    if not is_name and not (config and Path(name).is_dir()):
         raise CtmError(f"there is no file or folder {data}", usage=True)
+    from datasets import Dataset, load_dataset
+
     if config and is_run_folder(
         name
     ):  # `datasets` may give the rows of another run that it has kept
@@ -355,6 +358,8 @@ def _of_file(data: str | Path) -> "Dataset":
         if config not in SCHEMAS or not store.parts(config):
             raise CtmError(f"{name} has no table {config!r}", usage=True)
         return Dataset(store.read(config))
+    if is_name:
+        notice_offline()
     try:
         return load_dataset(name, config or None, split="train")
     except (OSError, ValueError) as error:

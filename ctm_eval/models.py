@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctm_eval.errors import CtmError, missing
+from ctm_eval.hub import is_hub_name, notice_offline
 from ctm_eval.pocket.builtin import MODELS
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 def model_path(model: str) -> str:
     """A Hub id, or the folder of a local or built-in model. Raises CtmError if it is not there."""
     path = str(MODELS.get(model, model))
-    is_hub_id = path.count("/") <= 1 and not path.startswith((".", "/", "~"))
-    if not is_hub_id and not Path(path).is_dir():
+    if Path(path).is_dir():
+        return path
+    if not is_hub_name(path):
         raise CtmError(f"there is no model folder {path}", usage=True)
+    notice_offline()
     return path
 
 
@@ -88,12 +91,13 @@ def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of a Hub id, a folder or a built-in model. Raises CtmError if there is none."""
+    path = model_path(name)
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise CtmError(missing("transformers")) from error
     try:
-        return AutoTokenizer.from_pretrained(model_path(name), trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CtmError(f"cannot load the tokenizer {name!r} ({reason})", usage=True) from error

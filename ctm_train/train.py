@@ -410,7 +410,7 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging
 
     tqdm, bars = os.environ.get("TQDM_DISABLE"), datasets.are_progress_bars_disabled()
-    verbosity = logging.get_verbosity()
+    verbosity, loading = logging.get_verbosity(), logging.is_progress_bar_enabled()
     os.environ["TQDM_DISABLE"] = "1"
     datasets.disable_progress_bars()
     logging.disable_progress_bar()
@@ -418,10 +418,12 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", "Cannot enable progress bars")
             yield
     finally:
         logging.set_verbosity(verbosity)
-        logging.enable_progress_bar()
+        if loading:
+            logging.enable_progress_bar()
         if not bars:
             datasets.enable_progress_bars()
         if tqdm is None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ctm_eval.data_files import text_in
 from ctm_eval.grading.extract import gold_answer
 from ctm_eval.types import Benchmark, Problem
 
@@ -11,8 +12,8 @@ def _read(row: dict[str, Any], split: str, index: int) -> Problem:
         problem_id=f"gsm8k-{split}-{index:05d}",
         benchmark="gsm8k",
         split=split,
-        question=row["question"],
-        answer=gold_answer(row["answer"]),
+        question=text_in(row, "question"),
+        answer=gold_answer(text_in(row, "answer")),
     )
 
 

@@ -1,5 +1,6 @@
 """The protocol of engines: token ids in, sampled token ids or next-token distributions out."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -26,8 +27,10 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise CtmError(f"temperature must be 0 or more, not {self.temperature}", usage=True)
+        if not 0 <= self.temperature < math.inf:  # also refuses nan
+            raise CtmError(
+                f"temperature must be a number from 0 up, not {self.temperature}", usage=True
+            )
         if not 0 < self.top_p <= 1:
             raise CtmError(f"top-p must be above 0 and at most 1, not {self.top_p}", usage=True)
 

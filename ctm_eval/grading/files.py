@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctm_eval.data_files import read_rows
+from ctm_eval.data_files import read_rows, writable
 from ctm_eval.errors import CtmError
 from ctm_eval.grading.many import grade_many
 from ctm_eval.grading.verdict import Verdict
@@ -75,6 +75,10 @@ def grade_file(
     written as JSONL: the rows with `answer`, `correct`, `verdict` and `layer` set anew.
     Raises CtmError for a file that cannot be read this way.
     """
+    if processes is not None and processes < 1:
+        raise CtmError(f"--processes must be 1 or more, not {processes}", usage=True)
+    if output is not None:
+        writable(output)
     rows = [row for _, row in read_rows(path)]
     if not rows:
         raise CtmError(f"{path} has no rows")

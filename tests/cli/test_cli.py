@@ -147,7 +147,7 @@ WRONG_CALLS = {
         "unknown --stages 'dance'; there are: rollouts",
     ),
     "p+ without p-": (["--positive-model", "m"], "give both --positive-model and --negative-model"),
-    "merging nothing": (["--merge", "nowhere"], "is not a run folder"),
+    "merging nothing": (["--merge", "nowhere"], "there is no run folder nowhere"),
 }
 
 
@@ -306,6 +306,7 @@ COMMANDS = [
     "publish",
     "pull",
     "query",
+    "runs",
     "score",
     "show",
     "train",
