@@ -2,8 +2,8 @@
 
 The step that a verifier calls wrong is the first whose score is below a threshold; a solution without such
 a step it calls right. Accuracy on wrong solutions counts those whose very step is found, accuracy on right
-ones those that are called right; F1 is the harmonic mean of the two. Source: ProcessBench, arXiv 2412.06559,
-section 4.1, whose authors choose the threshold of a PRM by the best F1 on the GSM8K subset; ours is 0.5.
+ones those that are called right; F1 is the harmonic mean of the two. Source: ProcessBench, arXiv
+2412.06559, section 4.1, whose authors choose the threshold of a PRM by the best F1 on the GSM8K subset; ours is 0.5.
 """
 
 from collections.abc import Sequence
@@ -50,14 +50,10 @@ def find_errors(
     hits = [
         first_error(own, threshold) == one.label for own, one in zip(scores, marked, strict=True)
     ]
-    return [
-        subset(
-            name,
-            [(one, hit) for one, hit in zip(marked, hits, strict=True) if one.subset == name],
-            seed,
-        )
-        for name in dict.fromkeys(one.subset for one in marked)
-    ]
+    judged: dict[str, list[tuple[Marked, bool]]] = {}
+    for one, hit in zip(marked, hits, strict=True):
+        judged.setdefault(one.subset, []).append((one, hit))
+    return [subset(name, own, seed) for name, own in judged.items()]
 
 
 def first_error(scores: Sequence[float], threshold: float = STEP_THRESHOLD) -> int | None:
