@@ -3,7 +3,8 @@
 The step that a verifier calls wrong is the first whose score is below a threshold; a solution without such
 a step it calls right. Accuracy on wrong solutions counts those whose very step is found, accuracy on right
 ones those that are called right; F1 is the harmonic mean of the two. Source: ProcessBench, arXiv
-2412.06559, section 4.1, whose authors choose the threshold of a PRM by the best F1 on the GSM8K subset; ours is 0.5.
+2412.06559, section 4.1, whose authors choose the threshold of a PRM by the best F1 on the GSM8K subset;
+ours is 0.5.
 """
 
 from collections.abc import Sequence
