@@ -11,7 +11,9 @@ from ctm_cli import (
     build_dataset,
     compare,
     eval,
+    export,
     grade,
+    imports,
     publish,
     pull,
     query,
@@ -43,6 +45,8 @@ for module in (
     query,
     publish,
     pull,
+    imports,
+    export,
     verify,
 ):
     module.add_to(app)
