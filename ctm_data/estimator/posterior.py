@@ -172,7 +172,7 @@ def _smooth(
     P(level_u | level_{u+1}, a, moves) is one of A H G distributions; end to end, the distribution
     functions of all of them are one sorted array, so that every draw is one search.
     """
-    m, a, h, g = filtered.shape
+    m, _, h, g = filtered.shape
     chance = rng.random((m, len(move)))
     levels = np.empty((m, len(move)), dtype=np.int64)
     back = moves.transpose(0, 2, 1)  # (H, next, level)
