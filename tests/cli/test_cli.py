@@ -307,6 +307,7 @@ COMMANDS = [
     "pull",
     "query",
     "runs",
+    "sandbox",
     "score",
     "show",
     "train",
