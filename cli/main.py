@@ -18,6 +18,7 @@ from ctm_cli import (
     pull,
     query,
     runs,
+    sandbox,
     score,
     show,
     train,
@@ -48,6 +49,7 @@ for module in (
     imports,
     export,
     verify,
+    sandbox,
 ):
     module.add_to(app)
 

@@ -292,6 +292,7 @@ COMMANDS = [
     "pull",
     "query",
     "runs",
+    "sandbox",
     "score",
     "show",
     "train",
