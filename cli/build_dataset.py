@@ -93,7 +93,9 @@ def _show(summary: "Summary", folder: Path) -> None:
         table.add_row(f"{right:,} + {wrong:,}", f"distinct right and wrong solutions of {name}")
     verifier = bool(summary.generators and not summary.trajectories)
     if not verifier:
-        table.add_row(f"{summary.trajectories:,}", "wrong solutions rolled out")
+        table.add_row(f"{summary.trajectories:,}", "solutions rolled out")
+        for reason, count in summary.left_out.items():
+            table.add_row(f"{count:,}", f"problems left out: {reason}")
         lost = "where the value is 0 before the first token"
         hopeless = f", {summary.hopeless:,} of them {lost}" if summary.hopeless else ""
         table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}")
@@ -109,8 +111,8 @@ def _show(summary: "Summary", folder: Path) -> None:
         next_steps(f"ctm train orm {folder}")
         return
     if not summary.trajectories:
-        why = "every solution is correct" if summary.correct else "no wrong solution has an answer"
-        say(f"\nNothing was rolled out: {why}.")
+        why = ", ".join(f"{n:,} of the problems {why}" for why, n in summary.left_out.items())
+        say(f"\nNothing was rolled out: {why or 'there is no problem'}; see --pass-rate and --of.")
     next_steps(
         f"ctm show {folder}",
         *([f"ctm train cdpo {folder}"] if summary.pairs else []),

@@ -22,8 +22,10 @@ from ctm_eval.verifiers import Pool
 Stage = Literal["rollouts", "contrast", "verifier"]
 EngineName = Literal["transformers", "vllm"]
 
+Of = Literal["wrong", "right", "both"]
 Select = Literal["first", "majority", "best-of-n", "weighted", "oracle"]
 Shard = tuple[int, int]
+PassRate = tuple[float, float]
 
 STAGES: tuple[Stage, ...] = ("rollouts", "contrast")
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
@@ -178,8 +180,24 @@ class BuildConfig(Config):
         Option("With --adaptive: at most this share of exhaustive's rollouts.", "Rollouts"),
     ] = 0.125
     trajectories: Annotated[
-        int, Option("Maximum number of wrong solutions rolled out for each problem.", "Rollouts")
+        int,
+        Option("Maximum number of solutions of a kind rolled out for each problem.", "Rollouts"),
     ] = 1
+    of: Annotated[
+        Of,
+        Option(
+            "Which solutions are rolled out; right ones show where they were saved.", "Rollouts"
+        ),
+    ] = "wrong"
+    pass_rate: Annotated[
+        PassRate | None,
+        Option(
+            "Roll out only problems whose samples are right this often; 0:1 takes all. [default: at "
+            "least one right sample]",
+            "Rollouts",
+            metavar="LOW:HIGH",
+        ),
+    ] = None
     positive_model: Annotated[
         str | None,
         Option(
@@ -283,6 +301,18 @@ class BuildConfig(Config):
         if not 0 <= self.resolution < LOST:
             raise CtmError(
                 f"--resolution must be from 0 to below {LOST}, not {self.resolution}", usage=True
+            )
+        if self.pass_rate is not None and not 0 <= self.pass_rate[0] <= self.pass_rate[1] <= 1:
+            raise CtmError(
+                "--pass-rate LOW:HIGH takes two shares from 0 to 1, the lower one first, not "
+                f"{self.pass_rate[0]:g}:{self.pass_rate[1]:g}",
+                usage=True,
+            )
+        if self.of != "wrong" and self.label_only:
+            raise CtmError(
+                "--label-only finds critical tokens, which only wrong solutions have: use it with "
+                "--of wrong",
+                usage=True,
             )
         if not 0.5 <= self.confidence <= 1:
             raise CtmError(f"--confidence must be 0.5 to 1, not {self.confidence}", usage=True)

@@ -19,6 +19,8 @@ ADDED: dict[str, Any] = {
     "system": None,
     "few_shot": 0,
     "few_shot_file": None,
+    "of": "wrong",
+    "pass_rate": [0.0, 1.0],
 }
 # Of these, what an evaluation has always said itself: it is as much a part of its hash as ever.
 OF_EVALUATIONS = ("chat", "few_shot", "few_shot_file")

@@ -25,7 +25,7 @@ from ctm_data.run.records import solutions_of
 from ctm_data.run.store import Store
 from ctm_eval.engines import Engine, LazyEngine
 from ctm_eval.metrics import pass_at_k
-from ctm_eval.pair_selection import select_wrong
+from ctm_eval.pair_selection import left_out, select_right, select_wrong
 from ctm_eval.progress import Advance, Counter, Progress
 from ctm_eval.types import Problem, Solution
 
@@ -37,23 +37,35 @@ def write(
     config: BuildConfig,
     progress: Progress,
 ) -> None:
-    """Writes the `rollouts` table: the wrong solutions that are selected, rolled out at every token."""
+    """Writes the `rollouts` table: the solutions that are selected, rolled out at every token."""
     counter = Counter(progress, "rolling out", sum(map(len, chunks.values())))
     settings = config.rollout_settings()
     for chunk, problems in chunks.items():
         own = solutions_of(store, chunk)
-        wrong = [
+        chosen = [
             (problem, solution)
             for problem in problems
-            for solution in select_wrong(
-                problem, own[problem.problem_id], config.trajectories, config.seed
-            )
+            for solution in _selected(problem, own[problem.problem_id], config)
         ]
-        if wrong and store.done("rollouts", chunk) != {(s.solution_id,) for _, s in wrong}:
+        if chosen and store.done("rollouts", chunk) != {(s.solution_id,) for _, s in chosen}:
             advance = counter.scaled(len(problems))
-            store.write("rollouts", chunk, roll_out(engine(), wrong, settings, advance))
+            store.write("rollouts", chunk, roll_out(engine(), chosen, settings, advance))
         else:
             counter(len(problems))
+
+
+def _selected(
+    problem: Problem, solutions: Sequence[Solution], config: BuildConfig
+) -> list[Solution]:
+    """The solutions of a problem to roll out; none if its samples say that nothing can be learnt there.
+
+    The samples choose problems and trajectories, so they enter no estimate.
+    """
+    if left_out(sum(s.correct for s in solutions), len(solutions), config.pass_rate):
+        return []
+    how = (problem, solutions, config.trajectories, config.seed)
+    wrong = select_wrong(*how) if config.of != "right" else []
+    return wrong + (select_right(*how) if config.of != "wrong" else [])
 
 
 def roll_out(
@@ -134,6 +146,9 @@ def _row(
         "n_rollouts": [len(tally.correct) for tally in state.tallies],
         "n_correct": [sum(tally.correct) for tally in state.tallies],
         "keep_prob": state.keep_prob,
+        "entropy": [_entropy(nucleus.probs) for nucleus in state.nuclei],
+        "margin": [_margin(nucleus.probs) for nucleus in state.nuclei],
+        "greedy_id": [int(n.token_ids[np.argmax(n.probs)]) for n in state.nuclei],
         "estimator": _estimator(settings),
         "rule": settings.rule,
         "marked": marked,
@@ -174,6 +189,16 @@ def _by_token(
         piece = engine.pieces([*before, token])[-1]
         rows.append({"token_id": token, "piece": piece, "n_rollouts": drawn, "n_correct": won})
     return rows
+
+
+def _entropy(probs: np.ndarray) -> float:
+    own = probs[probs > 0].astype(float)
+    return max(0.0, float(-(own * np.log(own)).sum()))
+
+
+def _margin(probs: np.ndarray) -> float:
+    two = np.sort(probs)[-2:]
+    return float(two[-1] - two[0]) if len(two) == 2 else float(two[-1])
 
 
 def _estimator(settings: RolloutSettings) -> str:
