@@ -49,7 +49,8 @@ def compare(run: str, *, seed: int = 0) -> list[Agreement]:
     that the critical token is more suspicious than another token. `hit@k` is how often the critical token
     is among the k most suspicious tokens, `hit@10%` among a tenth of the tokens (rounded up). Ties count
     as if broken at random.
-    Entropy and margin are left out if a trajectory of the run has none. Raises CtmError if no trajectory has both scores and rollouts.
+    Entropy and margin are left out if a trajectory of the run has none. Raises CtmError if no trajectory
+    has both scores and rollouts.
     """
     trajectories = read(Store(run))
     if not trajectories:
