@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctm_cli._options import AsJson, Config, with_options_of
-from ctm_cli._output import answer, next_steps, say, tell_set_aside
+from ctm_cli._output import answer, next_steps, say, tell_set_aside, tell_truncated
 from ctm_data.config import BuildConfig
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def command(
             store = build.build_dataset(config, progress)
     tell_set_aside(store)
     summary = summarize(store)
+    cut = summary.truncated + summary.unfinished_thought
+    tell_truncated(cut, summary.solutions, store.manifest["recipe"])
     answer(
         {"run": str(store.folder), **asdict(summary)},
         as_json=as_json,
@@ -86,6 +88,7 @@ def _show(summary: "Summary", folder: Path) -> None:
         table.add_row(summary.asked, "form of the prompts")
     table.add_row(f"{summary.solutions:,}", f"solutions sampled{accuracy}")
     for count, what in ((summary.truncated, "cut off by --max-new-tokens"),
+                        (summary.unfinished_thought, "with a thought that does not end"),
                         (summary.no_answer, "without an answer")):  # fmt: skip
         if count:
             table.add_row(f"{count:,}", f"solutions {what}")

@@ -8,6 +8,7 @@ from typing import Any
 from ctm_data.run.store import Store
 from ctm_eval.pair_selection import left_out
 
+VERDICTS = ("truncated", "unfinished_thought", "no_answer")  # told beside right and wrong
 CONFIDENT = 0.8  # a critical_prob that is called confident
 
 
@@ -28,6 +29,7 @@ class Summary:
     solutions: int
     correct: int
     truncated: int
+    unfinished_thought: int
     no_answer: int
     trajectories: int
     critical: int
@@ -66,7 +68,7 @@ def summarize(store: Store) -> Summary:
         counts["solutions"] += part.num_rows
         counts["correct"] += pc.sum(part["correct"]).as_py() or 0
         counts["solution_tokens"] += pc.sum(pc.list_value_length(part["token_ids"])).as_py() or 0
-        counts.update(v for v in part["verdict"].to_pylist() if v in ("truncated", "no_answer"))
+        counts.update(v for v in part["verdict"].to_pylist() if v in VERDICTS)
     n = store.manifest["recipe"].get("n_rollouts", 0)
     columns = [
         "critical_index",
