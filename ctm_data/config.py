@@ -17,7 +17,7 @@ from ctm_eval.engines.base import Sampling
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.prompts import STOP
-from ctm_eval.verifiers import Pool
+from ctm_eval.verifiers import STEP_THRESHOLD, Pool
 
 Stage = Literal["rollouts", "contrast", "verifier"]
 EngineName = Literal["transformers", "vllm"]
@@ -54,6 +54,15 @@ OutputDir = Annotated[
     Path | None, Option("Run folder. [default: runs/BENCHMARK]", "Running", recipe=False)
 ]
 BenchmarkName = Annotated[str, Option(f"Benchmark: {', '.join(BENCHMARKS)}.", "Benchmark")]
+PROCESSBENCH = (
+    "processbench"  # of verifiers, not of models: solutions are read, and none is sampled
+)
+EvalBenchmark = Annotated[
+    str,
+    Option(
+        f"Benchmark: {', '.join(BENCHMARKS)}; or {PROCESSBENCH}, for a --verifier.", "Benchmark"
+    ),
+]
 Split = Annotated[str, Option("Dataset split.", "Benchmark")]
 DataFile = Annotated[
     Path | None,
@@ -179,6 +188,14 @@ class BuildConfig(Config):
         float,
         Option("With --adaptive: at most this share of exhaustive's rollouts.", "Rollouts"),
     ] = 0.125
+    reliability_sample: Annotated[
+        int,
+        Option(
+            "Roll out the solutions of N random problems a second time, to check the labels.",
+            "Rollouts",
+            metavar="N",
+        ),
+    ] = 0
     trajectories: Annotated[
         int,
         Option("Maximum number of solutions of a kind rolled out for each problem.", "Rollouts"),
@@ -324,6 +341,10 @@ class BuildConfig(Config):
             raise CtmError(
                 "--adaptive goes with --estimator branch and without --label-only", usage=True
             )
+        if self.reliability_sample < 0:
+            raise CtmError("--reliability-sample must be 0 or more", usage=True)
+        if self.reliability_sample and "rollouts" not in self.stages:
+            raise CtmError("--reliability-sample needs the stage rollouts", usage=True)
         if self.describe and "verifier" not in self.stages:
             raise CtmError("--describe needs --stages verifier", usage=True)
         if len(set(self.models)) < len(self.models):
@@ -372,7 +393,7 @@ class EvalConfig(Config):
     adapter: Annotated[
         str | None, Option("Folder of a LoRA adapter, applied without merging.", "Model")
     ] = None
-    benchmark: BenchmarkName = "pocket"
+    benchmark: EvalBenchmark = "pocket"
     split: Split = "test"
     data_file: DataFile = None
     revision: Annotated[
@@ -444,6 +465,10 @@ class EvalConfig(Config):
             recipe=False,
         ),
     ] = None
+    step_threshold: Annotated[
+        float,
+        Option("processbench: a step that scores below this is wrong.", "Choosing", recipe=False),
+    ] = STEP_THRESHOLD
     select: Annotated[
         Select | None,
         Option("Show only the figures of this way to choose a sample.", "Choosing", recipe=False),
