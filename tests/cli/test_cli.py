@@ -125,6 +125,8 @@ WRONG_CALLS = {
         "that is more than the 1024 positions of pocket: lower --max-new-tokens",
     ),
     "a device that is not there": (["--device", "cuda:99"], "has no device 'cuda:99'"),
+    "half a pass rate": (["--pass-rate", "0.5"], "--pass-rate takes LOW:HIGH"),
+    "a pass rate backwards": (["--pass-rate", "0.9:0.1"], "the lower one first, not 0.9:0.1"),
     "no samples": (["--n-samples", "0"], "--n-samples must be 1 or more"),
     "a shard that is none": (["--shard", "2/2"], "I from 0 to N - 1"),
     "a shard that is no fraction": (["--shard", "two"], "takes I/N"),
