@@ -321,3 +321,14 @@ def test_help_answers_without_loading_anything_heavy():
     code = "import sys\nfrom ctm_cli.main import run\ntry: run()\nexcept SystemExit: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True)
     assert not {"torch", "transformers", "pyarrow", "numpy"} & set(done.stdout.split())
+
+
+def test_more_than_a_twentieth_cut_off_is_said_with_the_option_to_raise(capsys):
+    from ctm_cli._output import tell_truncated
+
+    tell_truncated(1, 20, {"max_new_tokens": 64})
+    assert capsys.readouterr().err == ""
+    tell_truncated(2, 20, {"max_new_tokens": 64})
+    said = capsys.readouterr().err
+    assert "2 of 20 samples (10%)" in said
+    assert "raise --max-new-tokens (now 64)" in said
