@@ -141,6 +141,34 @@ def test_notebooks_are_stored_without_output():
             assert not cell.get("outputs") and cell.get("execution_count") is None, notebook.name
 
 
+def test_every_page_is_on_the_site_and_every_command_in_its_reference():
+    import importlib.util
+
+    import yaml
+
+    made = importlib.util.spec_from_file_location("_site", ROOT / "docs" / "_site.py")
+    site = importlib.util.module_from_spec(made)
+    made.loader.exec_module(site)
+    nav = json.dumps(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert f'"{page.relative_to(ROOT / "docs")}"' in nav, page.name
+    commands = site.commands()
+    for words in ("## ctm build-dataset", "`--temperature` | Sampling", "| `1.0` |", "## ctm runs"):
+        assert words in commands
+    assert "| `keep_prob` | list<item: double> | `token_ids` |" in site.tables()
+
+
+def test_the_source_distribution_has_what_the_readme_names():
+    """The packages are in it by themselves, the rest by MANIFEST.in."""
+    told = [line.split() for line in (ROOT / "MANIFEST.in").read_text().splitlines()]
+    included = {pattern for word, *patterns in told if word == "include" for pattern in patterns}
+    grafted = {folder for word, *folders in told if word == "graft" for folder in folders}
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / "README.md").read_text())
+    for name in [*links, "Makefile", "constraints.txt", "tests/test_docs.py", "mkdocs.yml"]:
+        first = Path(name).parts[0]
+        assert first in grafted or any(Path(name).match(one) for one in included), name
+
+
 def test_every_link_to_a_file_leads_somewhere():
     pages = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "RESULTS.md"]
     for page in pages:
