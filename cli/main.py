@@ -11,11 +11,14 @@ from ctm_cli import (
     build_dataset,
     compare,
     eval,
+    export,
     grade,
+    imports,
     publish,
     pull,
     query,
     runs,
+    sandbox,
     score,
     show,
     train,
@@ -43,7 +46,10 @@ for module in (
     query,
     publish,
     pull,
+    imports,
+    export,
     verify,
+    sandbox,
 ):
     module.add_to(app)
 

@@ -18,6 +18,7 @@ from ctm_eval.progress import Progress
 from ctm_eval.steps import step_values, token_steps
 from ctm_eval.targets import target
 from ctm_eval.types import Solution
+from ctm_train.data import WEIGHTS
 from ctm_train.settings import Weights
 
 if TYPE_CHECKING:
@@ -142,14 +143,16 @@ def weighted(
                 "prompt_ids, chosen_ids and rejected_ids; or train dpo",
                 usage=True,
             )
-        weighed = row["rejected_weights"] if own else weigh(row, kind)
+        weighed = row.get("rejected_weights") if own else weigh(row, kind)
         scores = row.get("chosen_weights") if own else None
         if chosen_weights:
             scores = row.get("chosen_ce")
-        if weighed is None or (chosen_weights and scores is None):
+        lacks = weighed is None and not (own and "rejected_weights" not in row)
+        if lacks or (chosen_weights and scores is None):
             dropped += 1
             continue
-        pair["rejected_weights"] = weighed
+        if weighed is not None:
+            pair["rejected_weights"] = weighed
         kept.append(pair if scores is None else {**pair, "chosen_weights": scores})
     if not kept:
         column = "rejected_weights" if own else NEEDS[kind]
@@ -175,12 +178,15 @@ def training_rows(
 
     Preference methods take the `contrast` table, as token ids (cdpo with weights), or, where there is
     none, pairs of right and wrong rows of the `verifier` table, as text; `sft` takes their chosen side.
+    `cliff-dpo` takes the critical tokens of `rollouts` and their best replacements.
     `orm` takes the `verifier` table, `prm` the values of `rollouts` (see `step_targets`).
     """
     if method == "orm":
         return _labelled(store)
     if method == "prm":
         return _steps(store, hard_labels)
+    if method == "cliff-dpo":
+        return _critical_pairs(store)
     if method == "cdpo":
         return weighted(_contrast_rows(store, weights), weights, chosen_weights, str(store.folder))[
             0
@@ -229,7 +235,7 @@ def _contrast_rows(store: Store, weights: Weights | None) -> list[dict[str, Any]
 
 
 def _has_own(rows: "Dataset | Sequence[Mapping[str, Any]]") -> bool:
-    return bool(len(rows)) and "rejected_weights" in rows[0]
+    return bool(len(rows)) and any(name in rows[0] for name in WEIGHTS)
 
 
 def _check_options(
@@ -291,6 +297,38 @@ def _verifier_pairs(store: Store, seed: int) -> "Dataset":
             f"{store.folder} has no problem with a right and a wrong solution to pair", usage=True
         )
     return Dataset.from_list(pairs)
+
+
+def _critical_pairs(store: Store) -> "Dataset":
+    """The critical token of each rolled-out solution against the replacement that went well most often,
+    after the tokens before it; of equally good ones, the one that was drawn most. Raises CtmError."""
+    from datasets import Dataset
+
+    columns = ["prompt_ids", "token_ids", "critical_index", "replacements"]
+    rows = []
+    for part in store.each("rollouts", columns):
+        for row in part.to_pylist():
+            at = row["critical_index"]
+            good = [one for one in row["replacements"] or () if one["n_correct"]]
+            if at is None or not good:
+                continue
+            best = max(
+                good, key=lambda one: (one["n_correct"] / one["n_rollouts"], one["n_rollouts"])
+            )
+            rows.append(
+                {
+                    "prompt_ids": [*row["prompt_ids"], *row["token_ids"][:at]],
+                    "chosen_ids": [best["token_id"]],
+                    "rejected_ids": [row["token_ids"][at]],
+                }
+            )
+    if not rows:
+        raise CtmError(
+            f"{store.folder} has no critical token with a replacement that went well: run its `ctm "
+            "build-dataset` with --stages rollouts",
+            usage=True,
+        )
+    return Dataset.from_list(rows)
 
 
 def _steps(store: Store, hard: bool) -> "Dataset":

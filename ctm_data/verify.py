@@ -89,6 +89,17 @@ NEVER = {  # by table, what no row may be
             "and s.solution_id = verifier.solution_id and not starts_with(s.text, solution))"
         ),
     },
+    "steps": {
+        "a step of a solution that is not there": NO_SOLUTION,
+        "a value outside of [0, 1]": (
+            "not coalesce(value between 0 and 1, true) "
+            "or not coalesce(value_before between 0 and 1, true)"
+        ),
+        "a step that is not within its solution's text": (
+            "steps.start < 0 or steps.start >= steps.end or steps.end > (select length(s.text) "
+            "from solutions s where s.run = steps.run and s.solution_id = steps.solution_id)"
+        ),
+    },
     "scores": {
         "a score of a solution that is not there": NO_SOLUTION,
         "a score that is no number": "score is null or not isfinite(score)",

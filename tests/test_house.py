@@ -13,7 +13,15 @@ ROOT = Path(__file__).parent.parent
 FLOOR = {"cli": 3, "ctm_data": 2, "ctm_train": 1, "ctm_eval": 1, "cards": 0}
 FOLDER_OF = {"ctm_cli": "cli", "ctm_cards": "cards"}
 # Within ctm_data: the folders of the machinery, then the configurations, then a file for each command.
-FLOOR_OF_DATA = {"run": 1, "estimator": 1, "config": 2, "sql": 2, "stages": 3, "pages": 3}
+FLOOR_OF_DATA = {
+    "run": 1,
+    "estimator": 1,
+    "config": 2,
+    "sql": 2,
+    "formats": 2,
+    "stages": 3,
+    "pages": 3,
+}
 COMMANDS = 4
 
 

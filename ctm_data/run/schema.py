@@ -226,6 +226,21 @@ TABLES: dict[str, Table] = {
             ),
         ),
     ),
+    "steps": Table(
+        ("solution_id", "step_index"),
+        (
+            Column("solution_id", _text, "Solution that the step is of."),
+            Column("problem_id", _text, "Problem that is solved."),
+            Column("step_index", _index, "Number of the step within its solution, from 0."),
+            Column("start", _index, "First character of the step in the solution's text."),
+            Column("end", _index, "The character after its last one."),
+            Column("value_before", _real, "Probability of a right answer before the step."),
+            Column("value", _real, "Probability of a right answer after the step."),
+            Column("label", _flag, "Whether the step is right."),
+            Column("rating", _index, "Rating by a human: -1 bad, 0 neutral, 1 good."),
+            Column("token_id", _index, "Token that the step is; null if it is more than one."),
+        ),
+    ),
     "scores": Table(
         ("solution_id", "verifier", "pool"),
         (
