@@ -84,7 +84,7 @@ def folder(tmp_path_factory):
         hub.tokens["hf_you"] = "you"
         env = {**os.environ, **hub.env(folder / "home", "hf_you"), "CTM_QUIET": "1"}
         done = subprocess.run(
-            [sys.executable, ROOT / "tests" / "support" / "typed.py"],
+            [sys.executable, ROOT / "tests" / "support" / "followed.py"],
             input=json.dumps(steps), cwd=folder, capture_output=True, text=True, env=env,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
