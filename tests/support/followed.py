@@ -1,4 +1,4 @@
-"""Follows what a page says: types commands of `ctm` and blocks of Python into one process, in one folder, one after the other.
+"""Follows what pages say: types commands of `ctm` and blocks of Python into one process and one folder.
 
     python followed.py < steps.json        [["ctm", ["show", "runs/a"]], ["python", "print(1)"], …]
 
