@@ -154,7 +154,7 @@ def test_a_proxy_may_reach_what_has_no_address_here(monkeypatch):
 
 
 def test_a_token_is_told_of_by_its_position_in_the_tables(ctm, run):
-    _, out, _ = ctm("show", run, "--id", "b", "--at", 0)
+    out = " ".join(ctm("show", run, "--id", "b", "--at", 0)[1].split())
     assert "Token: ' in', at position 0 (of 0 to 3)." in out
     assert "is 75.0% before it and 50.0% after it" in out
     assert "draws exactly this token with probability 50.0%" in out
