@@ -17,7 +17,7 @@ from ctm_eval.engines.base import Sampling
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.prompts import STOP
-from ctm_eval.verifiers import Pool
+from ctm_eval.verifiers import STEP_THRESHOLD, Pool
 
 Stage = Literal["rollouts", "contrast", "verifier"]
 EngineName = Literal["transformers", "vllm"]
@@ -52,6 +52,15 @@ OutputDir = Annotated[
     Path | None, Option("Run folder. [default: runs/BENCHMARK]", "Running", recipe=False)
 ]
 BenchmarkName = Annotated[str, Option(f"Benchmark: {', '.join(BENCHMARKS)}.", "Benchmark")]
+PROCESSBENCH = (
+    "processbench"  # of verifiers, not of models: solutions are read, and none is sampled
+)
+EvalBenchmark = Annotated[
+    str,
+    Option(
+        f"Benchmark: {', '.join(BENCHMARKS)}; or {PROCESSBENCH}, for a --verifier.", "Benchmark"
+    ),
+]
 Split = Annotated[str, Option("Dataset split.", "Benchmark")]
 DataFile = Annotated[
     Path | None,
@@ -354,7 +363,7 @@ class EvalConfig(Config):
     adapter: Annotated[
         str | None, Option("Folder of a LoRA adapter, applied without merging.", "Model")
     ] = None
-    benchmark: BenchmarkName = "pocket"
+    benchmark: EvalBenchmark = "pocket"
     split: Split = "test"
     data_file: DataFile = None
     revision: Annotated[
@@ -426,6 +435,10 @@ class EvalConfig(Config):
             recipe=False,
         ),
     ] = None
+    step_threshold: Annotated[
+        float,
+        Option("processbench: a step that scores below this is wrong.", "Choosing", recipe=False),
+    ] = STEP_THRESHOLD
     select: Annotated[
         Select | None,
         Option("Show only the figures of this way to choose a sample.", "Choosing", recipe=False),
