@@ -81,6 +81,8 @@ OURS = (
     Row("SFT → cDPO", "cdpo", after_sft=True),
     Row("cDPO, weights: value drop", "cdpo", "value"),
     Row("cDPO, weights: critical token", "cdpo", "critical"),
+    Row("DPO on critical tokens", "cliff-dpo"),
+    Row("ConfPO", "confpo"),
 )
 
 
