@@ -129,7 +129,7 @@ def summarize(store: Store) -> Summary:
 def _why_not(recipe: Mapping[str, Any], right: int, samples: int) -> str:
     """Why nothing of a problem was rolled out."""
     rate = recipe.get("pass_rate", (0.0, 1.0))
-    reason = left_out(right, samples, None if rate is None else tuple(rate))
+    reason = left_out(right, samples, None if rate is None else (rate[0], rate[1]))
     if reason:
         return reason
     if recipe.get("of", "wrong") == "right":
