@@ -21,6 +21,7 @@ from ctm_eval.verifiers import STEP_THRESHOLD, Pool
 
 Stage = Literal["rollouts", "contrast", "verifier"]
 EngineName = Literal["transformers", "vllm"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 Select = Literal["first", "majority", "best-of-n", "weighted", "oracle"]
 Shard = tuple[int, int]
@@ -97,6 +98,22 @@ Device = Annotated[
     str | None,
     Option("Torch device: cpu, cuda, … [default: cuda where there is one]", "Model", recipe=False),
 ]
+Dtype_ = Annotated[
+    Dtype,
+    Option(
+        "Number format of the model; auto is float32 on a CPU, else the model's own. Only float32 gives "
+        "the same tokens in any batch.",
+        "Model",
+    ),
+]
+DeviceMap = Annotated[
+    str | None,
+    Option(
+        "Spread the model over devices: auto, balanced, … (transformers only).",
+        "Model",
+        recipe=False,
+    ),
+]
 Seed = Annotated[int, Option("Random seed. The same seed gives the same rows.", "Sampling")]
 Isolate = Annotated[
     bool,
@@ -112,6 +129,17 @@ Isolate = Annotated[
 
 class Config:
     """The base of both configurations: it makes the recipe from the fields that belong to one."""
+
+    engine: str
+    dtype: str
+    device: str | None
+    device_map: str | None
+
+    @property
+    def placed(self) -> dict[str, Any]:
+        """What an engine is told of where and in which numbers it computes."""
+        placed = {"device": self.device, "dtype": self.dtype}
+        return placed if self.device_map is None else {**placed, "device_map": self.device_map}
 
     def recipe(self) -> dict[str, Any]:
         """The options that determine a run's rows, by name. A data file is recorded by name and hash."""
@@ -238,7 +266,9 @@ class BuildConfig(Config):
             recipe=False,
         ),
     ] = STAGES
+    dtype: Dtype_ = "auto"
     device: Device = None
+    device_map: DeviceMap = None
     shard: Annotated[
         Shard | None,
         Option(
@@ -282,6 +312,7 @@ class BuildConfig(Config):
     def check(self) -> "BuildConfig":
         """A copy with all defaults filled in. Raises CtmError for invalid or incompatible options."""
         _check_choices(self)
+        _check_place(self)
         _check_counts(
             self,
             ("n_samples", "n_rollouts", "trajectories", "chunk_size", "max_new_tokens", "limit"),
@@ -398,7 +429,9 @@ class EvalConfig(Config):
             "Running",
         ),
     ] = None
+    dtype: Dtype_ = "auto"
     device: Device = None
+    device_map: DeviceMap = None
     tensor_parallel: Annotated[
         int, Option("Number of GPUs to split the model over (vllm only).", "Model", recipe=False)
     ] = 1
@@ -464,6 +497,7 @@ class EvalConfig(Config):
     def check(self) -> "EvalConfig":
         """A copy with all defaults filled in. Raises CtmError for invalid or incompatible options."""
         _check_choices(self)
+        _check_place(self)
         _check_counts(
             self, ("n_samples", "chunk_size", "limit", "max_new_tokens", "tensor_parallel")
         )
@@ -538,6 +572,15 @@ def _check_choices(config: Config) -> None:
                 f"unknown {spelled(type(config), name)} {unknown[0]!r}; there are: {', '.join(known)}",
                 usage=True,
             )
+
+
+def _check_place(config: "BuildConfig | EvalConfig") -> None:
+    if config.device_map is None:
+        return
+    if config.engine != "transformers":
+        raise CtmError("--device-map needs --engine transformers", usage=True)
+    if config.device is not None:
+        raise CtmError("give --device or --device-map, not both", usage=True)
 
 
 def _check_counts(config: Config, names: Sequence[str]) -> None:
