@@ -8,7 +8,7 @@ import typer
 
 from ctm_cli import _completion
 from ctm_cli._options import AsJson, Config, with_options_of
-from ctm_cli._output import answer, say, tell_set_aside
+from ctm_cli._output import answer, say, tell_set_aside, tell_truncated
 from ctm_data.config import PROCESSBENCH, EvalConfig, Select
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def command(
             store = evaluate(config, progress)
     tell_set_aside(store)
     results = evaluation.summarize(store)
+    cut = results.reasons.get("truncated", 0) + results.reasons.get("unfinished_thought", 0)
+    tell_truncated(cut, sum(results.reasons.values()), store.manifest["recipe"])
     shown(results, config.select)  # fail before anything is printed
     paired = None if config.compare is None else evaluation.paired(config.compare, store.folder)
 

@@ -13,6 +13,7 @@ from ctm_data.config import PROCESSBENCH, EvalConfig
 from ctm_data.pages.card import finish
 from ctm_data.pages.evaluation import check_comparable
 from ctm_data.programs import check_run
+from ctm_data.run.recipe import with_sampler
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.score import score_run
 from ctm_data.stages.solutions import sample_solutions
@@ -106,7 +107,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
         chunks = {i: problems[i * size : (i + 1) * size] for i in range(-(-len(problems) // size))}
         if new:
             ready = _load(config)
-        with Store.open(config.folder, config.recipe()) as store:
+        with Store.open(config.folder, with_sampler(config.recipe())) as store:
             n = config.n_samples
             wanted = [chunk for chunk, own in chunks.items() if not _done(store, chunk, own, n)]
             if wanted and ready is None:
@@ -136,7 +137,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
 def _load(config: EvalConfig) -> Engine:
     parallel = {"tensor_parallel": config.tensor_parallel} if config.tensor_parallel > 1 else {}
     return load_engine(
-        config.engine, config.model, device=config.device, adapter=config.adapter, **parallel
+        config.engine, config.model, adapter=config.adapter, **config.placed, **parallel
     )
 
 

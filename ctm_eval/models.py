@@ -63,7 +63,9 @@ def default_dtype(device: str) -> "torch.dtype":
     return torch.bfloat16 if device.startswith("cuda") else torch.float32
 
 
-def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> Any:
+def load_model(
+    name: str, dtype: "torch.dtype | str", *, head: bool = False, device_map: str | None = None
+) -> Any:
     """A causal language model from a Hub id, a folder or a built-in name. For a folder with a LoRA adapter,
     this is the base model with the adapter merged in. With `head`, it is a token classifier with one label.
 
@@ -73,6 +75,8 @@ def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> 
 
     kind: Any = AutoModelForTokenClassification if head else AutoModelForCausalLM
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False}
+    if device_map is not None:
+        options["device_map"] = device_map
     try:
         if base := adapter_base(name):
             from peft import PeftModel

@@ -81,8 +81,6 @@ OURS = (
     Row("SFT → cDPO", "cdpo", after_sft=True),
     Row("cDPO, weights: value drop", "cdpo", "value"),
     Row("cDPO, weights: critical token", "cdpo", "critical"),
-    Row("DPO on critical tokens", "cliff-dpo"),
-    Row("ConfPO", "confpo"),
 )
 
 
