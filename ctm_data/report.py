@@ -20,4 +20,4 @@ def report(run: str | Path, file: str | Path, *, limit: int = 5000) -> int:
     page = html(Store(run), limit)
     with explained(Path(file)):
         atomic_write(Path(file), page)
-    return len(page)
+    return len(page.encode())

@@ -293,6 +293,7 @@ COMMANDS = [
     "publish",
     "pull",
     "query",
+    "report",
     "runs",
     "sandbox",
     "score",

@@ -41,7 +41,7 @@ function list() {
   $("list").replaceChildren(...shown.map((row) => {
     const item = make("li", null), link = make("a", null, { href: "#" + encodeURIComponent(row.id) });
     link.append(make("span", row.question), make("span", row.piece === null ? "no critical token" :
-      `${visible(row.piece)} · ${percent(row.before)} → ${percent(row.after)} · token ${row.at + 1} of ${row.length}`));
+      `${visible(row.piece)} · ${percent(row.before)} → ${percent(row.after)} · position ${row.at} of ${row.length}`));
     if (current && row.id === current.id) link.setAttribute("aria-current", "true");
     item.append(link);
     return item;
@@ -69,7 +69,7 @@ function page() {
   const tokens = make("div", null, { id: "tokens", role: "group", "aria-label": "The solution, a token each" });
   current.pieces.forEach((piece, index) => {
     const value = current.value[index];
-    const token = make("span", piece.length > LONGEST ? piece.slice(0, LONGEST) + "…" : piece, { title: `token ${index + 1}: ${percent(value)} after it` });
+    const token = make("span", piece.length > LONGEST ? piece.slice(0, LONGEST) + "…" : piece, { title: `position ${index}: ${percent(value)} after it` });
     token.style.backgroundColor = colour(value);
     if (current.low_index !== null && index >= current.low_index && index <= current.high_index) token.classList.add("run");
     if (index === current.critical) token.classList.add("critical");
@@ -127,7 +127,7 @@ function select(index, keep) {
   $("cursor").setAttribute("x2", x(at));
   const before = at ? current.value[at - 1] : current.start;
   const lines = [
-    `Token ${at + 1} of ${current.pieces.length}: ${visible(current.pieces[at])}`,
+    `Position ${at} of 0 to ${current.pieces.length - 1}: ${visible(current.pieces[at])}`,
     `Chance of a right answer: ${percent(before)} before it, ${percent(current.value[at])} after it (${interval(current.low[at], current.high[at])}).`,
     `The policy draws exactly this token with probability ${percent(current.keep[at])}. ${current.rollouts[at] ?? 0} rollouts ${current.estimator === "branch" ? "drew another token here" : "went on after it"}; ${current.right[at] ?? 0} of them ended right.`,
   ];
@@ -143,14 +143,14 @@ function select(index, keep) {
     }
     $("token").append(table);
   }
-  if (keep) history.replaceState(null, "", "#" + encodeURIComponent(current.id) + "/" + (at + 1));
+  if (keep) history.replaceState(null, "", "#" + encodeURIComponent(current.id) + "/" + at);
 }
 
 function follow() {
   const [id, token] = location.hash.slice(1).split("/");
   let name = "";
   try { name = decodeURIComponent(id); } catch { name = ""; }
-  open(name, token ? Number.parseInt(token, 10) - 1 || 0 : undefined);
+  open(name, token ? Number.parseInt(token, 10) || 0 : undefined);
 }
 
 function step(by) {
