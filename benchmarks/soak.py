@@ -1,20 +1,20 @@
-"""Kills, crashes, full and read-only disks: the same command finishes every folder, byte for byte as undisturbed.
+"""Kills, crashes, full and read-only disks: the same command finishes every folder as if undisturbed.
 
     python benchmarks/soak.py --minutes 60 --seed 0
 
 Four kinds of trouble, in turn, at places drawn from the seed:
 
     kill       SIGKILL at a random moment of a command
-    crash      SIGKILL before or after its n-th open, write, fsync, rename or unlink in the folder; these are
-               the calls of Python, C++ and Rust alike, seen by soak_crash.c (wants a C compiler)
+    crash      SIGKILL before or after its n-th open, write, fsync, rename or unlink in the folder,
+               whether Python, C++ or Rust calls it; see soak_crash.c, which wants a C compiler
     disk       a file system with 2 KB to 20 MB of room
     read-only  a file system that cannot be written to, with nothing in it or a run that was killed
 
-The commands are build-dataset (with rollouts and contrast training), its --merge, train, eval, score, publish
-and pull (with a Hub on loopback); with `--quick`, a run folder written by the store alone. A kill or a crash
-may strike twice. A disk has to be explained in one line. Then the command is run again undisturbed: every
-file has to be that of an undisturbed run, and none may be left over. Of models the weights are compared, and
-of their records, which hold times, the names.
+The commands are build-dataset (with rollouts and contrast training), its --merge, train, eval, score,
+publish and pull (with a Hub on loopback); with `--quick`, a run folder written by the store alone. A kill
+or a crash may strike twice. A full disk has to be explained in one line. Then the command is run again
+undisturbed: every file has to be, byte for byte, that of an undisturbed run, and none may be left over. Of
+a model's records, which hold times, only the names are compared.
 """
 
 import argparse
@@ -35,7 +35,8 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import cycle, product
+from functools import partial
+from itertools import cycle, islice, product
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -70,6 +71,7 @@ def main() -> int:
     from hub import Hub
 
     with tempfile.TemporaryDirectory() as home, Hub() as hub:
+        hub.server.handle_error = lambda *_: None  # a client that is killed hangs up
         environment = {**os.environ, **hub.env(Path(home) / "hub"), INSIDE: home}
         environment |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         if compiler := shutil.which("cc"):
@@ -127,7 +129,7 @@ class Soak:
             folder, counted = root / name / "whole", root / "seen.json"
             self._prepare(name, folder)
             began = time.monotonic()
-            self._fork(lambda: self._counting(name, folder, counted), check=True)
+            self._fork(partial(self._counting, name, folder, counted), check=True)
             self.took[name] = time.monotonic() - began
             self.seen[name] = json.loads(counted.read_text())
             self.whole[name] = self._content(name, folder)
@@ -136,24 +138,18 @@ class Soak:
 
     def run(self, seconds: float, rounds: int | None) -> int:
         """Rounds of trouble until the time is over. Prints what happened; returns the exit code."""
-        end, number = time.monotonic() + seconds, 0
-        for kind, name, call, moment in self._plan():
-            if time.monotonic() > end or number == rounds:
+        end = time.monotonic() + seconds
+        for number, (kind, name, call, moment) in enumerate(islice(self._plan(), rounds), 1):
+            if time.monotonic() > end:
                 break
-            number += 1
             folder = self.root / name / f"{number:04d}"
-            what, fault = {
-                "kill": lambda: self._struck(name, folder, kind, call, moment),
-                "crash": lambda: self._struck(name, folder, kind, call, moment),
-                "disk": lambda: self._mounted(name, folder, kind),
-                "read-only": lambda: self._mounted(name, folder, kind),
-            }[kind]()
+            if kind in ("kill", "crash"):
+                what, fault = self._struck(name, folder, kind, call, moment)
+            else:
+                what, fault = self._mounted(name, folder, kind)
             print(f"{number:4d} {name}: {what}: {fault or 'finished'}", flush=True)
             if fault:
                 self.failures.append(f"{name}, {what}: {fault}")
-                kept = Path(tempfile.gettempdir()) / f"soak-failure-{os.getpid()}-{number}"
-                if folder.exists():
-                    shutil.copytree(folder, kept, symlinks=True)
             shutil.rmtree(folder, ignore_errors=True)
         self._print()
         return 1 if self.failures else 0
@@ -262,7 +258,9 @@ class Soak:
         if self.library:
             self._arm(folder, -1, 0, 0)
         STAGES[name].work(folder)
-        seen = (ctypes.c_long * len(CALLS)).in_dll(self.library, "seen") if self.library else [0] * 5
+        seen = (
+            (ctypes.c_long * len(CALLS)).in_dll(self.library, "seen") if self.library else [0] * 5
+        )
         counted.write_text(json.dumps(list(seen)))
 
     def _crashing(self, name: str, folder: Path, which: int, n: int, moment: str) -> None:
@@ -312,7 +310,7 @@ class Soak:
 
     def _print(self) -> None:
         kinds = list(dict.fromkeys(TURNS))
-        print("\n| command | " + " | ".join(kinds) + " |\n|---" * 1 + "|---" * len(kinds) + "|")
+        print("\n| command | " + " | ".join(kinds) + " |\n|---" + "|---" * len(kinds) + "|")
         for name in self.names:
             print(f"| {name} | " + " | ".join(str(self.counts[name, k]) for k in kinds) + " |")
         sums = (str(sum(n for (_, k), n in self.counts.items() if k == kind)) for kind in kinds)
@@ -325,7 +323,7 @@ class Soak:
 
 
 def _own_mounts() -> None:
-    """This process and its children see mounts of their own; an ordinary user becomes root of a namespace."""
+    """Gives this process mounts of its own; an ordinary user becomes root of a namespace for it."""
     user, group = os.getuid(), os.getgid()
     if ctypes.CDLL(None, use_errno=True).unshare(NEWNS | (NEWUSER if user else 0)):
         raise OSError(ctypes.get_errno(), "unshare")
@@ -342,30 +340,21 @@ def _mount(how: str, options: str, folder: Path) -> None:
 
 
 def _warm_up(names: list[str]) -> None:
-    import ctm_data.run.store  # noqa: F401
+    """Imports what the commands import."""
+    from importlib import import_module
 
+    import_module("ctm_data.run.store")
     if names == ["store"]:
         return
-    import accelerate  # noqa: F401
-    import datasets  # noqa: F401
-    import peft  # noqa: F401
-    from transformers import (  # noqa: F401
-        AutoModelForCausalLM,
-        AutoTokenizer,
-        LlamaForCausalLM,
-        TrainingArguments,
-    )
-
-    import ctm_data.build
-    import ctm_data.eval
-    import ctm_data.publish
-    import ctm_data.pull
-    import ctm_data.score
-    import ctm_data.train
-    import ctm_train.methods  # noqa: F401
+    for name in ("build", "eval", "publish", "pull", "score", "train"):
+        import_module(f"ctm_data.{name}")
+    for name in ("accelerate", "datasets", "peft", "ctm_train.methods"):
+        import_module(name)
+    for name in ("AutoModelForCausalLM", "AutoTokenizer", "LlamaForCausalLM", "TrainingArguments"):
+        getattr(import_module("transformers"), name)
 
 
-# The commands. Each takes its folder; what it reads lies in folders named after the function that makes it.
+# The commands. Each takes its folder; what it reads is named after the function that makes it.
 
 
 def _inputs(folder: Path) -> Path:
@@ -486,7 +475,9 @@ def _copies(what: str) -> Callable[[Path, Path], None]:
 def _whole_or_none(folder: Path, inputs: Path) -> str | None:
     """A published dataset is there whole or not at all, whenever it is looked at."""
     there = {name for name in _on_hub(folder) if name != "hub:.gitattributes"}
-    parts = {f"hub:{p.relative_to(inputs / 'built')}" for p in (inputs / "built").rglob("*.parquet")}
+    parts = {
+        f"hub:{p.relative_to(inputs / 'built')}" for p in (inputs / "built").rglob("*.parquet")
+    }
     return f"half a dataset: {sorted(there)}" if there and not parts <= there else None
 
 
