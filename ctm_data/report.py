@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from ctm_data.pages.html import html
-from ctm_data.run.files import atomic_write, explained
 from ctm_data.run.store import Store
 from ctm_eval.data_files import writable
 from ctm_eval.errors import CtmError
+from ctm_eval.output_file import output_file
 
 
 def report(run: str | Path, file: str | Path, *, limit: int = 5000) -> int:
@@ -17,7 +17,7 @@ def report(run: str | Path, file: str | Path, *, limit: int = 5000) -> int:
     if limit < 1:
         raise CtmError(f"--limit must be 1 or more, not {limit}", usage=True)
     writable(file)
-    page = html(Store(run), limit)
-    with explained(Path(file)):
-        atomic_write(Path(file), page)
-    return len(page.encode())
+    page = html(Store(run), limit).encode()
+    with output_file(file) as out:
+        out.write(page)
+    return len(page)

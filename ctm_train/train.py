@@ -16,7 +16,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -273,7 +273,8 @@ def _finished(folder: Path, call: dict[str, Any]) -> TrainingSummary | None:
         )
     if "outcome" not in before:
         return None
-    clear(folder)  # a kill may have come between the last record and the cleaning
+    with suppress(OSError):  # the work is done, so a disk that cannot be written to is no hindrance
+        clear(folder)  # a kill may have come between the last record and the cleaning
     return TrainingSummary(folder=folder, **before["outcome"])
 
 

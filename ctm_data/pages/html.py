@@ -36,7 +36,7 @@ def html(store: Store, limit: int) -> str:
     solutions = _texts(store, "solutions", "solution_id", chosen, ["answer"])
     problems = _texts(store, "problems", "problem_id", None, ["question", "answer"])
     index: list[dict[str, Any]] = []
-    packed = []
+    packed: list[str] = []
     for part in store.each("rollouts"):
         for row in part.to_pylist():
             if row["solution_id"] in chosen:
