@@ -39,7 +39,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         home = options.folder or Path(scratch)
         sizes = (options.problems // 10, options.problems)
-        print(f"{'':10} {'MiB at ' + str(sizes[0]):>16} {'at ' + str(sizes[1]):>12} {'ratio':>6} {'time':>6}")
+        print(
+            f"{'':10} {'MiB at ' + str(sizes[0]):>16} {'at ' + str(sizes[1]):>12} {'ratio':>6} {'time':>6}"
+        )
         ok = True
         for command in options.commands.split(","):
             figures = [measure(command, home / str(size), size) for size in sizes]
@@ -85,7 +87,9 @@ def child(command: str, home: Path) -> int:
     elif command == "query":
         from ctm_data.query import query
 
-        sql = "select piece, count(*), avg(value) from tokens group by piece order by 2 desc limit 20"
+        sql = (
+            "select piece, count(*), avg(value) from tokens group by piece order by 2 desc limit 20"
+        )
         list(query(sql, run))
     elif command == "summary":
         from ctm_data.pages.summary import summarize
@@ -161,6 +165,7 @@ def rows_of_a_chunk() -> dict[str, list[dict[str, Any]]]:
     """The rows of the four tables of a chunk. The value falls to 0 with the second token."""
     from ctm_eval.models import decode, load_tokenizer
     from ctm_eval.benchmarks.pocket import _word_problems as problems
+
     tokenizer = load_tokenizer("pocket")
     rows: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("problems", "solutions", "rollouts", "contrast")

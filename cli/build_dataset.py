@@ -2,11 +2,11 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from ctm_cli._options import AsJson, Config, with_options_of
+from ctm_cli._options import AsJson, Config, Merge, with_options_of
 from ctm_cli._output import answer, next_steps, say, tell_set_aside
 from ctm_data.config import BuildConfig
 
@@ -35,13 +35,7 @@ def add_to(app: typer.Typer) -> None:
 @with_options_of(BuildConfig)
 def command(
     config: BuildConfig,
-    merge: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Merge finished shards instead; repeat the option for each shard's folder.",
-            rich_help_panel="Running",
-        ),
-    ] = None,
+    merge: Merge = None,
     recipe: Config = None,
     as_json: AsJson = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctm_cli import _completion
-from ctm_cli._options import AsJson, Config, with_options_of
+from ctm_cli._options import AsJson, Config, Merge, with_options_of
 from ctm_cli._output import answer, say, tell_set_aside
 from ctm_data.config import EvalConfig, Select
 
@@ -27,6 +27,10 @@ ctm eval --benchmark mbpp --data-file mbpp.jsonl --model ./coder --engine vllm
 
 ctm eval --n 16 --verifier models/orm --cotnpot --output-dir runs/eval-16
 
+ctm eval --chunk-size 64 --shard 0/2 --output-dir runs/e0
+
+ctm eval --merge runs/e0 --merge runs/e1 --output-dir runs/e
+
 ctm eval --summary runs/eval-pocket --compare runs/eval-other
 """
 
@@ -46,6 +50,7 @@ def command(
             autocompletion=_completion.run_folders,
         ),
     ] = None,
+    merge: Merge = None,
     recipe: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -55,6 +60,7 @@ def command(
     give the same command again.
     """
     from ctm_cli._progress import Progress
+    from ctm_data.build import merge_shards
     from ctm_data.eval import evaluate
     from ctm_data.pages import evaluation
     from ctm_data.run.store import Store
@@ -62,6 +68,8 @@ def command(
 
     if summary is not None:
         store = Store(summary)
+    elif merge:
+        store = merge_shards(merge, config.folder)
     else:
         with Progress() as progress:
             store = evaluate(config, progress)

@@ -8,6 +8,7 @@ from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
 from ctm_data.run import files
 from ctm_data.run.recipe import differences
+from ctm_data.run.records import chunked
 from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages import contrast, rollouts, solutions, verifier
@@ -16,7 +17,6 @@ from ctm_eval.engines import LazyEngine, load_engine
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
 from ctm_eval.scoring import Scorer
-from ctm_eval.types import Problem
 
 
 def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Store:
@@ -37,7 +37,7 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
         limit=config.limit,
         seed=config.seed,
     )
-    chunks = _chunks(problems, config.chunk_size, config.shard or (0, 1))
+    chunks = chunked(problems, config.chunk_size, config.shard)
     config, prompts = ask(config, config.models, problems)
     recipe = {**config.recipe(), "prompts_sha256": prompts_sha256(prompts)}
     engines = {name: _engine(config, name) for name in config.models}
@@ -69,7 +69,7 @@ def merge_shards(
     device: str | None = None,
     progress: Progress | None = None,
 ) -> Store:
-    """Joins all shards of a run into one run folder, equal to that of an unsharded run.
+    """Joins all shards of a run or an evaluation into one folder, equal to an unsharded one.
 
     Of `stages`, `contrast` is done here if the shards left it. Raises CtmError if a shard is missing,
     unfinished or of another recipe, or a part of it is not what its manifest says: nothing is written then.
@@ -102,7 +102,7 @@ def merge_shards(
     with Store.open(output_dir, stores[0].manifest["recipe"]) as merged:
         for store in stores:
             _copy_parts(store, merged)
-        if "contrast" in stages:
+        if "contrast" in stages and merged.manifest["recipe"].get("command") != "eval":
             contrast.write(merged, merged.manifest["recipe"], progress or silent, device)
         finish(merged)
     return merged
@@ -139,14 +139,6 @@ def _copy_parts(shard: Store, merged: Store) -> None:
             target.parent.mkdir(exist_ok=True)
             if not files.copy(shard.folder / part, target, digest):
                 raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
-
-
-def _chunks(
-    problems: Sequence[Problem], size: int, shard: tuple[int, int]
-) -> dict[int, list[Problem]]:
-    """The chunks of problems that belong to the shard, by number."""
-    numbers = range(shard[0], -(-len(problems) // size), shard[1])
-    return {number: list(problems[number * size : (number + 1) * size]) for number in numbers}
 
 
 def _engine(config: BuildConfig, name: str) -> LazyEngine:

@@ -48,6 +48,10 @@ class Option:
     metavar: str | None = None
 
 
+Shard_ = Annotated[
+    Shard | None,
+    Option("Process only shard I of N; I counts from 0.", "Running", recipe=False, metavar="I/N"),
+]
 OutputDir = Annotated[
     Path | None, Option("Run folder. [default: runs/BENCHMARK]", "Running", recipe=False)
 ]
@@ -222,12 +226,7 @@ class BuildConfig(Config):
         ),
     ] = STAGES
     device: Device = None
-    shard: Annotated[
-        Shard | None,
-        Option(
-            "Process only shard I of N; I counts from 0.", "Running", recipe=False, metavar="I/N"
-        ),
-    ] = None
+    shard: Shard_ = None
     isolate: Isolate = True
 
     @property
@@ -269,11 +268,7 @@ class BuildConfig(Config):
             self,
             ("n_samples", "n_rollouts", "trajectories", "chunk_size", "max_new_tokens", "limit"),
         )
-        if self.shard and not 0 <= self.shard[0] < self.shard[1]:
-            raise CtmError(
-                f"--shard I/N takes I from 0 to N - 1, not {self.shard[0]}/{self.shard[1]}",
-                usage=True,
-            )
+        _check_shard(self.shard)
         if self.label_only and (self.estimator != "branch" or self.rule != "critical"):
             raise CtmError(
                 "--label-only finds only the critical token: use it with --estimator branch and "
@@ -378,6 +373,7 @@ class EvalConfig(Config):
         ),
     ] = None
     device: Device = None
+    shard: Shard_ = None
     tensor_parallel: Annotated[
         int, Option("Number of GPUs to split the model over (vllm only).", "Model", recipe=False)
     ] = 1
@@ -442,6 +438,7 @@ class EvalConfig(Config):
         _check_counts(
             self, ("n_samples", "chunk_size", "limit", "max_new_tokens", "tensor_parallel")
         )
+        _check_shard(self.shard)
         one = self.n_samples == 1
         temperature = self.temperature if self.temperature is not None else 0.0 if one else 1.0
         if temperature == 0 and not one:
@@ -513,6 +510,13 @@ def _check_choices(config: Config) -> None:
                 f"unknown {spelled(type(config), name)} {unknown[0]!r}; there are: {', '.join(known)}",
                 usage=True,
             )
+
+
+def _check_shard(shard: Shard | None) -> None:
+    if shard and not 0 <= shard[0] < shard[1]:
+        raise CtmError(
+            f"--shard I/N takes I from 0 to N - 1, not {shard[0]}/{shard[1]}", usage=True
+        )
 
 
 def _check_counts(config: Config, names: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ An evaluation is a run folder like any other: samples, verifier scores and progr
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -96,17 +97,23 @@ def _columns(store: Store, *names: str) -> list[list[Any]]:
 
 def _provenance(store: Store) -> dict[str, Any]:
     """What the figures depend on beyond the recipe: the data source, the prompts, the versions."""
-    seen: dict[str, list[int]] = {}
-    for part in store.each("solutions", ["problem_id", "prompt_ids"]):
-        for row in part.to_pylist():
-            seen.setdefault(row["problem_id"], row["prompt_ids"])
     recipe = store.manifest["recipe"]
     kind = BENCHMARKS.get(recipe["benchmark"])
     return {
         "dataset": kind.repo if kind and not recipe["data_file"] else None,
-        "prompts_sha256": fingerprint(list(seen.values())),
+        "prompts_sha256": fingerprint(_prompts(store)),
         "versions": store.manifest["versions"],
     }
+
+
+def _prompts(store: Store) -> Iterator[list[int]]:
+    """The prompt of every problem that was asked, once."""
+    seen: set[str] = set()
+    for part in store.each("solutions", ["problem_id", "prompt_ids"]):
+        for row in part.to_pylist():
+            if row["problem_id"] not in seen:
+                seen.add(row["problem_id"])
+                yield row["prompt_ids"]
 
 
 def _scores(store: Store, count: int) -> dict[str, figures.Scores]:

@@ -45,21 +45,18 @@ def write(
 ) -> None:
     """Writes the `contrast` table from the run's solutions; trains p+ and p- unless they are given."""
     chunks = store.chunks("solutions")
-    seed, count = recipe["seed"], recipe["trajectories"]
-    todo: dict[int, list[Pair]] = {}
+    seed = recipe["seed"]
+    todo: list[int] = []
     total = finished = 0
-    for chunk in chunks:
-        own = solutions_of(store, chunk)
-        pairs = [
-            pair
-            for problem in problems_of(store, chunk)
-            for pair in select_pairs(problem, own[problem.problem_id], count, seed)
-        ]
-        total += 2 * len(pairs)
-        if len(store.done("contrast", chunk)) == len(pairs):
-            finished += 2 * len(pairs)
+    for (
+        chunk
+    ) in chunks:  # the pairs of all chunks would not fit the memory: they are selected again
+        pairs = len(_pairs(store, chunk, recipe))
+        total += 2 * pairs
+        if len(store.done("contrast", chunk)) == pairs:
+            finished += 2 * pairs
         elif pairs:
-            todo[chunk] = pairs
+            todo.append(chunk)
     if not todo:
         return
     positive, negative = recipe["positive_model"], recipe["negative_model"]
@@ -72,15 +69,32 @@ def write(
     counter = Counter(progress, "contrasting", total)
     counter(finished)
     tokenizer = load_tokenizer(recipe["model"])
-    for chunk, pairs in todo.items():
-        rollouts = rollouts_of(store, chunk)
-        rows = score_pairs(models, pairs, how, tokenizer, rollouts, counter)
+    for chunk in todo:
+        rows = score_pairs(
+            models,
+            _pairs(store, chunk, recipe),
+            how,
+            tokenizer,
+            rollouts_of(store, chunk),
+            counter,
+        )
         for row in rows:  # the prompt as it was put, a chat with its special tokens
             if recipe.get("chat"):
                 row["prompt"] = tokenizer.decode(row["prompt_ids"])
             elif recipe.get("few_shot"):
                 row["prompt"] = decode(tokenizer, row["prompt_ids"])
         store.write("contrast", chunk, rows)
+
+
+def _pairs(store: "Store", chunk: int, recipe: Mapping[str, Any]) -> list[Pair]:
+    own = solutions_of(store, chunk)
+    return [
+        pair
+        for problem in problems_of(store, chunk)
+        for pair in select_pairs(
+            problem, own[problem.problem_id], recipe["trajectories"], recipe["seed"]
+        )
+    ]
 
 
 @dataclass(frozen=True)
