@@ -163,8 +163,8 @@ def make(folder: Path, problems: int, shard: tuple[int, int]) -> None:
 
 def rows_of_a_chunk() -> dict[str, list[dict[str, Any]]]:
     """The rows of the four tables of a chunk. The value falls to 0 with the second token."""
-    from ctm_eval.models import decode, load_tokenizer
     from ctm_eval.benchmarks.pocket import _word_problems as problems
+    from ctm_eval.models import decode, load_tokenizer
 
     tokenizer = load_tokenizer("pocket")
     rows: dict[str, list[dict[str, Any]]] = {

@@ -50,7 +50,7 @@ def ask(
     return replace(config, max_new_tokens=fits), rendered
 
 
-def prompts_sha256(rendered: Mapping[str, Prompts]) -> str:
+def prompts_sha256(rendered: Mapping[str, "Prompts"]) -> str:
     """The hash of all rendered prompts, model by model in the order of their problems."""
     return fingerprint(ids for own in rendered.values() for ids in own.values())
 
