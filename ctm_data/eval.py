@@ -30,7 +30,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
 
     Unless `config` says otherwise, a single sample is greedy, and several are drawn at temperature 1 and
     top-p 0.95. With `cotnpot`, each sample is checked by a program that `coder` writes; with `verifier`,
-    each is scored. With `shard`, only every N-th chunk of problems is done; `merge_shards` joins the shards.
+    each is scored. A `shard` does every N-th chunk of problems, and `build.merge_shards` joins them.
     A call with the same options resumes a stopped run. Raises CtmError.
     """
     config = config.check()

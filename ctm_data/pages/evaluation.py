@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ctm_data.run.recipe import differences
-from ctm_data.run.records import are_programs, samples
+from ctm_data.run.records import are_programs
+from ctm_data.run.schema import SCHEMAS
 from ctm_data.run.store import Store
 from ctm_eval import report as figures
 from ctm_eval.benchmarks import BENCHMARKS
@@ -19,6 +20,7 @@ from ctm_eval.errors import CtmError
 from ctm_eval.metrics import Comparison
 from ctm_eval.prompts import fingerprint
 from ctm_eval.report import Results
+from ctm_eval.types import Solution
 
 SAMPLING = ("n_samples", "temperature", "top_p", "max_new_tokens", "chat", "system", "few_shot",
             "few_shot_file", "engine")  # fmt: skip
@@ -30,7 +32,7 @@ def summarize(run: Store | str | Path) -> Results:
     For an unfinished run, they cover the samples so far. Raises CtmError if there are none.
     """
     store = run if isinstance(run, Store) else Store(run)
-    own = samples(store)
+    own = _graded(store)
     return figures.measure(
         own,
         programs=are_programs(store),
@@ -68,7 +70,7 @@ def paired(first: str | Path, second: str | Path) -> Comparison:
             "data",
             usage=True,
         )
-    return figures.paired_by_problem(*(samples(store) for store in stores))
+    return figures.paired_by_problem(*(_graded(store) for store in stores))
 
 
 def sampled_differently(first: str | Path, second: str | Path) -> list[str]:
@@ -88,6 +90,17 @@ def check_comparable(other: str | Path, benchmark: str) -> None:
     name = Store(other).manifest["recipe"].get("benchmark")
     if name != benchmark:
         raise CtmError(f"{other} is of {name}, not of {benchmark}: nothing to compare", usage=True)
+
+
+def _graded(store: Store) -> list[Solution]:
+    """All samples of a run, without their texts and tokens, which no figure needs."""
+    absent = {"prompt_ids": (), "token_ids": (), "text": ""}
+    columns = [name for name in SCHEMAS["solutions"].names if name not in absent]
+    return [
+        Solution(**row, **absent)  # type: ignore[arg-type]
+        for part in store.each("solutions", columns)
+        for row in part.to_pylist()
+    ]
 
 
 def _columns(store: Store, *names: str) -> list[list[Any]]:
