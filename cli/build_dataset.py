@@ -91,6 +91,12 @@ def _show(summary: "Summary", folder: Path) -> None:
         lost = "where the value is 0 before the first token"
         hopeless = f", {summary.hopeless:,} of them {lost}" if summary.hopeless else ""
         table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}")
+        for how, found in summary.reliability.items():
+            if found:
+                ends = f"95% interval {found.low:.1%} to {found.high:.1%}"
+                table.add_row(
+                    f"{found.share:.1%}", f"of labels are the same in a second run, {how} ({ends})"
+                )
         table.add_row(f"{summary.pairs:,}", "pairs scored by contrastive estimation")
     total, rollouts = summary.generated_tokens, summary.rollout_tokens
     table.add_row(f"{total:,}", f"tokens generated, {rollouts:,} of them to estimate values")

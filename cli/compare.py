@@ -108,17 +108,25 @@ def command(
 def _show(rows: "list[Agreement]") -> None:
     from rich.table import Table
 
-    rankings = list(dict.fromkeys(row.ranking for row in rows))
+    from ctm_data.compare import RELIABILITY
+
+    ranked = [row for row in rows if row.measure != RELIABILITY]
+    rankings = list(dict.fromkeys(row.ranking for row in ranked))
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for ranking in rankings:
         table.add_column(ranking, justify="right")
-    for measure in dict.fromkeys(row.measure for row in rows):
-        own = {row.ranking: row for row in rows if row.measure == measure}
+    for measure in dict.fromkeys(row.measure for row in ranked):
+        own = {row.ranking: row for row in ranked if row.measure == measure}
         cells = [f"{own[r].mean:.3f} [{own[r].low:.3f}, {own[r].high:.3f}]" for r in rankings]
         table.add_row(measure, *cells)
-    say(table)
-    say(f"\nMeans over {rows[0].n} wrong trajectories, with 95% bootstrap intervals.")
+    if ranked:
+        say(table)
+        say(f"\nMeans over {ranked[0].n} wrong trajectories, with 95% bootstrap intervals.")
+    for row in rows:
+        if row.measure == RELIABILITY:
+            ends = f"[{row.low:.1%}, {row.high:.1%}]"
+            say(f"{row.measure}, {row.ranking}: {row.mean:.1%} {ends} of {row.n} labels")
 
 
 def _show_steps(found: "StepComparison") -> None:

@@ -52,7 +52,8 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
         with Store.open(config.folder, recipe, config.shard) as store:
             solutions.write(store, chunks, engines, prompts, config, progress, scorer.score)
             if "rollouts" in config.stages:
-                rollouts.write(store, chunks, loaders[0], config, progress)
+                repeated = rollouts.repeated(problems, config)
+                rollouts.write(store, chunks, loaders[0], config, progress, repeated)
             if "contrast" in config.stages and (config.positive_model or not config.shard):
                 contrast.write(store, recipe, progress, config.device)
             if "verifier" in config.stages:

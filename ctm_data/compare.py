@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ctm_data.pages.reliability import reliability
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
 
+RELIABILITY = "same label in a second run"
 MEASURES = ("correlation", "auc", "hit@1", "hit@3", "hit@5", "hit@10%")
 ROUNDS = 2000
 
@@ -45,9 +47,19 @@ def compare(run: str, *, seed: int = 0) -> list[Agreement]:
     `correlation` is Spearman's rank correlation of suspicion and value drop. `auc` is the probability
     that the critical token is more suspicious than another token. `hit@k` is how often the critical token
     is among the k most suspicious tokens, `hit@10%` among a tenth of the tokens (rounded up). Ties count
-    as if broken at random. Raises CtmError if no trajectory has both scores and rollouts.
+    as if broken at random.
+
+    RELIABILITY is how often two runs give the same critical token, predicted from the rollouts and checked
+    by a second run, with an interval over problems. Raises CtmError if there is nothing to measure.
     """
     trajectories = read(Store(run))
+    labels = [
+        Agreement(RELIABILITY, how, own.share, own.low, own.high, own.trajectories)
+        for how, own in zip(("predicted", "checked"), reliability(Store(run)), strict=True)
+        if own
+    ]
+    if not trajectories and labels:
+        return labels
     if not trajectories:
         raise CtmError(
             f"{run} has no trajectory with a critical token and CE scores: run `ctm build-dataset "
@@ -67,7 +79,7 @@ def compare(run: str, *, seed: int = 0) -> list[Agreement]:
         _agreement(measure, ranking, values[:, column], resamples)
         for column, measure in enumerate(MEASURES)
         for ranking, values in per_trajectory.items()
-    ]
+    ] + labels
 
 
 def read(store: Store) -> list[Trajectory]:

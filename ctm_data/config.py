@@ -181,6 +181,14 @@ class BuildConfig(Config):
         float,
         Option("With --adaptive: at most this share of exhaustive's rollouts.", "Rollouts"),
     ] = 0.125
+    reliability_sample: Annotated[
+        int,
+        Option(
+            "Roll out the solutions of N random problems a second time, to check the labels.",
+            "Rollouts",
+            metavar="N",
+        ),
+    ] = 0
     trajectories: Annotated[
         int, Option("Maximum number of wrong solutions rolled out for each problem.", "Rollouts")
     ] = 1
@@ -289,6 +297,10 @@ class BuildConfig(Config):
             raise CtmError(
                 "--adaptive goes with --estimator branch and without --label-only", usage=True
             )
+        if self.reliability_sample < 0:
+            raise CtmError("--reliability-sample must be 0 or more", usage=True)
+        if self.reliability_sample and "rollouts" not in self.stages:
+            raise CtmError("--reliability-sample needs the stage rollouts", usage=True)
         if self.describe and "verifier" not in self.stages:
             raise CtmError("--describe needs --stages verifier", usage=True)
         if len(set(self.models)) < len(self.models):

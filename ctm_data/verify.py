@@ -71,6 +71,9 @@ NEVER = {  # by table, what no row may be
             "critical_low > critical_high or list_sum(list_slice(critical_prob, critical_low + 1, "
             f"critical_high + 1)) < 0.9 - {NOISE}"
         ),
+        "repeat_index that is no token": (
+            "not coalesce(repeat_index between 0 and len(token_ids) - 1 and repeat_tokens >= 0, true)"
+        ),
         "critical_piece that is not the piece there": (
             "critical_piece is distinct from pieces[critical_index + 1]"
         ),

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from hub import Hub
+from typed import CTM, ctm
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 SMALL = "--limit 4 --n-samples 8 --n-rollouts 8 --chunk-size 2".split()
-CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]
 
 
 def blocks(language):
@@ -38,9 +38,11 @@ def folder(tmp_path_factory):
         env = {**os.environ, **hub.env(folder / "home", "hf_you")}
         for words in ordered:
             small = SMALL if words[1] == "build-dataset" and "--merge" not in words else []
-            done = subprocess.run(
-                [*CTM, *words[1:], *small], cwd=folder, capture_output=True, text=True, env=env
-            )
+            if words[1] in ("publish", "pull", "query"):
+                command = [sys.executable, "-c", CTM, *words[1:]]
+                done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env)
+            else:
+                done = ctm(*words[1:], *small, cwd=folder)
             assert done.returncode == 0, (words, done.stderr)
     return folder
 

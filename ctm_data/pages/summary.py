@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ctm_data.pages.reliability import Reliability, reliability
 from ctm_data.run.store import Store
 
 CONFIDENT = 0.8  # a critical_prob that is called confident
@@ -16,7 +17,9 @@ class Summary:
 
     `hopeless` counts trajectories whose value was 0 before their first token. That token is then the
     critical one, which says more about the problem than about the token. `confident` counts trajectories
-    whose critical token has a probability of CONFIDENT or more. `exhaustive_tokens` is the
+    whose critical token has a probability of CONFIDENT or more. `reliability` is how often two runs give
+    the same critical token, predicted from the rollouts and checked by a second run, None where there is
+    none. `exhaustive_tokens` is the
     number of tokens that N rollouts after every token would generate, if each were as long as the rest of
     its trajectory. `generators` maps each generator to its numbers of right and wrong rows in the
     `verifier` table. `asked` is how the questions were put to the model, None for data of others.
@@ -35,14 +38,17 @@ class Summary:
     solution_tokens: int
     rollout_tokens: int
     replacement_tokens: int
+    repeat_tokens: int
     exhaustive_tokens: int
     generators: dict[str, tuple[int, int]]
     asked: str | None
+    reliability: dict[str, Reliability | None]
 
     @property
     def generated_tokens(self) -> int:
-        """All tokens drawn: for the solutions, the values and the replacements."""
-        return self.solution_tokens + self.rollout_tokens + self.replacement_tokens
+        """All tokens drawn: for the solutions, the values, the replacements and the second runs."""
+        values = self.rollout_tokens + self.repeat_tokens
+        return self.solution_tokens + values + self.replacement_tokens
 
     @property
     def accuracy(self) -> float | None:
@@ -67,6 +73,7 @@ def summarize(store: Store) -> Summary:
         "prompt_value",
         "generated_tokens",
         "replacement_tokens",
+        "repeat_tokens",
     ]
     for part in store.each("rollouts", ["token_ids", *columns]):
         lengths = pc.list_value_length(part["token_ids"]).to_pylist()
@@ -80,6 +87,7 @@ def summarize(store: Store) -> Summary:
         )
         counts["rollout_tokens"] += pc.sum(part["generated_tokens"]).as_py()
         counts["replacement_tokens"] += pc.sum(part["replacement_tokens"]).as_py()
+        counts["repeat_tokens"] += pc.sum(part["repeat_tokens"]).as_py() or 0
         counts["exhaustive_tokens"] += sum(n * length * (length + 1) // 2 for length in lengths)
     counts["pairs"] = sum(part.num_rows for part in store.each("contrast", ["pair_id"]))
     counts["problems"] = sum(part.num_rows for part in store.each("problems", ["problem_id"]))
@@ -90,7 +98,8 @@ def summarize(store: Store) -> Summary:
     generators = {name: (labels[name, True], labels[name, False]) for name in names}
     numbers = {f.name: counts[f.name] for f in fields(Summary) if f.type is int}
     asked = how_asked(store.manifest["recipe"])
-    return Summary(**numbers, generators=generators, asked=asked)
+    both = dict(zip(("predicted", "checked"), reliability(store), strict=True))
+    return Summary(**numbers, generators=generators, asked=asked, reliability=both)
 
 
 def how_asked(recipe: Mapping[str, Any]) -> str | None:

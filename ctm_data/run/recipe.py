@@ -15,6 +15,7 @@ ADDED: dict[str, Any] = {
     "adaptive": False,
     "confidence": 0.95,
     "budget": 0.125,
+    "reliability_sample": 0,
     "chat": False,
     "system": None,
     "few_shot": 0,

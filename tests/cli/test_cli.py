@@ -4,30 +4,18 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from typed import CTM, Typed, ctm
 
 from ctm_data.run.store import Store
 from ctm_eval.pocket.builtin import MODELS
 
 ROOT = Path(__file__).parent.parent.parent
-CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]
-
-
-def ctm(*arguments, cwd=None, **environment):
-    return subprocess.run(
-        [*CTM, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", **environment},
-        timeout=300,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -278,17 +266,14 @@ def test_an_unknown_id_names_some_that_there_are(run_folder):
 
 
 def test_an_interrupted_run_says_how_to_go_on(tmp_path):
-    process = subprocess.Popen(
-        [*CTM, "build-dataset", "--limit", "200"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
+    process = Typed(CTM, "build-dataset", "--limit", 200, cwd=tmp_path)
     while not (tmp_path / "runs" / "pocket" / "manifest.json").exists():
-        assert process.poll() is None
+        assert process.returncode is None
         time.sleep(0.05)
     time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "run the same command again to resume" in stderr
+    process.interrupt()
+    assert process.wait(60) == 130
+    assert "run the same command again to resume" in process.stderr
 
 
 def test_debug_shows_the_traceback(tmp_path):

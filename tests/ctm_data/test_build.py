@@ -1,15 +1,12 @@
 """`build_dataset` for real: the built-in model, kills, shards, resumes."""
 
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from typed import Typed
 
 from ctm_data.build import build_dataset, merge_shards
 from ctm_data.config import BuildConfig
@@ -133,16 +130,11 @@ def test_kill_9_at_any_moment_costs_nothing_but_time(whole, tmp_path):
     folder = tmp_path / "run"
     kills = 0
     while kills < KILLS:
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(folder)], stderr=subprocess.DEVNULL
-        )
-        while process.poll() is None and not (folder / "manifest.json").exists():
+        process = Typed(PROGRAM, folder)
+        while process.returncode is None and not (folder / "manifest.json").exists():
             time.sleep(0.01)
-        try:
-            process.wait(timeout=rng.uniform(0, 6))
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
+        if process.wait(rng.uniform(0, 6)) is None:
+            process.kill()
             kills += 1
         else:
             assert process.returncode == 0

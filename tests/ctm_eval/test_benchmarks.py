@@ -9,6 +9,7 @@ import pytest
 from ctm_eval.benchmarks import BENCHMARKS, load_problems
 from ctm_eval.errors import CtmError
 from ctm_eval.prompts import Prompting
+from ctm_eval.sandbox import Program, Sandbox
 from ctm_eval.types import Problem
 
 GSM8K = {"question": "What is 6 times 3?", "answer": "It is 6 * 3 = <<6*3=18>>18.\n#### 18"}
@@ -227,3 +228,54 @@ def test_a_benchmark_of_ones_own_is_questions_with_answers(tmp_path):
 def test_more_generated_problems_than_fit_are_refused_at_once():
     with pytest.raises(CtmError, match="--limit is at most 100,000 for pocket"):
         load_problems("pocket", limit=99_999_999)
+
+
+@pytest.mark.parametrize("name", ["gsm1k", "gsm-symbolic"])
+def test_relatives_of_gsm8k_have_its_form_or_the_number_alone(name, tmp_path):
+    rows = [GSM8K, {"question": "1 + 1?", "answer": "2"}]
+    problems = load_problems(name, data_file=write(tmp_path / "test.jsonl", *rows))
+    assert [problem.answer for problem in problems] == ["18", "2"]
+    assert problems[0].problem_id == f"{name}-test-00000"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"problem": "?", "answer": 73},
+        {"problem": "?", "answer": "073"},
+        {"Problem": "?", "Answer": "73"},
+        {"problem": "?", "solution": r"So \boxed{73}."},
+    ],
+)
+def test_aime_rows_in_the_forms_they_come_in(row, tmp_path):
+    [problem] = load_problems("aime24", data_file=write(tmp_path / "test.jsonl", row))
+    assert (problem.question, problem.answer) == ("?", "73")
+
+
+@pytest.mark.parametrize("answer", ["1000", "-1", "7.5", "²", ""])
+def test_an_answer_that_is_none_of_aimes_is_refused(answer, tmp_path):
+    row = {"problem": "?", "answer": answer}
+    with pytest.raises(CtmError, match="a whole number from 0 to 999"):
+        load_problems("aime25", data_file=write(tmp_path / "test.jsonl", row))
+
+
+def test_a_humaneval_task_is_a_function_with_its_check(tmp_path):
+    row = {
+        "task_id": "HumanEval/0",
+        "prompt": 'def two():\n    """Two."""\n',
+        "entry_point": "two",
+        "canonical_solution": "    return 2\n",
+        "test": "def check(candidate):\n    assert candidate() == 2\n",
+    }
+    [problem] = load_problems("humaneval", data_file=write(tmp_path / "test.jsonl", row))
+    assert "def two():" in problem.question
+    assert "check" not in problem.question
+    with Sandbox(1) as sandbox:
+        right, wrong = sandbox.run(
+            [Program(code, problem.tests) for code in (problem.answer, "def two():\n    return 3")]
+        )
+    assert (right.status, wrong.status) == ("passed", "failed")
+    with pytest.raises(CtmError, match="the name of a function"):
+        load_problems(
+            "humaneval", data_file=write(tmp_path / "bad.jsonl", {**row, "entry_point": "a b"})
+        )
