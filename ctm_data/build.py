@@ -40,7 +40,7 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
     chunks = chunked(problems, config.chunk_size, config.shard)
     config, prompts = ask(config, config.models, problems)
     recipe = {**config.recipe(), "prompts_sha256": prompts_sha256(prompts)}
-    engines = {name: _engine(config, name) for name in config.models}
+    engines = {name: lazy_engine(config, name) for name in config.models}
     loaders = list(engines.values())
     with Scorer(isolate=config.isolate) as scorer:
         if not is_run_folder(config.folder):  # fail before a folder is created
@@ -54,6 +54,8 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
             if "rollouts" in config.stages:
                 repeated = rollouts.repeated(problems, config)
                 rollouts.write(store, chunks, loaders[0], config, progress, repeated)
+            for engine in loaders:  # p+ and p- train in the memory that it leaves
+                engine.forget()
             if "contrast" in config.stages and (config.positive_model or not config.shard):
                 contrast.write(store, recipe, progress, config.device)
             if "verifier" in config.stages:
@@ -142,5 +144,7 @@ def _copy_parts(shard: Store, merged: Store) -> None:
                 raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
 
 
-def _engine(config: BuildConfig, name: str) -> LazyEngine:
-    return LazyEngine(lambda: load_engine(config.engine, name, device=config.device))
+def lazy_engine(config: BuildConfig, name: str) -> LazyEngine:
+    """The engine of one of a build's models, not loaded yet."""
+    parallel = {"tensor_parallel": config.tensor_parallel} if config.tensor_parallel > 1 else {}
+    return LazyEngine(lambda: load_engine(config.engine, name, device=config.device, **parallel))

@@ -48,6 +48,9 @@ class Option:
     metavar: str | None = None
 
 
+TensorParallel = Annotated[
+    int, Option("Number of GPUs to split the model over (vllm only).", "Model", recipe=False)
+]
 Shard_ = Annotated[
     Shard | None,
     Option("Process only shard I of N; I counts from 0.", "Running", recipe=False, metavar="I/N"),
@@ -235,6 +238,7 @@ class BuildConfig(Config):
     ] = STAGES
     device: Device = None
     shard: Shard_ = None
+    tensor_parallel: TensorParallel = 1
     isolate: Isolate = True
 
     @property
@@ -274,9 +278,18 @@ class BuildConfig(Config):
         _check_choices(self)
         _check_counts(
             self,
-            ("n_samples", "n_rollouts", "trajectories", "chunk_size", "max_new_tokens", "limit"),
+            (
+                "n_samples",
+                "n_rollouts",
+                "trajectories",
+                "chunk_size",
+                "max_new_tokens",
+                "limit",
+                "tensor_parallel",
+            ),
         )
         _check_shard(self.shard)
+        _check_parallel(self.tensor_parallel, self.engine)
         if self.label_only and (self.estimator != "branch" or self.rule != "critical"):
             raise CtmError(
                 "--label-only finds only the critical token: use it with --estimator branch and "
@@ -386,9 +399,7 @@ class EvalConfig(Config):
     ] = None
     device: Device = None
     shard: Shard_ = None
-    tensor_parallel: Annotated[
-        int, Option("Number of GPUs to split the model over (vllm only).", "Model", recipe=False)
-    ] = 1
+    tensor_parallel: TensorParallel = 1
     isolate: Isolate = True
     verifier: Annotated[
         Path | None,
@@ -451,6 +462,7 @@ class EvalConfig(Config):
             self, ("n_samples", "chunk_size", "limit", "max_new_tokens", "tensor_parallel")
         )
         _check_shard(self.shard)
+        _check_parallel(self.tensor_parallel, self.engine)
         one = self.n_samples == 1
         temperature = self.temperature if self.temperature is not None else 0.0 if one else 1.0
         if temperature == 0 and not one:
@@ -458,8 +470,6 @@ class EvalConfig(Config):
                 "greedy samples of a problem are all equal: use one sample or a --temperature above 0",
                 usage=True,
             )
-        if self.tensor_parallel > 1 and self.engine != "vllm":
-            raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
         if self.select in ("best-of-n", "weighted") and self.verifier is None:
             raise CtmError(f"--select {self.select} needs a --verifier", usage=True)
         known, limit = BENCHMARKS.get(self.benchmark), self.limit
@@ -529,6 +539,11 @@ def _check_shard(shard: Shard | None) -> None:
         raise CtmError(
             f"--shard I/N takes I from 0 to N - 1, not {shard[0]}/{shard[1]}", usage=True
         )
+
+
+def _check_parallel(tensor_parallel: int, engine: str) -> None:
+    if tensor_parallel > 1 and engine != "vllm":
+        raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
 
 
 def _check_counts(config: Config, names: Sequence[str]) -> None:

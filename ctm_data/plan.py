@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ctm_data.asking import ask
+from ctm_data.build import lazy_engine
 from ctm_data.config import BuildConfig
 from ctm_data.estimator.values import branch_counts
 from ctm_data.run.records import chunked
 from ctm_data.run.store import Store
 from ctm_data.stages import rollouts, solutions
 from ctm_eval.benchmarks import load_problems
-from ctm_eval.engines import LazyEngine, load_engine
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
 from ctm_eval.scoring import Scorer
@@ -80,7 +80,7 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
     parts = chunked(pilot, size)
     if len(parts) < 2:
         raise CtmError("a run of so few problems is not planned: run it", usage=True)
-    engine = LazyEngine(lambda: load_engine(config.engine, config.models[0], device=config.device))
+    engine = lazy_engine(config, config.models[0])
     started = time.monotonic()
     engine()
     loading = time.monotonic() - started
