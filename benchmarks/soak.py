@@ -113,6 +113,9 @@ class Soak:
         self.counts: Counter[tuple[str, str]] = Counter()  # of a stage and a kind of trouble
         self.calls: Counter[str] = Counter()  # of crashes, by call and moment
         self.failures: list[str] = []
+        self.mounts = not self._fork(_own_mounts).code
+        if not self.mounts:
+            print("no mounts of one's own here, so no full or read-only disks", file=sys.stderr)
         library = os.environ.get("LD_PRELOAD")
         self.library = ctypes.CDLL(library) if library else None
         _warm_up(names)  # imports, once for every process that is forked from this one
@@ -159,9 +162,9 @@ class Soak:
         turns = {kind: cycle(self.names) for kind in TURNS}
         crashes = cycle(product(MOMENTS, CALLS, self.names))
         for kind in cycle(TURNS):
-            if kind != "crash":
+            if kind == "kill" or (kind != "crash" and self.mounts):
                 yield kind, next(turns[kind]), "", ""
-            elif self.library:
+            elif kind == "crash" and self.library:
                 moment, call, name = next(crashes)
                 yield kind, name, call, moment
 

@@ -46,6 +46,7 @@ def command(
     from ctm_cli._progress import Progress
     from ctm_data.run.store import is_run_folder
     from ctm_data.score import score_file, score_run
+    from ctm_eval.output_file import output_file
 
     if is_run_folder(data):
         with Progress() as progress:
@@ -61,7 +62,5 @@ def command(
         if out is None:
             sys.stdout.writelines(lines)
             return
-        partial = out.with_name(f".{out.name}.partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(lines)
-        partial.replace(out)
+        with output_file(out) as file:
+            file.writelines(line.encode() for line in lines)

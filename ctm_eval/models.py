@@ -3,11 +3,11 @@
 Code from a model's repository is never run: every loader gets `trust_remote_code=False`.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctm_eval.data_files import read_json
 from ctm_eval.errors import CtmError, missing
 from ctm_eval.pocket.builtin import MODELS
 
@@ -35,7 +35,12 @@ def adapter_folder(adapter: str) -> Path:
 def adapter_base(folder: str | Path) -> str | None:
     """The base model of a folder that holds a LoRA adapter; None for any other folder or name."""
     path = Path(folder) / "adapter_config.json"
-    return str(json.loads(path.read_text())["base_model_name_or_path"]) if path.exists() else None
+    if not path.exists():
+        return None
+    base = read_json(path).get("base_model_name_or_path")
+    if not isinstance(base, str):
+        raise CtmError(f"{path} does not name the base model of its adapter", usage=True)
+    return base
 
 
 def default_device(device: str | None) -> str:

@@ -4,7 +4,6 @@ The folder's training.json, written by `ctm train`, says what kind of verifier i
 solutions as text and uses its own tokenizer, so it can score what any generator wrote.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ctm_eval.data_files import read_json
 from ctm_eval.errors import CtmError
 from ctm_eval.models import default_dtype, load_model, load_tokenizer
 from ctm_eval.progress import Advance
@@ -183,13 +183,22 @@ def training_record(folder: str | Path) -> dict[str, Any]:
             f"{folder} is not a verifier: it has no training.json; `ctm train orm` makes one",
             usage=True,
         )
-    record: dict[str, Any] = json.loads(path.read_text())
+    record = read_json(path)
     if "outcome" not in record:
         raise CtmError(
             f"the training of {folder} is not finished: run its `ctm train` again", usage=True
         )
     # Records of older versions call beta gamma, and leave the reference to be told from the method.
-    settings = record["settings"]
-    settings.setdefault("beta", settings.get("gamma"))
-    record.setdefault("reference", record["method"] in ("dpo", "cdpo", "rpo", "tdpo", "kto"))
+    settings, method = record.get("settings"), record.get("method")
+    if isinstance(settings, dict):
+        settings.setdefault("beta", settings.get("gamma"))
+    record.setdefault("reference", method in ("dpo", "cdpo", "rpo", "tdpo", "kto"))
+    if not (
+        isinstance(settings, dict)
+        and isinstance(settings["beta"], (int, float))
+        and isinstance(method, str)
+        and isinstance(record.get("model"), str)
+        and isinstance(record.get("data"), dict)
+    ):
+        raise CtmError(f"{path} is not the record of a training by `ctm train`", usage=True)
     return record

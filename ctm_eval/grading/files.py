@@ -152,15 +152,10 @@ def _finished(row: dict[str, Any]) -> bool:
 
 
 def _write(path: Path, rows: list[dict[str, Any]], verdicts: tuple[Verdict, ...]) -> None:
-    """Write the rows to a temporary name first, so that a killed run leaves no half file."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    with output_file(path) as file:
         for row, verdict in zip(rows, verdicts, strict=True):
             graded = {
                 "answer": verdict.answer, "correct": verdict.correct,
                 "verdict": verdict.reason, "layer": verdict.layer,
             }  # fmt: skip
-            file.write(json.dumps({**row, **graded}, default=str) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+            file.write((json.dumps({**row, **graded}, default=str) + "\n").encode())
