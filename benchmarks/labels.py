@@ -1,6 +1,6 @@
 """What a critical token's label is worth: whether a second run gives the same, and whether it is true.
 
-    python benchmarks/labels.py [--trajectories 200] [--seed 1] [--quick] [--pocket 0]
+    python benchmarks/labels.py [--trajectories 200] [--seed 1] [--seconds 600] [--quick] [--pocket 0]
 
 Simulated trajectories (`trajectory`) have known values, so the true critical token is known: that of
 the rule on the true curve, a value below the resolution counting as 0. Every way to spend rollouts is
@@ -18,6 +18,7 @@ temperature 1 and top-p 1.
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,9 +129,9 @@ def adaptive(truth: Truth, rng: np.random.Generator, share: float) -> Run:
     return Run(_index(label), label, value, _cost(n))
 
 
-def measure(trajectories: int, seed: int) -> None:
-    """Prints a line for each way to spend rollouts."""
-    ways = {
+def ways() -> dict[str, Callable[[Truth, np.random.Generator], Run]]:
+    """The ways to spend rollouts, by name."""
+    return {
         "exhaustive": exhaustive,
         "branch": lambda truth, rng: branch(truth, rng, False),
         "branch, posterior": lambda truth, rng: branch(truth, rng, True),
@@ -139,29 +140,87 @@ def measure(trajectories: int, seed: int) -> None:
             for share in SHARES
         },
     }
-    found: dict[str, list[tuple[Truth, Run, Run]]] = {name: [] for name in ways}
-    seconds = dict.fromkeys(ways, 0.0)
-    for i in range(trajectories):
-        truth = trajectory(np.random.default_rng([seed, i]))
-        for j, (name, way) in enumerate(ways.items()):
-            start = time.perf_counter()
-            one, two = (way(truth, np.random.default_rng([seed, i, j, k])) for k in range(2))
-            seconds[name] += time.perf_counter() - start
-            found[name].append((truth, one, two))
-    print(f"{trajectories} trajectories, seed {seed}; ratios are to exhaustive")
-    base = np.mean([one.critical == two.critical for _, one, two in found["exhaustive"]])
-    cost = np.mean([one.cost for _, one, _ in found["exhaustive"]])
-    print(
-        "                      agree  ratio  true   confident  right  holds  run  RMSE    tokens  s"
-    )
-    for name, rows in found.items():
-        agree = np.mean([one.critical == two.critical for _, one, two in rows])
-        runs = [(truth, run) for truth, *both in rows for run in both]
-        true = np.mean([run.critical == truth.critical for truth, run in runs])
-        error = np.sqrt(np.mean([np.mean((r.value - t.value)[:-1] ** 2) for t, r in runs]))
-        line = f"{name:20}  {agree:5.1%}  {agree / base:5.2f}  {true:5.1%}  {_known(runs)}"
-        tokens = np.mean([run.cost for _, run in runs]) / cost
-        print(f"{line}  {error:.4f}  {tokens:6.3f}  {seconds[name]:.0f}", flush=True)
+
+
+def twice(seed: int, i: int) -> tuple[Truth, dict[str, tuple[Run, Run]]]:
+    """Trajectory `i` of a seed, and two runs of every way on it."""
+    truth = trajectory(np.random.default_rng([seed, i]))
+    runs = {
+        name: (
+            way(truth, np.random.default_rng([seed, i, j, 0])),
+            way(truth, np.random.default_rng([seed, i, j, 1])),
+        )
+        for j, (name, way) in enumerate(ways().items())
+    }
+    return truth, runs
+
+
+def measure(trajectories: int, seed: int, seconds: float = float("inf")) -> None:
+    """Prints a line for each way to spend rollouts, with 95% bootstrap intervals over trajectories.
+
+    Stops early after `seconds`; which trajectories are measured does not depend on their results.
+    """
+    found: list[tuple[Truth, dict[str, tuple[Run, Run]]]] = []
+    start = time.monotonic()
+    while len(found) < trajectories and time.monotonic() - start < seconds:
+        found.append(twice(seed, len(found)))
+    count = len(found)
+    print(f"{count} trajectories, seed {seed}; ratios are to exhaustive; 95% intervals")
+    print(f"{'':18}  {'agree':19}  {'ratio':17}  {'true':19}  {'RMSE':6}  tokens")
+    resamples = np.random.default_rng(seed).integers(count, size=(2000, count))
+    base = np.array([_agree(*runs["exhaustive"]) for _, runs in found])
+    cost = np.mean([runs["exhaustive"][0].cost for _, runs in found])
+    for name in ways():
+        rows = [(truth, *runs[name]) for truth, runs in found]
+        agree = np.array([_agree(one, two) for _, one, two in rows])
+        true = np.array([[r.critical == t.critical for r in runs] for t, *runs in rows])
+        ratio = agree[resamples].sum(1) / base[resamples].sum(1)
+        error = np.mean([[(r.value - t.value)[:-1] @ (r.value - t.value)[:-1] / len(t.keep)
+                          for r in runs] for t, *runs in rows])  # fmt: skip
+        tokens = np.mean([run.cost for _, *runs in rows for run in runs]) / cost
+        print(
+            f"{name:18}  {_share(agree, resamples)}  "
+            f"{agree.sum() / base.sum():.2f} [{_ends(ratio, '.2f')}]  "
+            f"{_share(true.mean(1), resamples)}  {np.sqrt(error):.4f}  {tokens:.3f}",
+            flush=True,
+        )
+    print(f"\n{'':18}  {'confident':19}  {'right':19}  {'holds':19}  run")
+    for name in ways():
+        if found[0][1][name][0].label is None:
+            continue
+        rows = [(truth, *runs[name]) for truth, runs in found]
+        sure = np.array([[r.label.prob.max() >= 0.8 for r in runs] for _, *runs in rows])  # type: ignore[union-attr]
+        true = np.array([[r.critical == t.critical for r in runs] for t, *runs in rows])
+        holds = np.array([[_holds(t, r.label) for r in runs] for t, *runs in rows])
+        spans = [r.label for _, *runs in rows for r in runs if r.label and r.label.low is not None]
+        length = np.median([s.high - s.low + 1 for s in spans])  # type: ignore[operator]
+        right = (sure & true).sum(1)[resamples].sum(1) / sure.sum(1)[resamples].sum(1)
+        print(
+            f"{name:18}  {_share(sure.mean(1), resamples)}  "
+            f"{(sure & true).sum() / sure.sum():5.1%} [{_ends(right, '.1%')}]  "
+            f"{_share(holds.mean(1), resamples)}  {length:.0f}",
+            flush=True,
+        )
+
+
+def _agree(one: Run, two: Run) -> bool:
+    return one.critical == two.critical
+
+
+def _holds(truth: Truth, label: Label | None) -> bool:
+    """Whether the smallest credible run holds the true critical token."""
+    if label is None or label.low is None or label.high is None:
+        return False
+    return label.low <= truth.critical <= label.high
+
+
+def _share(values: np.ndarray, resamples: np.ndarray) -> str:
+    return f"{values.mean():5.1%} [{_ends(values[resamples].mean(1), '.1%')}]"
+
+
+def _ends(means: np.ndarray, form: str) -> str:
+    low, high = np.quantile(means, [0.025, 0.975])
+    return f"{low:{form}}, {high:{form}}"
 
 
 def pocket(count: int) -> None:
@@ -172,7 +231,7 @@ def pocket(count: int) -> None:
     from ctm_data.stages.rollouts import roll_out
     from ctm_eval.engines import Sampling, load_engine
 
-    engine = load_engine("pocket")
+    engine = load_engine("transformers", "pocket")
     chosen = wrong_solutions(engine, count)
     ways = {
         "exhaustive": {"estimator": "exhaustive"},
@@ -196,19 +255,6 @@ def pocket(count: int) -> None:
         prob = np.mean([max(row["critical_prob"]) for rows in both for row in rows])
         tokens = sum(row["generated_tokens"] for row in both[0])
         print(f"{name:20}  {rule:5.1%}  {likeliest:9.1%}  {prob:.3f}  {tokens:,}", flush=True)
-
-
-def _known(runs: list[tuple[Truth, Run]]) -> str:
-    """The columns of what a run knows of its label."""
-    told = [(truth, run, run.label) for truth, run in runs if run.label is not None]
-    if not told:
-        return f"{'':9}  {'':5}  {'':5}  {'':3}"
-    sure = [t.critical == run.critical for t, run, label in told if label.prob.max() >= 0.8]
-    ends = [(t.critical, label.low, label.high) for t, _, label in told]
-    holds = np.mean([low is not None and low <= c <= high for c, low, high in ends])
-    length = np.median([high - low + 1 for _, low, high in ends if low is not None])
-    right = f"{np.mean(sure):5.1%}" if sure else "     "
-    return f"{len(sure) / len(told):9.1%}  {right}  {holds:5.1%}  {length:3.0f}"
 
 
 def _label(truth: Truth, n: np.ndarray, won: np.ndarray, rng: np.random.Generator) -> Label:
@@ -243,12 +289,14 @@ def main() -> None:
     )
     parser.add_argument("--trajectories", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
     parser.add_argument("--quick", action="store_true", help="20 trajectories")
     parser.add_argument(
         "--pocket", type=int, default=0, help="wrong solutions of the built-in model"
     )
     args = parser.parse_args()
-    measure(20 if args.quick else args.trajectories, args.seed)
+    if args.trajectories:
+        measure(20 if args.quick else args.trajectories, args.seed, args.seconds)
     if args.pocket:
         pocket(args.pocket)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from ctm_cli import _completion
 from ctm_data.config import Config as Configuration
 from ctm_data.config import Option, options
 from ctm_eval.errors import CtmError
@@ -47,9 +48,17 @@ Config = Annotated[
         help="YAML file that sets any of these options by name; the command line overrides it.",
     ),
 ]
-Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
+Run = Annotated[
+    Path,
+    typer.Argument(help="Run folder.", show_default=False, autocompletion=_completion.run_folders),
+]
 RunOrRepo = Annotated[
-    str, typer.Argument(help="Run folder, or user/name on the Hub.", show_default=False)
+    str,
+    typer.Argument(
+        help="Run folder, or user/name on the Hub.",
+        show_default=False,
+        autocompletion=_completion.run_folders,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value to stdout.")]
 Seed = Annotated[int, typer.Option(help="Random seed. The same seed gives the same rows.")]
@@ -123,9 +132,12 @@ def _parameter(
         of, default, convert = str, ",".join(default), _split
     elif name == "shard":
         of, convert = str | None, _shard
+    elif name == "pass_rate":
+        of, convert = str | None, _pass_rate
     made = typer.Option(
         *flags,
         help=option.help,
+        autocompletion=_completed(name),
         rich_help_panel=option.panel,
         metavar=option.metavar,
     )
@@ -138,6 +150,13 @@ def _parameter(
     return parameter, convert
 
 
+def _completed(name: str) -> Callable[[str], list[str]] | None:
+    """What the shell completes the values of an option with, beside those of a choice."""
+    if name == "benchmark":
+        return _completion.of(_completion.benchmark_names)
+    return _completion.run_folders if name in ("output_dir", "compare", "verifier") else None
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -148,6 +167,16 @@ def _opposite(value: bool) -> bool:
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
+
+
+def _pass_rate(text: str) -> tuple[float, float]:
+    try:
+        low, high = map(float, text.split(":"))
+    except ValueError:
+        raise typer.BadParameter(
+            f"--pass-rate takes LOW:HIGH, such as 0.05:0.95, not {text!r}"
+        ) from None
+    return low, high
 
 
 def _shard(text: str) -> tuple[int, int]:

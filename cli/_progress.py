@@ -1,5 +1,6 @@
 """Progress on stderr: units done, rate, time left. In a log file, one line every few seconds."""
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -18,18 +19,20 @@ class Progress:
         self._said = 0.0
         self._ended: set[str] = set()
         self._rich: Any = None
+        self._quiet = False
 
     def __enter__(self) -> "Progress":
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        console = Console(stderr=True)
+        self._quiet = bool(os.environ.get("CTM_QUIET"))
+        console = Console(stderr=True, quiet=self._quiet)
         if console.is_terminal:
             self._rich = Progress(
                 TextColumn("{task.description:>12}"),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f}%  {task.fields[rate]}"),
-                TimeRemainingColumn(),
+                TimeRemainingColumn(elapsed_when_finished=True),
                 console=console,
             )
             self._rich.start()
@@ -55,9 +58,13 @@ class Progress:
             if stage not in self._bars:
                 self._bars[stage] = self._rich.add_task(stage, total=total, rate="")
             self._rich.update(self._bars[stage], completed=done, total=total, rate=rate)
+        elif self._quiet:
+            return
         elif now - self._said > PLAIN_EVERY or (done >= total and stage not in self._ended):
             self._said = now
             if done >= total:
                 self._ended.add(stage)
             left = f"{elapsed * (total - done) / done:.0f} s left" if done else ""
+            if done >= total:
+                left = f"in {elapsed:.0f} s"
             print(f"{stage}: {done:.0f}/{total:.0f}  {rate}  {left}".rstrip(), file=sys.stderr)

@@ -1,22 +1,29 @@
-"""`ctm compare`: wires options to `ctm_data.compare`."""
+"""`ctm compare`: wires options to `ctm_data.compare` and `ctm_data.compare_steps`."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Run, Seed
+from ctm_cli._options import AsJson, Device, Run, Seed
 from ctm_cli._output import answer, say
 
 if TYPE_CHECKING:
     from ctm_data.compare import Agreement
+    from ctm_data.compare_steps import StepComparison
 
 EXAMPLES = """Examples:
 
 ctm compare runs/pocket
 
 ctm compare runs/pocket --json
+
+ctm compare runs/champ --steps --model ./smollm2 --limit 100
+
+ctm compare runs/processbench --steps --data-file gsm8k.jsonl --model Qwen/Qwen2.5-1.5B-Instruct
 """
+STEPS = "Against human marks (--steps)"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,8 +31,74 @@ def add_to(app: typer.Typer) -> None:
     app.command("compare", epilog=EXAMPLES)(command)
 
 
-def command(run: Run, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """Measure how well contrastive estimation finds the critical tokens that rollouts find."""
+def command(
+    run: Run,
+    steps: Annotated[
+        bool,
+        typer.Option(
+            "--steps",
+            help="Roll out solutions whose first wrong step a human marked, into RUN, and say where their "
+            "critical tokens lie.",
+            rich_help_panel=STEPS,
+        ),
+    ] = False,
+    data_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Marked solutions in ProcessBench's shape. [default: CHAMP, of champ-dataset]",
+            rich_help_panel=STEPS,
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Model that rolls the solutions out.", rich_help_panel=STEPS)
+    ] = "pocket",
+    limit: Annotated[
+        int | None, typer.Option(help="Use only the first N.", metavar="N", rich_help_panel=STEPS)
+    ] = None,
+    n_rollouts: Annotated[
+        int, typer.Option(help="Rollouts behind each value.", rich_help_panel=STEPS, min=1)
+    ] = 64,
+    temperature: Annotated[
+        float, typer.Option(help="Temperature of the rollouts.", rich_help_panel=STEPS)
+    ] = 1.0,
+    top_p: Annotated[
+        float, typer.Option(help="Nucleus mass of the rollouts.", rich_help_panel=STEPS)
+    ] = 0.95,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Maximum length of a solution in tokens. [default: 1024, or what the model has]",
+            rich_help_panel=STEPS,
+        ),
+    ] = None,
+    device: Device = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well contrastive estimation finds the critical tokens that rollouts find.
+
+    With --steps, compare critical tokens with the steps that humans marked as the first wrong ones.
+    """
+    if steps:
+        from ctm_cli._progress import Progress
+        from ctm_data.compare_steps import compare_steps
+
+        with Progress() as progress:
+            found = compare_steps(
+                run,
+                data_file=data_file,
+                model=model,
+                n_rollouts=n_rollouts,
+                temperature=temperature,
+                top_p=top_p,
+                max_new_tokens=max_new_tokens,
+                limit=limit,
+                device=device,
+                seed=seed,
+                progress=progress,
+            )
+        answer(asdict(found), as_json=as_json, render=lambda: _show_steps(found))
+        return
     from ctm_data.compare import compare
 
     rows = compare(str(run), seed=seed)
@@ -35,14 +108,47 @@ def command(run: Run, seed: Seed = 0, as_json: AsJson = False) -> None:
 def _show(rows: "list[Agreement]") -> None:
     from rich.table import Table
 
-    rankings = list(dict.fromkeys(row.ranking for row in rows))
+    from ctm_data.compare import RELIABILITY
+
+    ranked = [row for row in rows if row.measure != RELIABILITY]
+    rankings = list(dict.fromkeys(row.ranking for row in ranked))
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for ranking in rankings:
         table.add_column(ranking, justify="right")
-    for measure in dict.fromkeys(row.measure for row in rows):
-        own = {row.ranking: row for row in rows if row.measure == measure}
+    for measure in dict.fromkeys(row.measure for row in ranked):
+        own = {row.ranking: row for row in ranked if row.measure == measure}
         cells = [f"{own[r].mean:.3f} [{own[r].low:.3f}, {own[r].high:.3f}]" for r in rankings]
         table.add_row(measure, *cells)
+    if ranked:
+        say(table)
+        say(f"\nMeans over {ranked[0].n} wrong trajectories, with 95% bootstrap intervals.")
+    for row in rows:
+        if row.measure == RELIABILITY:
+            ends = f"[{row.low:.1%}, {row.high:.1%}]"
+            say(f"{row.measure}, {row.ranking}: {row.mean:.1%} {ends} of {row.n} labels")
+
+
+def _show_steps(found: "StepComparison") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("critical token")
+    for name in ("share", "95% interval", "random", "difference", "95% interval"):
+        table.add_column(name, justify="right")
+    words = {"before": "before the marked step", "in": "in it", "after": "after it"}
+    for one in found.placements:
+        table.add_row(
+            words[one.place],
+            f"{one.share.value:.1%}",
+            f"{one.share.low:.1%} – {one.share.high:.1%}",
+            f"{one.chance:.1%}",
+            f"{one.difference:+.1%}",
+            f"{one.low:+.1%} – {one.high:+.1%}",
+        )
     say(table)
-    say(f"\nMeans over {rows[0].n} wrong trajectories, with 95% bootstrap intervals.")
+    say(
+        f"\n{found.solutions:,} solutions of {found.problems:,} problems; random: a token drawn at random."
+    )
+    for reason, count in found.set_aside.items():
+        say(f"set aside {count:,}: {reason}")

@@ -1,18 +1,21 @@
 """`ctm eval`: wires options to `ctm_data.eval`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ctm_cli import _completion
 from ctm_cli._options import AsJson, Config, with_options_of
-from ctm_cli._output import answer, say, tell_set_aside
-from ctm_data.config import EvalConfig, Select
+from ctm_cli._output import answer, say, tell_set_aside, tell_truncated
+from ctm_data.config import PROCESSBENCH, EvalConfig, Select
 
 if TYPE_CHECKING:
     from ctm_eval.cotnpot import Filter
     from ctm_eval.metrics import Comparison
     from ctm_eval.report import Results
+    from ctm_eval.step_errors import Subset
 
 EXAMPLES = """Examples:
 
@@ -25,6 +28,8 @@ ctm eval --benchmark gsm8k --model Qwen/Qwen2.5-0.5B-Instruct --chat --n-samples
 ctm eval --benchmark mbpp --data-file mbpp.jsonl --model ./coder --engine vllm
 
 ctm eval --n 16 --verifier models/orm --cotnpot --output-dir runs/eval-16
+
+ctm eval --benchmark processbench --data-file gsm8k.jsonl --verifier models/prm
 
 ctm eval --summary runs/eval-pocket --compare runs/eval-other
 """
@@ -39,7 +44,11 @@ def add_to(app: typer.Typer) -> None:
 def command(
     config: EvalConfig,
     summary: Annotated[
-        Path | None, typer.Option(help="Print the figures of this run folder and do nothing else.")
+        Path | None,
+        typer.Option(
+            help="Print the figures of this run folder and do nothing else.",
+            autocompletion=_completion.run_folders,
+        ),
     ] = None,
     recipe: Config = None,
     as_json: AsJson = False,
@@ -50,11 +59,18 @@ def command(
     give the same command again.
     """
     from ctm_cli._progress import Progress
-    from ctm_data.eval import evaluate
+    from ctm_data.eval import evaluate, evaluate_steps
     from ctm_data.pages import evaluation
     from ctm_data.run.store import Store
     from ctm_eval.report import shown
 
+    if config.benchmark == PROCESSBENCH:
+        with Progress() as progress:
+            subsets = evaluate_steps(config, progress)
+        answer(
+            [asdict(one) for one in subsets], as_json=as_json, render=lambda: _show_steps(subsets)
+        )
+        return
     if summary is not None:
         store = Store(summary)
     else:
@@ -62,13 +78,16 @@ def command(
             store = evaluate(config, progress)
     tell_set_aside(store)
     results = evaluation.summarize(store)
+    cut = results.reasons.get("truncated", 0) + results.reasons.get("unfinished_thought", 0)
+    tell_truncated(cut, sum(results.reasons.values()), store.manifest["recipe"])
     shown(results, config.select)  # fail before anything is printed
     paired = None if config.compare is None else evaluation.paired(config.compare, store.folder)
 
     def render() -> None:
         show_results(store.folder, store.manifest["recipe"], results, config.select)
         if config.compare is not None and paired is not None:
-            _show_comparison(config.compare, paired)
+            different = evaluation.sampled_differently(config.compare, store.folder)
+            _show_comparison(config.compare, paired, different)
 
     answer(evaluation.as_json(store, results, paired), as_json=as_json, render=render)
 
@@ -99,6 +118,26 @@ def show_results(
     say(f"\n{folder}", wrap=False)
 
 
+def _show_steps(subsets: "list[Subset]") -> None:
+    """Prints how well first wrong steps are found, a line a subset."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("wrong", "right", "F1", "95% interval"):
+        table.add_column(name, justify="right")
+    for one in subsets:
+        wrong, right = (
+            "–" if found is None else f"{found.value:.1%} of {n:,}"
+            for found, n in ((one.wrong, one.n_wrong), (one.right, one.n_right))
+        )
+        f1 = interval = "–"
+        if one.f1 is not None:
+            f1, interval = f"{one.f1:.1%}", f"{one.low:.1%} – {one.high:.1%}"
+        table.add_row(one.name, wrong, right, f1, interval)
+    say(table)
+
+
 def _filter_in_words(coder: str, kept: "Filter") -> str:
     """A sentence on what the CoTnPoT filter keeps and loses."""
     shares = (kept.kept, kept.accuracy, kept.precision, kept.recall, kept.recall_lost)
@@ -110,7 +149,7 @@ def _filter_in_words(coder: str, kept: "Filter") -> str:
     )
 
 
-def _show_comparison(other: Path, paired: "Comparison") -> None:
+def _show_comparison(other: Path, paired: "Comparison", different: list[str]) -> None:
     say(
         f"\nagainst {other}, {paired.problems:,} problems in common: {paired.first:.1%} → "
         f"{paired.second:.1%}, difference {paired.difference:+.1%} "
@@ -119,3 +158,5 @@ def _show_comparison(other: Path, paired: "Comparison") -> None:
         "(exact sign-flip test, paired by problem)",
         wrap=False,
     )
+    if different:
+        say(f"sampled differently, which may be the reason: {'; '.join(different)}", wrap=False)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -10,10 +11,15 @@ from ctm_cli import (
     build_dataset,
     compare,
     eval,
+    export,
     grade,
+    imports,
     publish,
     pull,
     query,
+    report,
+    runs,
+    sandbox,
     score,
     show,
     train,
@@ -24,7 +30,6 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="ctm",
-    help="Find critical tokens in wrong solutions; label them, publish them, and train on them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -33,6 +38,8 @@ app = typer.Typer(
 for module in (
     build_dataset,
     show,
+    report,
+    runs,
     grade,
     compare,
     train,
@@ -41,9 +48,23 @@ for module in (
     query,
     publish,
     pull,
+    imports,
+    export,
     verify,
+    sandbox,
 ):
     module.add_to(app)
+
+
+EVERYWHERE = ("--quiet", "--verbose", "--debug")
+
+
+def _ours_first(arguments: list[str]) -> list[str]:
+    """The options that hold for every command, in front, wherever they stand."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    ours = [argument for argument in arguments[:end] if argument in EVERYWHERE]
+    rest = [argument for argument in arguments[:end] if argument not in EVERYWHERE]
+    return [*ours, *rest, *arguments[end:]]
 
 
 def _version(asked: bool) -> None:
@@ -59,21 +80,45 @@ def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show what the libraries say and their progress bars.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
+    """Find critical tokens in wrong solutions; label them, publish them, and train on them.
+
+    The options below may also stand after a command's name.
+    """
     if debug:
         os.environ["CTM_DEBUG"] = "1"
+    if quiet:
+        os.environ["CTM_QUIET"] = "1"
+    _libraries(verbose)
+
+
+def _libraries(verbose: bool) -> None:
+    """Keeps the libraries' bars and notes away from ours, or asks for all of them."""
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.INFO)
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "info")
+        os.environ.setdefault("DATASETS_VERBOSITY", "info")
+        return
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", "Cannot enable progress bars")
 
 
 def run() -> None:
     """Runs `ctm`. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
-    # The Hub client's progress bars would mix with ours. Spinning idle threads would take a core from
-    # other processes.
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # Spinning idle threads would take a core from other processes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        code = app(standalone_mode=False)
+        code = app(_ours_first(sys.argv[1:]), prog_name="ctm", standalone_mode=False)
         if code == INTERRUPTED:
             print("ctm: interrupted; run the same command again to resume", file=sys.stderr)
         sys.exit(code)

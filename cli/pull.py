@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli._options import Revision
-from ctm_cli._output import next_steps
+from ctm_cli._options import AsJson, Revision
+from ctm_cli._output import answer, next_steps
 
 EXAMPLES = """Examples:
 
@@ -33,6 +33,7 @@ def command(
         str | None,
         typer.Option(help="Tokenizer for data in the authors' format, which has no token ids."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Download a published run and check every part against its manifest.
 
@@ -44,7 +45,13 @@ def command(
 
     folder = pull(repo, output_dir, revision=revision, tokenizer=tokenizer)
     store = Store(folder)
-    print(f"{len(store.manifest['parts'])} parts in {folder}")
-    for reason, count in store.manifest["recipe"].get("set_aside", {}).items():
-        print(f"set aside {count:,}: {printable(reason)}")
-    next_steps(f"ctm verify {folder}", f"ctm query --run {folder} --name accuracy")
+    parts, aside = store.manifest["parts"], store.manifest["recipe"].get("set_aside", {})
+
+    def render() -> None:
+        print(f"{len(parts)} parts in {folder}")
+        for reason, count in aside.items():
+            print(f"set aside {count:,}: {printable(reason)}")
+        next_steps(f"ctm verify {folder}", f"ctm query --run {folder} --name accuracy")
+
+    told = {"run": str(folder), "parts": len(parts), "set_aside": aside}
+    answer(told, as_json=as_json, render=render)

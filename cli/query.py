@@ -9,7 +9,9 @@ import typer
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-from ctm_cli._options import Revision
+from ctm_cli import _completion
+from ctm_cli._options import AsJson, Revision
+from ctm_cli._output import answer as say_answer
 
 EXAMPLES = """Examples:
 
@@ -36,18 +38,29 @@ def command(
         typer.Argument(help="One SELECT. [default: ask in a prompt]", show_default=False),
     ] = None,
     run: Annotated[
-        list[Path] | None, typer.Option(help="Run folder; repeatable. [default: runs/pocket]")
+        list[Path] | None,
+        typer.Option(
+            help="Run folder; repeatable. [default: runs/pocket]",
+            autocompletion=_completion.run_folders,
+        ),
     ] = None,
     repo: Annotated[
         list[str] | None, typer.Option(help="Published run, user/name on the Hub; repeatable.")
     ] = None,
     revision: Revision = None,
-    name: Annotated[str | None, typer.Option(help="Run a named query instead of SQL.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Run a named query instead of SQL.",
+            autocompletion=_completion.of(_completion.query_names),
+        ),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,
     format: Annotated[
         str | None, typer.Option(help="Output format: table, json, csv, markdown or parquet.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the answer to this file.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Query runs in SQL. There is a view for each table, and `tokens` and `critical_tokens`.
 
@@ -58,9 +71,13 @@ def command(
     from ctm_data.sql.output import write_answer
     from ctm_eval.errors import CtmError
 
+    if as_json:
+        if format not in (None, "json"):
+            raise CtmError(f"--json and --format {format} contradict each other", usage=True)
+        format = "json"
     if list_:
-        for known, (about, _) in named_queries().items():
-            print(f"{known:24} {about}")
+        about = {known: about for known, (about, _) in named_queries().items()}
+        say_answer(about, as_json=as_json, render=lambda: _list(about))
         return
     if sql is not None and name is not None:
         raise CtmError("give either SQL or --name, not both", usage=True)
@@ -73,6 +90,11 @@ def command(
     rows = write_answer(answer(con, text), out, format)
     if out is not None:
         print(f"{rows:,} rows in {out}", file=sys.stderr)
+
+
+def _list(queries: dict[str, str]) -> None:
+    for name, about in queries.items():
+        print(f"{name:24} {about}")
 
 
 def _prompt(con: "DuckDBPyConnection", format: str | None) -> None:

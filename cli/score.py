@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli._options import Device
+from ctm_cli import _completion
+from ctm_cli._options import AsJson, Device
+from ctm_cli._output import answer
 from ctm_eval.verifiers import Pool
 
 EXAMPLES = """Examples:
@@ -26,7 +28,10 @@ def add_to(app: typer.Typer) -> None:
 def command(
     data: Annotated[
         Path,
-        typer.Argument(help="Run folder, or JSONL or Parquet file with `question` and `solution`."),
+        typer.Argument(
+            help="Run folder, or JSONL or Parquet file with `question` and `solution`.",
+            autocompletion=_completion.run_folders,
+        ),
     ],
     verifier: Annotated[Path, typer.Option(help="Verifier: a folder that `ctm train` wrote.")],
     pool: Annotated[
@@ -37,6 +42,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="When scoring a file: write here. [default: stdout]")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Score solutions with a verifier; higher is better.
 
@@ -46,14 +52,20 @@ def command(
     from ctm_cli._progress import Progress
     from ctm_data.run.store import is_run_folder
     from ctm_data.score import score_file, score_run
+    from ctm_eval.data_files import writable
     from ctm_eval.output_file import output_file
 
     if is_run_folder(data):
         with Progress() as progress:
             store = score_run(data, verifier, pool=pool, device=device, progress=progress)
         count = sum(part.num_rows for part in store.each("scores", ["score"]))
-        print(f"{count:,} scores in {data / 'scores'}")
+        told = {"run": str(data), "scores": count}
+        answer(
+            told, as_json=as_json, render=lambda: print(f"{count:,} scores in {data / 'scores'}")
+        )
         return
+    if out is not None:
+        writable(out)
     with Progress() as progress:
         lines = (
             json.dumps(row, ensure_ascii=False) + "\n"
@@ -64,3 +76,4 @@ def command(
             return
         with output_file(out) as file:
             file.writelines(line.encode() for line in lines)
+    answer({"file": str(out)}, as_json=as_json, render=lambda: None)

@@ -1,16 +1,20 @@
 """`ctm show`: wires options to `ctm_data.show`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ctm_cli._options import Run
+from ctm_cli._options import AsJson, Run
+from ctm_cli._output import answer
 
 EXAMPLES = """Examples:
 
 ctm show runs/pocket
 
-ctm show runs/pocket --id pocket-test-0-000003-017 --width 80
+ctm show runs/pocket --id pocket-test-0-000003-017 --at 12
+
+ctm show runs/pocket --svg critical-token.svg --width 80
 """
 
 
@@ -27,16 +31,34 @@ def command(
             "--id", help="solution_id. [default: the one whose critical token costs most]"
         ),
     ] = None,
+    at: Annotated[
+        int | None,
+        typer.Option(help="Position of a token, from 0, to tell of. [default: the critical one]"),
+    ] = None,
     width: Annotated[
         int | None, typer.Option(help="Width in columns. [default: the terminal's]")
     ] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write the picture to this SVG file.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Show a wrong solution, each token coloured by the chance of still reaching the right answer."""
+    """Show a wrong solution, each token coloured by the chance of still reaching the right answer.
+
+    Under it stands the curve of these chances.
+    """
     from rich.console import Console
 
-    from ctm_data.show import show
+    from ctm_data.show import show, shown, write_svg
 
+    if svg is not None:
+        write_svg(run, svg, solution_id, at=at, width=width or 96)
+        answer({"svg": str(svg)}, as_json=as_json, render=lambda: print(svg))
+        return
     console = Console(width=width)
     # Sixteen colours are too few for a scale, so digits are shown instead.
     colour = console.color_system in ("256", "truecolor") and not console.no_color
-    console.print(show(run, solution_id, width=console.width, colour=colour), highlight=False)
+
+    def render() -> None:
+        picture = show(run, solution_id, at=at, width=console.width, colour=colour)
+        console.print(picture, highlight=False)
+
+    answer(shown(run, solution_id) if as_json else None, as_json=as_json, render=render)

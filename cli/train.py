@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ctm_cli import _completion
 from ctm_cli._options import AsJson, Config
 from ctm_train.settings import Method, Scheduler, Weights
 
@@ -43,6 +44,7 @@ def command(
         str,
         typer.Argument(
             help="Run folder, JSONL or Parquet file, or dataset (NAME or NAME:CONFIG).",
+            autocompletion=_completion.run_folders,
             show_default=False,
         ),
     ],
@@ -58,6 +60,7 @@ def command(
         str | None,
         typer.Option(
             help="The paper's settings for a model, such as llama-3-8b-gsm8k.",
+            autocompletion=_completion.of(_completion.preset_names),
             rich_help_panel=METHOD,
         ),
     ] = None,

@@ -33,7 +33,7 @@ def ask(
     rendered: dict[str, Prompts] = {}
     fits = config.max_new_tokens or OTHER_TOKENS
     for name in models:
-        asker = _Asker(name)
+        asker = Asker(name)
         own = {problem.problem_id: prompting.encode(asker, problem) for problem in problems}
         rendered[name] = own
         longest = max(own, key=lambda problem_id: len(own[problem_id]))
@@ -57,7 +57,7 @@ def prompts_sha256(rendered: Mapping[str, Prompts]) -> str:
     return fingerprint([ids for own in rendered.values() for ids in own.values()])
 
 
-class _Asker(WithTokenizer):
+class Asker(WithTokenizer):
     """A model's tokenizer, without the model."""
 
     def __init__(self, name: str) -> None:

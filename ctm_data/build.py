@@ -7,7 +7,7 @@ from ctm_data.asking import ask, prompts_sha256
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
 from ctm_data.run import files
-from ctm_data.run.recipe import differences
+from ctm_data.run.recipe import differences, with_sampler
 from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages import contrast, rollouts, solutions, verifier
@@ -39,7 +39,7 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
     )
     chunks = _chunks(problems, config.chunk_size, config.shard or (0, 1))
     config, prompts = ask(config, config.models, problems)
-    recipe = {**config.recipe(), "prompts_sha256": prompts_sha256(prompts)}
+    recipe = {**with_sampler(config.recipe()), "prompts_sha256": prompts_sha256(prompts)}
     engines = {name: _engine(config, name) for name in config.models}
     loaders = list(engines.values())
     with Scorer(isolate=config.isolate) as scorer:
@@ -52,7 +52,8 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
         with Store.open(config.folder, recipe, config.shard) as store:
             solutions.write(store, chunks, engines, prompts, config, progress, scorer.score)
             if "rollouts" in config.stages:
-                rollouts.write(store, chunks, loaders[0], config, progress)
+                repeated = rollouts.repeated(problems, config)
+                rollouts.write(store, chunks, loaders[0], config, progress, repeated)
             if "contrast" in config.stages and (config.positive_model or not config.shard):
                 contrast.write(store, recipe, progress, config.device)
             if "verifier" in config.stages:
@@ -150,4 +151,4 @@ def _chunks(
 
 
 def _engine(config: BuildConfig, name: str) -> LazyEngine:
-    return LazyEngine(lambda: load_engine(config.engine, name, device=config.device))
+    return LazyEngine(lambda: load_engine(config.engine, name, **config.placed))

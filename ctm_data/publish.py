@@ -52,10 +52,12 @@ def publish(
     Hub refuses.
     """
     from ctm_data.pages.card import CARD, PICTURE, RESULTS, dataset_card
-    from ctm_data.run.hub_client import api, ask
+    from ctm_data.run.hub_client import REPO, api, ask
     from ctm_data.run.store import MANIFEST, Store
     from ctm_train.train import RECORD
 
+    if REPO.fullmatch(repo) is None or ".." in repo or "--" in repo:
+        raise CtmError(f"{repo!r} cannot be the name of a repository: give user/name", usage=True)
     if (Path(run) / RECORD).exists():
         return _publish_model(Path(run), repo, private, revision, dry_run, progress)
     store = Store(run)

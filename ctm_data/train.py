@@ -12,10 +12,13 @@ from ctm_data.stages.contrast import value_drops
 from ctm_data.stages.verifier import read_by_verifier, right_and_wrong
 from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
+from ctm_eval.hub import is_hub_name, notice_offline
 from ctm_eval.models import decode, load_tokenizer, model_path
 from ctm_eval.progress import Progress
+from ctm_eval.steps import step_values, token_steps
 from ctm_eval.targets import target
 from ctm_eval.types import Solution
+from ctm_train.data import WEIGHTS
 from ctm_train.settings import Weights
 
 if TYPE_CHECKING:
@@ -140,14 +143,16 @@ def weighted(
                 "prompt_ids, chosen_ids and rejected_ids; or train dpo",
                 usage=True,
             )
-        weighed = row["rejected_weights"] if own else weigh(row, kind)
+        weighed = row.get("rejected_weights") if own else weigh(row, kind)
         scores = row.get("chosen_weights") if own else None
         if chosen_weights:
             scores = row.get("chosen_ce")
-        if weighed is None or (chosen_weights and scores is None):
+        lacks = weighed is None and not (own and "rejected_weights" not in row)
+        if lacks or (chosen_weights and scores is None):
             dropped += 1
             continue
-        pair["rejected_weights"] = weighed
+        if weighed is not None:
+            pair["rejected_weights"] = weighed
         kept.append(pair if scores is None else {**pair, "chosen_weights": scores})
     if not kept:
         column = "rejected_weights" if own else NEEDS[kind]
@@ -173,12 +178,15 @@ def training_rows(
 
     Preference methods take the `contrast` table, as token ids (cdpo with weights), or, where there is
     none, pairs of right and wrong rows of the `verifier` table, as text; `sft` takes their chosen side.
+    `cliff-dpo` takes the critical tokens of `rollouts` and their best replacements.
     `orm` takes the `verifier` table, `prm` the values of `rollouts` (see `step_targets`).
     """
     if method == "orm":
         return _labelled(store)
     if method == "prm":
         return _steps(store, hard_labels)
+    if method == "cliff-dpo":
+        return _critical_pairs(store)
     if method == "cdpo":
         return weighted(_contrast_rows(store, weights), weights, chosen_weights, str(store.folder))[
             0
@@ -200,15 +208,14 @@ def step_targets(
 ) -> list[float | None]:
     """A process reward model's targets, one a token: at the end of every step its value, else None.
 
-    A step ends with a line break, and the last one where the solution does. The value, the share of
-    rollouts from there that end well, is Math-Shepherd's soft label; the `hard` one is 1 if any does
-    (arXiv 2312.08935, equations 3 and 4).
+    Steps are lines (`ctm_eval.steps`). The value, the share of rollouts from there that end well, is
+    Math-Shepherd's soft label; the `hard` one is 1 if any does (arXiv 2312.08935, equations 3 and 4).
     """
-    last = len(pieces) - 1
-    return [
-        (float(v > 0) if hard and v is not None else v) if "\n" in piece or i == last else None
-        for i, (piece, v) in enumerate(zip(pieces, value, strict=True))
-    ]
+    steps = token_steps(pieces)
+    targets: list[float | None] = [None] * len(pieces)
+    for step, v in zip(steps, step_values(value, steps), strict=True):
+        targets[step[-1]] = float(v > 0) if hard and v is not None else v
+    return targets
 
 
 def _contrast_rows(store: Store, weights: Weights | None) -> list[dict[str, Any]]:
@@ -228,7 +235,7 @@ def _contrast_rows(store: Store, weights: Weights | None) -> list[dict[str, Any]
 
 
 def _has_own(rows: "Dataset | Sequence[Mapping[str, Any]]") -> bool:
-    return bool(len(rows)) and "rejected_weights" in rows[0]
+    return bool(len(rows)) and any(name in rows[0] for name in WEIGHTS)
 
 
 def _check_options(
@@ -292,6 +299,38 @@ def _verifier_pairs(store: Store, seed: int) -> "Dataset":
     return Dataset.from_list(pairs)
 
 
+def _critical_pairs(store: Store) -> "Dataset":
+    """The critical token of each rolled-out solution against the replacement that went well most often,
+    after the tokens before it; of equally good ones, the one that was drawn most. Raises CtmError."""
+    from datasets import Dataset
+
+    columns = ["prompt_ids", "token_ids", "critical_index", "replacements"]
+    rows = []
+    for part in store.each("rollouts", columns):
+        for row in part.to_pylist():
+            at = row["critical_index"]
+            good = [one for one in row["replacements"] or () if one["n_correct"]]
+            if at is None or not good:
+                continue
+            best = max(
+                good, key=lambda one: (one["n_correct"] / one["n_rollouts"], one["n_rollouts"])
+            )
+            rows.append(
+                {
+                    "prompt_ids": [*row["prompt_ids"], *row["token_ids"][:at]],
+                    "chosen_ids": [best["token_id"]],
+                    "rejected_ids": [row["token_ids"][at]],
+                }
+            )
+    if not rows:
+        raise CtmError(
+            f"{store.folder} has no critical token with a replacement that went well: run its `ctm "
+            "build-dataset` with --stages rollouts",
+            usage=True,
+        )
+    return Dataset.from_list(rows)
+
+
 def _steps(store: Store, hard: bool) -> "Dataset":
     """Rolled-out solutions with the values of their steps, and a right solution of the same problem for
     each: 1 at its end and, if labels are hard, at every step, since it went on well from there."""
@@ -340,14 +379,16 @@ def _step_row(
 
 def _of_file(data: str | Path) -> "Dataset":
     """The rows of a file, or of a dataset (NAME or NAME:CONFIG) on the Hub or in a folder."""
-    from datasets import Dataset, load_dataset
-
     if Path(data).exists():
+        from datasets import Dataset
+
         return Dataset.from_list([row for _, row in read_rows(data)])
     name, _, config = str(data).partition(":")
-    is_name = name.count("/") <= 1 and not name.startswith((".", "/", "~"))
-    if not (is_name and not Path(name).suffix) and not (config and Path(name).is_dir()):
+    is_name = is_hub_name(name) and not Path(name).suffix
+    if not is_name and not (config and Path(name).is_dir()):
         raise CtmError(f"there is no file or folder {data}", usage=True)
+    from datasets import Dataset, load_dataset
+
     if config and is_run_folder(
         name
     ):  # `datasets` may give the rows of another run that it has kept
@@ -355,6 +396,8 @@ def _of_file(data: str | Path) -> "Dataset":
         if config not in SCHEMAS or not store.parts(config):
             raise CtmError(f"{name} has no table {config!r}", usage=True)
         return Dataset(store.read(config))
+    if is_name:
+        notice_offline()
     try:
         return load_dataset(name, config or None, split="train")
     except (OSError, ValueError) as error:

@@ -71,12 +71,19 @@ NEVER = {  # by table, what no row may be
             "critical_low > critical_high or list_sum(list_slice(critical_prob, critical_low + 1, "
             f"critical_high + 1)) < 0.9 - {NOISE}"
         ),
+        "repeat_index that is no token": (
+            "not coalesce(repeat_index between 0 and len(token_ids) - 1 and repeat_tokens >= 0, true)"
+        ),
         "critical_piece that is not the piece there": (
             "critical_piece is distinct from pieces[critical_index + 1]"
         ),
-        "no wrong solution of these tokens in `solutions`": (
+        "no solution of these tokens in `solutions`": (
             "exists (from solutions) and (run, solution_id, hash(token_ids)) not in "
-            "(select (run, solution_id, hash(token_ids)) from solutions where not correct)"
+            "(select (run, solution_id, hash(token_ids)) from solutions)"
+        ),
+        "a last value that is not what the solution was graded": (
+            "exists (from solutions) and (run, solution_id, value[-1] = 1) not in "
+            "(select (run, solution_id, correct) from solutions)"
         ),
     },
     "verifier": {
@@ -87,6 +94,17 @@ NEVER = {  # by table, what no row may be
         "a text that is not the solution's, or its part before a stop string": (
             "exists (from solutions s where s.run = verifier.run "
             "and s.solution_id = verifier.solution_id and not starts_with(s.text, solution))"
+        ),
+    },
+    "steps": {
+        "a step of a solution that is not there": NO_SOLUTION,
+        "a value outside of [0, 1]": (
+            "not coalesce(value between 0 and 1, true) "
+            "or not coalesce(value_before between 0 and 1, true)"
+        ),
+        "a step that is not within its solution's text": (
+            "steps.start < 0 or steps.start >= steps.end or steps.end > (select length(s.text) "
+            "from solutions s where s.run = steps.run and s.solution_id = steps.solution_id)"
         ),
     },
     "scores": {

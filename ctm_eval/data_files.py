@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,51 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
         yield from _json_lines(path)
     else:
         raise CtmError(f"{path}: only .jsonl and .parquet files are read", usage=True)
+
+
+def writable(path: str | os.PathLike[str]) -> None:
+    """Raises CtmError if no file can be made at `path`: its folder is missing, or it is a folder."""
+    if Path(path).is_dir():
+        raise CtmError(f"{path} is a folder: give the name of a file", usage=True)
+    if not Path(path).parent.is_dir():
+        raise CtmError(
+            f"cannot write {path}: there is no folder {Path(path).parent}; make it first",
+            usage=True,
+        )
+
+
+def text_in(row: Mapping[str, Any], *names: str) -> str:
+    """The text in the first of these fields that a row has. Raises CtmError naming the field."""
+    for name in names:
+        if name in row:
+            if not isinstance(row[name], str):
+                told = (
+                    "null" if row[name] is None else f"{str(row[name])[:40]} ({kind_of(row[name])})"
+                )
+                raise CtmError(f"the field {name!r} must be text, not {told}", usage=True)
+            return str(row[name])
+    raise CtmError(f"there is no field {' or '.join(map(repr, names))}", usage=True)
+
+
+def list_in(row: Mapping[str, Any], *names: str) -> list[str]:
+    """The texts in the first of these fields that a row has; a single one counts as a list of one, and
+    null or an empty text as none. Raises CtmError naming the field."""
+    name = next((name for name in names if name in row), None)
+    if name is None:
+        raise CtmError(f"there is no field {' or '.join(map(repr, names))}", usage=True)
+    values = row[name] if isinstance(row[name], list) else [row[name]] if row[name] else []
+    if other := [value for value in values if not isinstance(value, str)]:
+        raise CtmError(
+            f"the field {name!r} must be a list of texts, and holds {kind_of(other[0])}", usage=True
+        )
+    return values
+
+
+def kind_of(value: Any) -> str:
+    """What JSON calls a value: a number, a list, …."""
+    kinds = {bool: "true or false", dict: "an object", list: "a list", str: "text"}
+    numbers = isinstance(value, int | float)
+    return kinds.get(type(value), "a number" if numbers else type(value).__name__)
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctm_eval.data_files import read_json
 from ctm_eval.errors import CtmError, missing
+from ctm_eval.hub import is_hub_name, notice_offline
 from ctm_eval.pocket.builtin import MODELS
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 def model_path(model: str) -> str:
     """A Hub id, or the folder of a local or built-in model. Raises CtmError if it is not there."""
     path = str(MODELS.get(model, model))
-    is_hub_id = path.count("/") <= 1 and not path.startswith((".", "/", "~"))
-    if not is_hub_id and not Path(path).is_dir():
+    if Path(path).is_dir():
+        return path
+    if not is_hub_name(path):
         raise CtmError(f"there is no model folder {path}", usage=True)
+    notice_offline()
     return path
 
 
@@ -65,7 +68,9 @@ def default_dtype(device: str) -> "torch.dtype":
     return torch.bfloat16 if device.startswith("cuda") else torch.float32
 
 
-def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> Any:
+def load_model(
+    name: str, dtype: "torch.dtype | str", *, head: bool = False, device_map: str | None = None
+) -> Any:
     """A causal language model from a Hub id, a folder or a built-in name. For a folder with a LoRA adapter,
     this is the base model with the adapter merged in. With `head`, it is a token classifier with one label.
 
@@ -75,6 +80,8 @@ def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> 
 
     kind: Any = AutoModelForTokenClassification if head else AutoModelForCausalLM
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False}
+    if device_map is not None:
+        options["device_map"] = device_map
     try:
         if base := adapter_base(name):
             from peft import PeftModel
@@ -93,12 +100,13 @@ def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of a Hub id, a folder or a built-in model. Raises CtmError if there is none."""
+    path = model_path(name)
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise CtmError(missing("transformers")) from error
     try:
-        return AutoTokenizer.from_pretrained(model_path(name), trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CtmError(f"cannot load the tokenizer {name!r} ({reason})", usage=True) from error

@@ -48,8 +48,9 @@ class Benchmark:
     """All facts about a benchmark.
 
     `read` turns a row of its data into a `Problem`, or returns None for a row of another split; a generated
-    benchmark has `generate` instead. `repo` and `config` are its location on the Hub, and `license` is the
-    Hub's identifier of its licence. `kind` says what a solution is: a text with an answer, or a program.
+    benchmark, or one of an installed package, has `generate` instead, and `size` if it ends. `repo` and
+    `config` are its location on the Hub, and `license` is the Hub's identifier of its licence. `kind`
+    says what a solution is: a text with an answer, or a program.
     `answer_format` is how the benchmark marks its own answers. By default, `shots` worked examples from the
     file `exemplars` precede a question. In a chat, `instruction` follows the question.
     """
@@ -64,5 +65,6 @@ class Benchmark:
     config: str | None = None
     read: Callable[[dict[str, Any], str, int], Problem | None] | None = None
     generate: Callable[[str, int, int], list[Problem]] | None = None  # split, count, seed
+    size: int | None = None  # how many a generated benchmark has; None for any number
     shots: int = 0
     exemplars: str | None = None

@@ -13,12 +13,14 @@ from typing import Any, Literal, get_args
 
 from ctm_eval.data_files import read_json
 from ctm_eval.errors import CtmError
-from ctm_eval.models import default_dtype, load_model, load_tokenizer
+from ctm_eval.models import decode, default_dtype, load_model, load_tokenizer
 from ctm_eval.progress import Advance
+from ctm_eval.steps import token_steps
 
 Pool = Literal["last", "mean", "min"]
 
 HEADS = ("orm", "prm")
+STEP_THRESHOLD = 0.5  # a step that scores below this is wrong
 BATCH_TOKENS = 8192  # of a forward pass, padding included
 LOGIT_BYTES = 1 << 28  # bound on the logits of a language model's forward pass
 
@@ -85,6 +87,54 @@ class Verifier:
                 progress(sum(counts[distinct[i]] for i in batch), read)
         return [scores[solution] for solution in solutions]
 
+    def step_scores(
+        self,
+        solutions: Sequence[Candidate],
+        ends: Sequence[Sequence[int]],
+        progress: Advance | None = None,
+    ) -> list[list[float]]:
+        """The score in [0, 1] after every step of every solution, whose steps end before the characters
+        `ends`. Below 0.5 the solution is rather wrong so far.
+
+        With a head it is the probability at the step's last token, otherwise the sigmoid of the implicit
+        reward of all that was written until there (arXiv 2412.01981), for which a reference is needed.
+        Raises CtmError for a verifier without either.
+        """
+        import torch
+
+        if self.method not in HEADS and self.reference is None:
+            raise CtmError(
+                f"{self.method} compares whole solutions, and says nothing of a step: take an orm, a prm, "
+                "or a model trained against a reference, such as dpo",
+                usage=True,
+            )
+        rows = self.encode(solutions)
+        scores: list[list[float]] = [[]] * len(rows)
+        for batch in self.batches(rows):
+            own = [rows[i] for i in batch]
+            ids, seen, completion = padded(own, self.device)
+            with torch.inference_mode():
+                if self.method in HEADS:
+                    logits = self.model(input_ids=ids, attention_mask=seen).logits[..., 0].float()
+                    after = [value[mask] for value, mask in zip(logits, completion, strict=True)]
+                else:
+                    policy, reference = (
+                        _log_probs(model, ids, seen, completion)
+                        for model in (self.model, self.reference)
+                    )
+                    shown = completion[:, -policy.shape[1] :]
+                    ratio = self._beta * (policy - reference)
+                    after = [row[mask].cumsum(0) for row, mask in zip(ratio, shown, strict=True)]
+            for i, value in zip(batch, after, strict=True):
+                offsets = self._tokenizer(
+                    solutions[i].text, add_special_tokens=False, return_offsets_mapping=True
+                )["offset_mapping"]
+                last = last_tokens(solutions[i].text, offsets, ends[i], len(rows[i][1]))
+                scores[i] = value.sigmoid()[last].tolist()
+            if progress:
+                progress(len(batch), int(seen.sum()))
+        return scores
+
     def _score(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[float]:
         import torch
 
@@ -105,8 +155,8 @@ class Verifier:
 
     def _pooled(self, values: Any, ids: list[int]) -> float:
         if self.method == "prm":
-            ends = [i for i, token in enumerate(ids) if "\n" in self._tokenizer.decode([token])]
-            values = values[sorted({*ends, len(ids) - 1})]
+            pieces = [decode(self._tokenizer, [token]) for token in ids]
+            values = values[[step[-1] for step in token_steps(pieces)]]
         if self.pool == "last":
             return float(values[-1])
         return float(values.mean() if self.pool == "mean" else values.min())
@@ -139,6 +189,21 @@ class Verifier:
             batch.append(i)
         if batch:
             yield batch
+
+
+def last_tokens(
+    text: str, offsets: Sequence[tuple[int, int]], ends: Sequence[int], length: int
+) -> list[int]:
+    """The last token of each step that ends before the character `ends[k]`, as `token_steps` has it: the
+    one before the token that says the next step's first word. The last step ends with the last of
+    `length` tokens, EOS included."""
+    last, step = [], 0
+    for i, (start, stop) in enumerate(offsets):
+        said = start + len(text[start:stop]) - len(text[start:stop].lstrip())
+        while said < stop and step < len(ends) - 1 and said >= ends[step]:
+            last.append(max(i - 1, 0))
+            step += 1
+    return last + [length - 1] * (len(ends) - len(last))
 
 
 def weight(method: str, score: float) -> float:

@@ -11,6 +11,12 @@ ABOUT = {
         "label smoothing.",
     ),
     "dpo": ("DPO", "Direct preference optimization ([arXiv 2305.18290](https://arxiv.org/abs/2305.18290))."),
+    "cliff-dpo": (
+        "DPO on critical tokens",
+        "DPO on one token a pair: the best replacement of the critical token against it "
+        "([arXiv 2305.18290](https://arxiv.org/abs/2305.18290), pairs as in [2412.08905](https://arxiv.org/abs/2412.08905)).",
+    ),
+    "confpo": ("ConfPO", "SimPO over the tokens that the policy is less sure of than on average ([arXiv 2506.08712](https://arxiv.org/abs/2506.08712))."),
     "rpo": ("RPO", "DPO with the likelihood of the chosen side ([arXiv 2404.19733](https://arxiv.org/abs/2404.19733))."),
     "tdpo": ("TDPO", "Token-level DPO ([arXiv 2404.11999](https://arxiv.org/abs/2404.11999))."),
     "simpo": ("SimPO", "Preference optimization without a reference ([arXiv 2405.14734](https://arxiv.org/abs/2405.14734))."),

@@ -1,5 +1,7 @@
 """Training data: token ids as they are, or text and conversations that become token ids once."""
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ctm_train.errors import TrainError
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+WORD = re.compile(r"\S+")
 ROWS = "rows"  # the folder of the data, in the model's, while several processes train
 WEIGHTS = {"chosen_weights": "chosen_ids", "rejected_weights": "rejected_ids"}
 
@@ -80,11 +83,13 @@ def pairs(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
     """`prompt_ids`, `chosen_ids`, `rejected_ids` of every row, from ids, text or conversations.
 
     Conversations may lack a prompt: it is what the two sides begin with. `chosen_weights` and
-    `rejected_weights`, one entry a token, are kept where there are any. Raises TrainError, also for
-    weights of another length.
+    `rejected_weights` are kept where there are any: one entry a token or, for a text, one a word (what
+    stands between blanks), which all tokens of the word get. Raises TrainError, also for weights of
+    another length.
     """
     if "chosen" in rows.column_names and not {"prompt", "prompt_ids"} & set(rows.column_names):
         rows = rows.map(_with_prompt)
+    rows = _words_to_tokens(rows, tokenizer)
     ids = _ids(rows, tokenizer, ("chosen", "rejected"), tuple(WEIGHTS))
     for weights, side in WEIGHTS.items():
         if weights not in ids.column_names:
@@ -93,10 +98,49 @@ def pairs(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
             if row[weights] is not None and len(row[weights]) != len(row[side]):
                 raise TrainError(
                     f"{weights} of row {number} has {len(row[weights])} entries for "
-                    f"{len(row[side])} tokens: it needs one for each of {side}",
+                    f"{len(row[side])} tokens: it needs one for each of {side}, "
+                    "or one for each word of a text",
                     usage=True,
                 )
     return ids
+
+
+def spread(text: str, weights: Sequence[float], offsets: Sequence[tuple[int, int]]) -> list[float]:
+    """Weights of tokens, by their (start, end) in a text, from those of its words: a token has that of the
+    word in which it says its first character, a blank one that of the word before it."""
+    ends = [match.end() for match in WORD.finditer(text)]
+    spread, word = [], 0
+    for start, end in offsets:
+        said = start + len(text[start:end]) - len(text[start:end].lstrip())
+        while said < end and word < len(ends) - 1 and said >= ends[word]:
+            word += 1
+        spread.append(weights[word])
+    return spread
+
+
+def _words_to_tokens(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
+    """The rows, with weights of words of a text made weights of its tokens. EOS weighs 1."""
+    names = [
+        name
+        for name, ids in WEIGHTS.items()
+        if name in rows.column_names and ids not in rows.column_names
+    ]
+
+    def to_tokens(row: dict[str, Any]) -> dict[str, Any]:
+        changed: dict[str, Any] = {}
+        for name in names:
+            text, weights = row.get(name.removesuffix("_weights")), row[name]
+            if not isinstance(text, str) or weights is None:
+                continue
+            if weights and len(weights) == len(WORD.findall(text)):
+                # EOS makes a text's tokens more than its words, so that the two cannot be mistaken.
+                encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+                ended = encoded.input_ids[-1] == tokenizer.eos_token_id
+                changed[name] = spread(text, weights, encoded["offset_mapping"])
+                changed[name] += [] if ended else [1.0]
+        return changed
+
+    return rows.map(to_tokens) if names else rows
 
 
 def _ids(

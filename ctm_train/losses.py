@@ -58,6 +58,24 @@ def tdpo_loss(
     return -F.logsigmoid(u - kl_weight * delta).mean()
 
 
+def confpo_reward(log_probs: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """ConfPO's implied reward over beta: the mean log-probability of a completion's unsure tokens, (B,).
+
+    `log_probs` are those of the tokens under the policy, (B, T); `mask` is true at a completion's tokens.
+    Unsure is a token whose probability is not above the mean probability of its completion's tokens; the
+    choice has no gradient. The rest of the loss is SimPO's. Source: arXiv 2506.08712, section 4. Its
+    authors' code takes tokens below the mean, and leaves out a pair in which a side has none; here the
+    tokens of such a side, which are all alike, are its unsure ones. Raises ValueError if shapes differ.
+    """
+    if log_probs.shape != mask.shape:
+        raise ValueError(
+            f"{tuple(log_probs.shape)} log-probabilities for {tuple(mask.shape)} marks"
+        )
+    sure = log_probs.detach().exp() * mask
+    unsure = mask & (sure <= (sure.sum(-1) / mask.sum(-1))[:, None])
+    return (log_probs * unsure).sum(-1) / unsure.sum(-1)
+
+
 def verifier_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """The loss of a verifier with a scalar head, a mean over the tokens that have a target: a scalar.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctm_train.data import ROWS, completions, judged, labelled, pairs
+from ctm_train.data import ROWS, WEIGHTS, completions, judged, labelled, pairs
 from ctm_train.errors import TrainError
 from ctm_train.settings import Settings
 
@@ -47,8 +47,10 @@ def sft(
 
 
 def cdpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
-    """cDPO: DPO whose tokens have weights. Raises TrainError for rows without weights."""
-    if "rejected_weights" not in rows.column_names or None in rows["rejected_weights"][:]:
+    """cDPO: DPO whose tokens have weights; a side without any weighs 1. Raises TrainError for rows without
+    weights."""
+    named = [name for name in WEIGHTS if name in rows.column_names]
+    if not named or ("rejected_weights" in named and None in rows["rejected_weights"][:]):
         raise TrainError(
             "cdpo needs a weight for every rejected token, and there are rows without rejected_weights: "
             "give them theirs, or train dpo",
@@ -60,6 +62,18 @@ def cdpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any)
 def dpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
     """DPO: cDPO with weights of 1."""
     ids = pairs(_without_weights(rows), tokenizer)
+    return _by_dpo(model, tokenizer, ids, settings, common)
+
+
+def cliff_dpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
+    """DPO on pairs of one token each. Raises TrainError for longer ones."""
+    ids = pairs(_without_weights(rows), tokenizer)
+    if any(len(side) != 1 for name in ("chosen_ids", "rejected_ids") for side in ids[name][:]):
+        raise TrainError(
+            "cliff-dpo trains on one token a side, as token ids (chosen_ids, rejected_ids): for longer "
+            "ones, train dpo",
+            usage=True,
+        )
     return _by_dpo(model, tokenizer, ids, settings, common)
 
 
@@ -137,8 +151,36 @@ def simpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any
     (arXiv 2405.14734, eq. 6), which its authors tune, and not gamma, which trl's `simpo_gamma` is:
     a ratio keeps its meaning when beta changes.
     """
+    return _by_simpo(_cpo_trainer(), model, tokenizer, rows, settings, common)
+
+
+def confpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
+    """ConfPO: SimPO whose means are over the tokens of `losses.confpo_reward` alone."""
+    from ctm_train.losses import confpo_reward
+
+    class Unsure(_cpo_trainer()):  # type: ignore[misc]
+        @staticmethod
+        def get_batch_logps(logits: Any, labels: Any, **_: Any) -> Any:
+            mask = labels[:, 1:] != -100
+            ids = labels[:, 1:].clamp(min=0)[..., None]
+            own = logits[:, :-1].log_softmax(-1).gather(-1, ids)[..., 0]
+            return confpo_reward(own, mask)
+
+    return _by_simpo(Unsure, model, tokenizer, rows, settings, common)
+
+
+def _cpo_trainer() -> Any:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    from trl.experimental.cpo import CPOConfig, CPOTrainer
+    from trl.experimental.cpo import CPOTrainer
+
+    return CPOTrainer
+
+
+def _by_simpo(
+    kind: Any, model: Any, tokenizer: Any, rows: Any, settings: Settings, common: dict[str, Any]
+) -> "Trainer":
+    """The trainer of SimPO and its kin."""
+    from trl.experimental.cpo import CPOConfig
 
     arguments = CPOConfig(
         **common,
@@ -148,12 +190,13 @@ def simpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any
         beta=settings.beta,
         simpo_gamma=settings.beta * settings.simpo_gamma,
     )
-    return _over_ids(CPOTrainer)(
+    trainer: Trainer = _over_ids(kind)(
         model=model,
         args=arguments,
         train_dataset=pairs(_without_weights(rows), tokenizer),
         processing_class=tokenizer,
     )
+    return trainer
 
 
 def orpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
@@ -228,9 +271,11 @@ def verifier(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: 
 METHODS: dict[str, Build] = {
     "cdpo": cdpo,
     "dpo": dpo,
+    "cliff-dpo": cliff_dpo,
     "tdpo": tdpo,
     "rpo": rpo,
     "simpo": simpo,
+    "confpo": confpo,
     "orpo": orpo,
     "kto": kto,
     "sft": sft,

@@ -12,7 +12,20 @@ from typing import Any, Literal, get_args
 
 from ctm_train.errors import TrainError
 
-Method = Literal["cdpo", "dpo", "tdpo", "rpo", "simpo", "orpo", "kto", "sft", "orm", "prm"]
+Method = Literal[
+    "cdpo",
+    "dpo",
+    "cliff-dpo",
+    "tdpo",
+    "rpo",
+    "simpo",
+    "confpo",
+    "orpo",
+    "kto",
+    "sft",
+    "orm",
+    "prm",
+]
 Scheduler = Literal[
     "cosine",
     "linear",
@@ -23,13 +36,14 @@ Scheduler = Literal[
     "cosine_with_restarts",
 ]
 Weights = Literal["contrast", "value", "critical", "uniform"]  # of rejected tokens, for cdpo
-HAVE_REFERENCE = ("cdpo", "dpo", "tdpo", "rpo", "kto")  # their loss compares with the start model
-PREFERENCE = (*HAVE_REFERENCE, "simpo", "orpo")
+# Their loss compares with the start model.
+HAVE_REFERENCE = ("cdpo", "dpo", "cliff-dpo", "tdpo", "rpo", "kto")
+PREFERENCE = (*HAVE_REFERENCE, "simpo", "confpo", "orpo")
 USED_BY: dict[str, tuple[str, ...]] = {  # settings that not every method has
     "beta": PREFERENCE,
     "nll_weight": ("rpo",),
     "kl_weight": ("tdpo",),
-    "simpo_gamma": ("simpo",),
+    "simpo_gamma": ("simpo", "confpo"),
 }
 
 
@@ -56,7 +70,7 @@ class Settings:
     beta: float = 1.0
     nll_weight: float = 1.0  # rpo: of the chosen side's negative log-likelihood
     kl_weight: float = 0.5  # tdpo: of the difference of the sequential KL divergences (alpha)
-    simpo_gamma: float = 0.4  # simpo: target margin over beta (gamma/beta of its paper)
+    simpo_gamma: float = 0.4  # simpo, confpo: target margin over beta (gamma/beta of its paper)
     lora: bool = True
     lora_r: int = 16
     lora_alpha: int = 32

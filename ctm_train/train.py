@@ -16,7 +16,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -273,7 +273,8 @@ def _finished(folder: Path, call: dict[str, Any]) -> TrainingSummary | None:
         )
     if "outcome" not in before:
         return None
-    clear(folder)  # a kill may have come between the last record and the cleaning
+    with suppress(OSError):  # the work is done, so a disk that cannot be written to is no hindrance
+        clear(folder)  # a kill may have come between the last record and the cleaning
     return TrainingSummary(folder=folder, **before["outcome"])
 
 
@@ -412,7 +413,7 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging
 
     tqdm, bars = os.environ.get("TQDM_DISABLE"), datasets.are_progress_bars_disabled()
-    verbosity = logging.get_verbosity()
+    verbosity, loading = logging.get_verbosity(), logging.is_progress_bar_enabled()
     os.environ["TQDM_DISABLE"] = "1"
     datasets.disable_progress_bars()
     logging.disable_progress_bar()
@@ -420,10 +421,12 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", "Cannot enable progress bars")
             yield
     finally:
         logging.set_verbosity(verbosity)
-        logging.enable_progress_bar()
+        if loading:
+            logging.enable_progress_bar()
         if not bars:
             datasets.enable_progress_bars()
         if tqdm is None:

@@ -13,7 +13,15 @@ ROOT = Path(__file__).parent.parent
 FLOOR = {"cli": 3, "ctm_data": 2, "ctm_train": 1, "ctm_eval": 1, "cards": 0}
 FOLDER_OF = {"ctm_cli": "cli", "ctm_cards": "cards"}
 # Within ctm_data: the folders of the machinery, then the configurations, then a file for each command.
-FLOOR_OF_DATA = {"run": 1, "estimator": 1, "config": 2, "sql": 2, "stages": 3, "pages": 3}
+FLOOR_OF_DATA = {
+    "run": 1,
+    "estimator": 1,
+    "config": 2,
+    "sql": 2,
+    "formats": 2,
+    "stages": 3,
+    "pages": 3,
+}
 COMMANDS = 4
 
 
@@ -85,6 +93,13 @@ def test_importing_loads_nothing_heavy(statement):
     heavy = {"torch", "transformers", "datasets", "pyarrow", "sympy", "scipy", "vllm", "ray"}
     heavy |= {"duckdb", "huggingface_hub", "jinja2", "numpy", "flint"}
     assert not loaded_by(statement) & heavy
+
+
+def test_every_public_name_leads_to_what_it_names():
+    import ctm_data
+
+    for name in ctm_data.__all__:
+        assert callable(getattr(ctm_data, name)), name
 
 
 def test_the_estimator_does_not_load_torch():

@@ -167,15 +167,23 @@ def _smooth(
     move: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Levels (S, M) drawn backwards, each draw with its own concentration and moves."""
-    m = len(filtered)
+    """Levels (S, M) drawn backwards, each draw with its own concentration and moves.
+
+    P(level_u | level_{u+1}, a, moves) is one of A H G distributions; end to end, the distribution
+    functions of all of them are one sorted array, so that every draw is one search.
+    """
+    m, _, h, g = filtered.shape
     chance = rng.random((m, len(move)))
     levels = np.empty((m, len(move)), dtype=np.int64)
     back = moves.transpose(0, 2, 1)  # (H, next, level)
+    own = concentration * h + move
     for u in range(m - 1, -1, -1):
-        weight = filtered[u][concentration, move]
-        if u < m - 1:
-            weight = weight * back[move, levels[u + 1]]
+        if u == m - 1:
+            weight, row = filtered[u].reshape(-1, g), own
+        else:
+            weight = (filtered[u][:, :, None] * back).reshape(-1, g)
+            row = own * g + levels[u + 1]
         ends = np.cumsum(weight, axis=1)
-        levels[u] = (ends < chance[u, :, None] * ends[:, -1:]).sum(1)
+        ends = ends / ends[:, -1:] + np.arange(len(ends))[:, None]
+        levels[u] = np.searchsorted(ends.ravel(), row + chance[u]) - row * g
     return levels.T

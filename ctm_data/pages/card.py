@@ -30,12 +30,12 @@ SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "1
 def finish(store: "Store") -> None:
     """Finishes a run: writes its picture or results, its card (keeping others' text), and its manifest."""
     from ctm_data.pages.evaluation import results_json
+    from ctm_data.pages.heat_map import picture
 
     if store.manifest["recipe"].get("command") == "eval":
         store.write_text(RESULTS, results_json(store))
-    picture = draw(store)
-    if picture is not None:
-        store.write_text(PICTURE, picture)
+    if store.parts("rollouts"):
+        store.write_text(PICTURE, picture(store))
     card = store.folder / CARD
     try:
         existing = card.read_text(encoding="utf-8") if card.exists() else None
@@ -76,28 +76,6 @@ def split_card(card: str) -> tuple[dict[str, Any], str]:
     if not isinstance(metadata, dict):
         raise CtmError(f"the metadata of {CARD} are not `name: value` lines: fix them")
     return metadata, card[match.end() :]
-
-
-def draw(store: "Store") -> str | None:
-    """A picture (SVG) of the solution whose critical token costs most; None without rolled-out ones."""
-    from io import StringIO
-
-    from rich.console import Console
-    from rich.terminal_theme import MONOKAI
-
-    from ctm_data.pages.heat_map import heat_map
-
-    if not store.parts("rollouts"):
-        return None
-    console = Console(
-        record=True, width=96, file=StringIO(), force_terminal=True, color_system="truecolor",
-        legacy_windows=False,
-    )  # fmt: skip
-    console.print(heat_map(store, width=96), highlight=False)
-    svg = console.export_svg(title="ctm show", theme=MONOKAI, unique_id="ctm")
-    return re.sub(
-        r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL
-    )  # loads nothing from the network
 
 
 def _merged(existing: str, metadata: dict[str, Any], body: str) -> tuple[dict[str, Any], str]:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ctm_data.run.recipe import differences
 from ctm_data.run.records import are_programs, samples
 from ctm_data.run.store import Store
 from ctm_eval import report as figures
@@ -17,6 +18,9 @@ from ctm_eval.errors import CtmError
 from ctm_eval.metrics import Comparison
 from ctm_eval.prompts import fingerprint
 from ctm_eval.report import Results
+
+SAMPLING = ("n_samples", "temperature", "top_p", "max_new_tokens", "chat", "system", "few_shot",
+            "few_shot_file", "engine")  # fmt: skip
 
 
 def summarize(run: Store | str | Path) -> Results:
@@ -64,6 +68,18 @@ def paired(first: str | Path, second: str | Path) -> Comparison:
             usage=True,
         )
     return figures.paired_by_problem(*(samples(store) for store in stores))
+
+
+def sampled_differently(first: str | Path, second: str | Path) -> list[str]:
+    """What two runs' recipes say differently of how questions are put and samples drawn; [] for nothing.
+
+    A difference of the figures is then not of the models alone.
+    """
+    sampling = [
+        {name: value for name, value in Store(run).manifest["recipe"].items() if name in SAMPLING}
+        for run in (first, second)
+    ]
+    return differences(*sampling)
 
 
 def check_comparable(other: str | Path, benchmark: str) -> None:

@@ -1,8 +1,10 @@
 """A rolled-out solution as a heat map: each token coloured by the chance that it still ends well."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ctm_data.pages.curve import curve
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
 from ctm_eval.printable import printable
@@ -18,19 +20,36 @@ COLOURS = (
 UNSEEN = "#808080"
 
 
+NARROWEST = 20  # columns
+
+
 def heat_map(
-    store: Store, solution_id: str | None = None, *, width: int = 100, colour: bool = True
+    store: Store,
+    solution_id: str | None = None,
+    *,
+    at: int | None = None,
+    width: int = 100,
+    colour: bool = True,
 ) -> "Group":
     """The heat map of a rolled-out solution of a run, for rich to print in `width` columns.
 
     Without `solution_id`, the one whose critical token costs most. Without `colour`, a row of digits under
-    each line says the same: tenths of the value, `^` under the critical token. Raises CtmError if the run
-    has no such solution.
+    each line says the same: tenths of the value, `^` under the critical token. `at` is the position of a
+    token, from 0, to tell of instead of the critical one. Raises CtmError if the run has no such solution
+    or token.
     """
     from rich.console import Group
     from rich.text import Text
 
-    row = _choose(store, solution_id)
+    if width < NARROWEST:
+        raise CtmError(f"--width must be {NARROWEST} or more, not {width}", usage=True)
+    row = trajectory(store, solution_id)
+    if at is not None and not 0 <= at < len(row["pieces"]):
+        raise CtmError(
+            f"--at must be 0 to {len(row['pieces']) - 1}, the position of a token of "
+            f"{row['solution_id']}, not {at}",
+            usage=True,
+        )
     problem = _find(store, "problems", "problem_id", row["problem_id"])
     solution = _find(store, "solutions", "solution_id", row["solution_id"])
     heading = Text(printable(problem["question"]), style="bold")
@@ -43,16 +62,40 @@ def heat_map(
         heading,
         answers,
         Text(),
-        *_lines(row, width, colour),
+        *_lines(row, width, colour, at),
         Text(),
-        _legend(colour),
-        *_explanation(row),
+        _legend(colour, "the critical token" if at is None else f"token at {at}"),
+        *(_explanation(row) if at is None else _token(row, at)),
+        Text(),
+        *curve(row, width),
     )
 
 
-def _choose(store: Store, solution_id: str | None) -> dict[str, Any]:
+def picture(
+    store: Store, solution_id: str | None = None, *, at: int | None = None, width: int = 96
+) -> str:
+    """The heat map as an SVG, which loads nothing from the network. Arguments and errors as above."""
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.terminal_theme import MONOKAI
+
+    console = Console(
+        record=True, width=width, file=StringIO(), force_terminal=True, color_system="truecolor",
+        legacy_windows=False,
+    )  # fmt: skip
+    console.print(heat_map(store, solution_id, at=at, width=width), highlight=False)
+    svg = console.export_svg(title="ctm show", theme=MONOKAI, unique_id="ctm")
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+
+
+def trajectory(store: Store, solution_id: str | None = None) -> dict[str, Any]:
+    """A row of `rollouts`: that of a solution, or the one whose critical token costs most.
+
+    Raises CtmError if there is none, saying why.
+    """
     if not store.parts("rollouts"):
-        raise CtmError(f"{store.folder} has no rolled-out solutions: every sampled one was correct")
+        raise CtmError(f"{store.folder} has no rolled-out solutions: {_why_none(store)}")
     columns = ["solution_id", "prompt_value", "value", "critical_index"]
     drops = {
         row["solution_id"]: _drop(row)
@@ -68,6 +111,30 @@ def _choose(store: Store, solution_id: str | None) -> dict[str, Any]:
             usage=True,
         )
     return _find(store, "rollouts", "solution_id", solution_id)
+
+
+def _why_none(store: Store) -> str:
+    """Why a run has no values, and how to get some."""
+    import pyarrow.compute as pc
+
+    right = wrong = 0
+    for part in store.each("solutions", ["correct"]):
+        right += pc.sum(part["correct"]).as_py() or 0
+        wrong += len(part)
+    wrong -= right
+    if store.manifest["recipe"].get("command") == "eval":
+        return (
+            f"it is an evaluation ({right:,} right, {wrong:,} wrong), and `ctm build-dataset` makes them; "
+            f"`ctm eval --summary {store.folder}` prints its figures"
+        )
+    if not right + wrong:
+        return "nothing is sampled yet; run the command that made it again"
+    if not wrong:
+        return "every sampled one was correct; sample more, or at a higher --temperature"
+    return (
+        f"its {wrong:,} wrong ones are still to be rolled out, or have no answer that can be rolled out; "
+        "run its `ctm build-dataset` again with --stages rollouts"
+    )
 
 
 def _find(store: Store, table: str, key: str, value: str) -> dict[str, Any]:
@@ -88,14 +155,16 @@ def _drop(row: dict[str, Any]) -> float:
     return (_before(row, index) or 0.0) - (row["value"][index] or 0.0)
 
 
-def _lines(row: dict[str, Any], width: int, colour: bool) -> Iterator["Text"]:
+def _lines(
+    row: dict[str, Any], width: int, colour: bool, at: int | None = None
+) -> Iterator["Text"]:
     """The solution's lines, wrapped between tokens; under each its digits if there is no colour."""
     from rich.cells import cell_len
     from rich.text import Text
 
     line, below = Text(), ""
     for index, (piece, value) in enumerate(zip(row["pieces"], row["value"], strict=True)):
-        critical = index == row["critical_index"]
+        critical = index == (row["critical_index"] if at is None else at)
         text = printable(piece.strip("\n"))
         if line.cell_len + cell_len(text) > width:
             yield from _line(line, below, colour)
@@ -110,18 +179,18 @@ def _lines(row: dict[str, Any], width: int, colour: bool) -> Iterator["Text"]:
     yield from _line(line, below, colour)
 
 
-def _legend(colour: bool) -> "Text":
+def _legend(colour: bool, marked: str) -> "Text":
     from rich.text import Text
 
     legend = Text("probability that it still ends well: ", style="dim")
     if not colour:
-        legend.append("0 to 9 tenths, # certain, ? not looked at, ^ the critical token")
+        legend.append(f"0 to 9 tenths, # certain, ? not looked at, ^ {marked}")
         return legend
     legend.append("0% ")
     for ground in COLOURS:
         legend.append("  ", style=f"on {ground}")
     legend.append(" 100%   ")
-    legend.append("critical token", style="bold underline")
+    legend.append(marked, style="bold underline")
     return legend
 
 
@@ -133,12 +202,7 @@ def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
     if index is None:
         yield Text(f"No token is marked under the rule {row['rule']!r}.")
         return
-    piece, before, after = row["pieces"][index], _before(row, index), row["value"][index]
-    yield Text(
-        f"Critical token: {printable(piece)!r}, number {index + 1} of {len(row['pieces'])}. The chance "
-        f"of a right answer is {_percent(before)} before it and {_percent(after)} after it "
-        f"(95% interval {_percent(row['value_low'][index])} to {_percent(row['value_high'][index])})."
-    )
+    yield _told("Critical token", row, index)
     passes = row["replacement_pass_at_k"]
     if not passes:
         yield Text("The policy can draw no other token in its place.")
@@ -151,6 +215,44 @@ def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
             f"{replacement['n_correct']} of {replacement['n_rollouts']}",
             style="dim",
         )
+
+
+def _told(what: str, row: dict[str, Any], index: int) -> "Text":
+    """A token, and the chance of a right answer before and after it."""
+    from rich.text import Text
+
+    piece, before, after = row["pieces"][index], _before(row, index), row["value"][index]
+    return Text(
+        f"{what}: {printable(piece)!r}, at position {index} (of 0 to {len(row['pieces']) - 1}). The chance "
+        f"of a right answer is {_percent(before)} before it and {_percent(after)} after it "
+        f"({_interval(row['value_low'][index], row['value_high'][index])})."
+    )
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "nobody looked"
+    if low == high:
+        return "exact: nothing else can be drawn from here on"
+    return f"95% interval {_percent(low)} to {_percent(high)}"
+
+
+def _token(row: dict[str, Any], index: int) -> Iterator["Text"]:
+    """What was measured at one token."""
+    from rich.text import Text
+
+    yield _told("Token", row, index)
+    yield Text(
+        f"The policy draws exactly this token with probability {row['keep_prob'][index]:.1%}."
+    )
+    if row["critical_prob"] is not None:
+        prob = row["critical_prob"][index]
+        yield Text(f"It is the critical token with probability {_percent(prob)}.")
+    where = "that drew another token here" if row["estimator"] == "branch" else "after it"
+    rollouts, right = row["n_rollouts"][index] or 0, row["n_correct"][index] or 0
+    yield Text(f"{rollouts} rollouts {where}; {right} of them ended right.")
+    if index == row["critical_index"]:
+        yield from _explanation(row)
 
 
 def _before(row: dict[str, Any], index: int) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctm_eval.errors import CtmError
+from ctm_eval.hub import is_hub_name, reachable
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, HfFileSystem
@@ -22,7 +23,7 @@ MOVED = 412  # "a commit has happened since"
 
 def is_repo_name(name: str | Path) -> bool:
     """Whether `name` is a string that is no folder here and looks like user/name on the Hub."""
-    return isinstance(name, str) and not Path(name).exists() and REPO.fullmatch(name) is not None
+    return isinstance(name, str) and is_hub_name(name) and REPO.fullmatch(name) is not None
 
 
 def api() -> "HfApi":
@@ -94,7 +95,7 @@ def _worth_a_wait(error: Exception, attempt: int) -> float | None:
         asked = _said(error, "Retry-After")
         wait = float(asked) if asked.isdigit() else 2.0**attempt
         return wait if wait <= LONGEST_WAIT else None
-    return 2.0**attempt if _lost(error) else None
+    return 2.0**attempt if _lost(error) and reachable() else None
 
 
 def _advice(error: Exception, repo: str) -> CtmError | None:
@@ -137,6 +138,10 @@ def _advice(error: Exception, repo: str) -> CtmError | None:
         return CtmError(
             f"{repo} was changed by someone else at the same moment, and nothing was published: run the "
             "same command again"
+        )
+    if _lost(error) and not reachable():
+        return CtmError(
+            f"the Hub cannot be reached from here, and {repo} is no folder: check the network"
         )
     if status is not None or _lost(error):
         return CtmError(

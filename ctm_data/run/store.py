@@ -46,6 +46,8 @@ class Store:
         self.folder = Path(folder)
         self.set_aside: list[str] = []
         if not is_run_folder(folder):
+            if not self.folder.is_dir():
+                raise CtmError(f"there is no run folder {folder}", usage=True)
             raise CtmError(f"{folder} is not a run folder: it has no {MANIFEST}", usage=True)
         self.manifest: dict[str, Any] = read_manifest(self.folder)
         self.recipe_hash = recipe_hash(self.manifest["recipe"])

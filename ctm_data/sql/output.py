@@ -5,8 +5,10 @@ import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
+from ctm_eval.data_files import writable
 from ctm_eval.errors import CtmError
 from ctm_eval.output_file import output_file
 
@@ -26,11 +28,16 @@ def write_answer(
 ) -> int:
     """Writes a result to `out`, completely or not at all, or to stdout. Returns the number of rows.
 
-    Without `format`, the suffix of `out` selects it (CSV for an unknown suffix); on stdout it is a table.
-    Raises CtmError for an unknown format, or for Parquet without a file.
+    Without `format`, the suffix of `out` selects it; on stdout it is a table.
+    Raises CtmError for an unknown format or suffix, or for Parquet without a file.
     """
     if format is None:
-        format = SUFFIXES.get(Path(out).suffix, "csv") if out else "table"
+        if out is not None and Path(out).suffix not in SUFFIXES:
+            raise CtmError(
+                f"{out} is of no known kind: give a name that ends with {', '.join(SUFFIXES)}, or --format",
+                usage=True,
+            )
+        format = SUFFIXES[Path(out).suffix] if out else "table"
     writers: dict[str, Callable[[RecordBatchReader, BinaryIO], int]] = {
         "table": _table, "json": _json, "csv": _csv, "markdown": _markdown, "parquet": _parquet,
     }  # fmt: skip
@@ -42,6 +49,7 @@ def write_answer(
         rows = writers[format](reader, sys.stdout.buffer)
         sys.stdout.flush()
         return rows
+    writable(out)
     with output_file(out) as file:
         return writers[format](reader, file)
 
@@ -57,7 +65,8 @@ def _rows(reader: "RecordBatchReader") -> Iterator[dict[str, Any]]:
 
 
 def _table(reader: "RecordBatchReader", out: BinaryIO) -> int:
-    """A table for people: the first rows, as wide as the terminal, without control characters."""
+    """A table for people: the first rows, as wide as the terminal, without control characters; in a
+    pager where it is longer than the terminal."""
     from io import StringIO
 
     from rich.console import Console
@@ -75,7 +84,12 @@ def _table(reader: "RecordBatchReader", out: BinaryIO) -> int:
         table.add_row(*(Text(_cell(value)) for value in row.values()))
     text = StringIO()
     Console(file=text, width=Console().width).print(table)
-    out.write(text.getvalue().encode())
+    if out is sys.stdout.buffer and sys.stdout.isatty() and count > get_terminal_size().lines:
+        import pydoc
+
+        pydoc.pager(text.getvalue())  # $PAGER, or less
+    else:
+        out.write(text.getvalue().encode())
     if count > SHOWN:
         print(
             f"the first {SHOWN} rows; --out FILE or another --format has them all", file=sys.stderr

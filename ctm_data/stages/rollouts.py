@@ -1,6 +1,7 @@
 """The `rollouts` table: a row for each trajectory, with its values and its critical token."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,20 @@ from ctm_data.estimator.estimators import (
     exhaustive,
     label,
     label_only,
+    posterior,
     replacements,
 )
 from ctm_data.estimator.posterior import Label
+from ctm_data.estimator.repeats import agree
 from ctm_data.estimator.settings import RolloutSettings
 from ctm_data.estimator.values import Curve
 from ctm_data.run.records import solutions_of
 from ctm_data.run.store import Store
 from ctm_eval.engines import Engine, LazyEngine
 from ctm_eval.metrics import pass_at_k
-from ctm_eval.pair_selection import select_wrong
+from ctm_eval.pair_selection import left_out, select_right, select_wrong
 from ctm_eval.progress import Advance, Counter, Progress
+from ctm_eval.seeds import seed_of
 from ctm_eval.types import Problem, Solution
 
 
@@ -36,24 +40,75 @@ def write(
     engine: LazyEngine,
     config: BuildConfig,
     progress: Progress,
+    repeated: Collection[str] = (),
 ) -> None:
-    """Writes the `rollouts` table: the wrong solutions that are selected, rolled out at every token."""
+    """Writes the `rollouts` table: the solutions that are selected, rolled out at every token; the wrong
+    ones of the problems in `repeated` a second time, with another seed."""
     counter = Counter(progress, "rolling out", sum(map(len, chunks.values())))
     settings = config.rollout_settings()
     for chunk, problems in chunks.items():
         own = solutions_of(store, chunk)
-        wrong = [
+        chosen = [
             (problem, solution)
             for problem in problems
-            for solution in select_wrong(
-                problem, own[problem.problem_id], config.trajectories, config.seed
-            )
+            for solution in _selected(problem, own[problem.problem_id], config)
         ]
-        if wrong and store.done("rollouts", chunk) != {(s.solution_id,) for _, s in wrong}:
-            advance = counter.scaled(len(problems))
-            store.write("rollouts", chunk, roll_out(engine(), wrong, settings, advance))
+        if chosen and store.done("rollouts", chunk) != {(s.solution_id,) for _, s in chosen}:
+            again = [
+                i
+                for i, (problem, solution) in enumerate(chosen)
+                if problem.problem_id in repeated and not solution.correct
+            ]
+            advance = counter.scaled(len(problems) * len(chosen) / (len(chosen) + len(again)))
+            rows = roll_out(engine(), chosen, settings, advance)
+            if again:
+                advance = counter.scaled(len(problems) * len(again) / (len(chosen) + len(again)))
+                second = repeat(engine(), [chosen[i] for i in again], settings, advance)
+                for i, found in zip(again, second, strict=True):
+                    rows[i] |= found
+            store.write("rollouts", chunk, rows)
         else:
             counter(len(problems))
+
+
+def _selected(
+    problem: Problem, solutions: Sequence[Solution], config: BuildConfig
+) -> list[Solution]:
+    """The solutions of a problem to roll out; none if its samples say that nothing can be learnt there.
+
+    The samples choose problems and trajectories, so they enter no estimate.
+    """
+    if left_out(sum(s.correct for s in solutions), len(solutions), config.pass_rate):
+        return []
+    how = (problem, solutions, config.trajectories, config.seed)
+    wrong = select_wrong(*how) if config.of != "right" else []
+    return wrong + (select_right(*how) if config.of != "wrong" else [])
+
+
+def repeated(problems: Sequence[Problem], config: BuildConfig) -> set[str]:
+    """The random problems whose trajectories are rolled out twice; the same for every shard."""
+    names = [problem.problem_id for problem in problems]
+    ranked = sorted(names, key=lambda name: seed_of(config.seed, "reliability sample", name))
+    return set(ranked[: config.reliability_sample])
+
+
+def repeat(
+    engine: Engine,
+    trajectories: Sequence[tuple[Problem, Solution]],
+    settings: RolloutSettings,
+    progress: Advance | None = None,
+) -> list[dict[str, Any]]:
+    """`repeat_index` and `repeat_tokens` of each trajectory: what a run with another seed finds."""
+    settings = replace(settings, seed=seed_of(settings.seed, "second run"))
+    report = Share(progress)
+    states = _states(engine, trajectories, settings)
+    curves = _curves(engine, states, settings, report)
+    found = _critical(curves, [label(state, settings) for state in states], settings)
+    report(1.0, 0)
+    return [
+        {"repeat_index": token, "repeat_tokens": state.generated}
+        for state, token in zip(states, found, strict=True)
+    ]
 
 
 def roll_out(
@@ -66,9 +121,28 @@ def roll_out(
 
     `progress` is called with the share of the work done and the tokens generated since its last call.
     """
+    report = Share(progress)
+    states = _states(engine, trajectories, settings)
+    curves = _curves(engine, states, settings, report)
+    labels = [label(state, settings) for state in states]
+    found = _critical(curves, labels, settings)
+    spent = [state.generated for state in states]
+    replaced = replacements(engine, states, found, settings)
+    report(1.0, 0)
+    return [
+        _row(engine, state, curve, own, token, replacement, tokens, settings)
+        for state, curve, own, token, replacement, tokens in zip(
+            states, curves, labels, found, replaced, spent, strict=True
+        )
+    ]
+
+
+def _states(
+    engine: Engine, trajectories: Sequence[tuple[Problem, Solution]], settings: RolloutSettings
+) -> list[Trajectory]:
     sequences = [(s.prompt_ids, s.token_ids) for _, s in trajectories]
     nuclei = engine.next_token_distributions(sequences, settings.sampling)
-    states = [
+    return [
         Trajectory(
             solution=solution,
             problem=problem,
@@ -78,39 +152,48 @@ def roll_out(
         )
         for (problem, solution), own in zip(trajectories, nuclei, strict=True)
     ]
-    report = Share(progress)
+
+
+def _curves(
+    engine: Engine, states: Sequence[Trajectory], settings: RolloutSettings, report: Share
+) -> list[Curve]:
     if settings.estimator == "exhaustive":
-        curves = exhaustive(engine, states, settings, report)
-    elif settings.label_only:
-        curves = label_only(engine, states, settings, report)
-    elif settings.adaptive:
-        curves = adaptive(engine, states, settings, report)
-    else:
-        curves = branch(engine, states, settings, report)
-    marks = [
-        mark(settings.rule, curve, settings.n_rollouts, settings.resolution) for curve in curves
-    ]
-    labels = [label(state, settings) for state in states]
+        return exhaustive(engine, states, settings, report)
+    if settings.label_only:
+        return label_only(engine, states, settings, report)
+    if settings.adaptive:
+        return adaptive(engine, states, settings, report)
+    return branch(engine, states, settings, report)
+
+
+def _critical(
+    curves: Sequence[Curve], labels: Sequence[Label], settings: RolloutSettings
+) -> list[int | None]:
+    """The likeliest critical tokens, or the first marked ones under another rule."""
     if settings.rule == "critical":
-        found = [own.likeliest for own in labels]
-    else:
-        found = [marked[0] if marked else None for marked in marks]
-    spent = [state.generated for state in states]
-    replaced = replacements(engine, states, found, settings)
-    report(1.0, 0)
-    return [
-        _row(engine, state, curve, marked, own, token, replacement, tokens, settings)
-        for state, curve, marked, own, token, replacement, tokens in zip(
-            states, curves, marks, labels, found, replaced, spent, strict=True
-        )
-    ]
+        return [own.likeliest for own in labels]
+    marks = [_marked(curve, settings) for curve in curves]
+    return [marked[0] if marked else None for marked in marks]
+
+
+def _marked(curve: Curve, settings: RolloutSettings) -> list[int]:
+    return mark(settings.rule, curve, settings.n_rollouts, settings.resolution)
+
+
+def _repeat_predicted(state: Trajectory, settings: RolloutSettings) -> bool | None:
+    """Whether two runs agree, simulated on one draw from the posterior of this one."""
+    if settings.rule != "critical" or state.solution.correct:
+        return None
+    rate = posterior(state, settings, "repeat", 1).rate[0]
+    key = seed_of(settings.seed, state.solution.solution_id, "repeat")
+    rng = np.random.Generator(np.random.Philox(key=key))
+    return agree(np.asarray(state.keep_prob), rate, state.solution.correct, settings, rng)
 
 
 def _row(
     engine: Engine,
     state: Trajectory,
     curve: Curve,
-    marked: list[int],
     label: Label,
     critical_index: int | None,
     replacement: Tally,
@@ -134,14 +217,20 @@ def _row(
         "n_rollouts": [len(tally.correct) for tally in state.tallies],
         "n_correct": [sum(tally.correct) for tally in state.tallies],
         "keep_prob": state.keep_prob,
+        "entropy": [_entropy(nucleus.probs) for nucleus in state.nuclei],
+        "margin": [_margin(nucleus.probs) for nucleus in state.nuclei],
+        "greedy_id": [int(n.token_ids[np.argmax(n.probs)]) for n in state.nuclei],
         "estimator": _estimator(settings),
         "rule": settings.rule,
-        "marked": marked,
+        "marked": _marked(curve, settings),
         "critical_index": critical_index,
         "critical_piece": None if critical_index is None else pieces[critical_index],
         "critical_prob": label.prob.tolist(),
         "critical_low": label.low,
         "critical_high": label.high,
+        "repeat_predicted": _repeat_predicted(state, settings),
+        "repeat_index": None,
+        "repeat_tokens": None,
         "replacement_pass_at_k": [pass_at_k(n, correct, k) for k in powers_of_two(n)],
         "replacements": _by_token(engine, state, critical_index, replacement),
         "generated_tokens": generated_tokens,
@@ -174,6 +263,16 @@ def _by_token(
         piece = engine.pieces([*before, token])[-1]
         rows.append({"token_id": token, "piece": piece, "n_rollouts": drawn, "n_correct": won})
     return rows
+
+
+def _entropy(probs: np.ndarray) -> float:
+    own = probs[probs > 0].astype(float)
+    return max(0.0, float(-(own * np.log(own)).sum()))
+
+
+def _margin(probs: np.ndarray) -> float:
+    two = np.sort(probs)[-2:]
+    return float(two[-1] - two[0]) if len(two) == 2 else float(two[-1])
 
 
 def _estimator(settings: RolloutSettings) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
+from ctm_eval.hub import notice_offline
 from ctm_eval.types import Benchmark, Problem
 
 FOUND = (
@@ -18,11 +19,15 @@ FOUND = (
     if isinstance(found, Benchmark)
 )
 BENCHMARKS = {
-    one.name: one for one in sorted(FOUND, key=lambda one: (one.generate is None, one.name))
+    one.name: one
+    for one in sorted(
+        FOUND, key=lambda one: (one.generate is None or one.size is not None, one.name)
+    )
 }
-"""Every benchmark that a file of this folder defines, by name; the generated ones first."""
+"""Every benchmark that a file of this folder defines, by name; the endless ones first."""
 
 GENERATED_COUNT = 32  # problems of a generated benchmark, where no limit is given
+GENERATED_MOST = 100_000  # and at most; they are held in memory
 
 
 def load_problems(
@@ -46,7 +51,13 @@ def load_problems(
         if data_file is not None or revision is not None:
             option = "--data-file" if data_file is not None else "--revision"
             raise CtmError(f"{benchmark} generates its problems: leave out {option}", usage=True)
-        return kind.generate(split, GENERATED_COUNT if limit is None else limit, seed)
+        if limit is not None and limit > GENERATED_MOST:
+            raise CtmError(
+                f"--limit is at most {GENERATED_MOST:,} for {benchmark}, whose problems are generated",
+                usage=True,
+            )
+        count = limit or kind.size or GENERATED_COUNT
+        return kind.generate(split, count, seed)
     assert kind.read is not None
     if kind.repo is None and data_file is None:
         raise CtmError(f"{benchmark} is read from a file: give --data-file", usage=True)
@@ -59,13 +70,7 @@ def load_problems(
             if problem := kind.read(row, split, index):
                 problems.append(problem)
         except CtmError as error:
-            raise CtmError(f"{where}: {error}", usage=True) from error
-        except (KeyError, TypeError, AttributeError) as error:
-            raise CtmError(
-                f"{where} is not a row of {benchmark}: the field {error} is missing or of the "
-                f"wrong type (see {kind.repo or 'docs/eval.md'} for its fields)",
-                usage=True,
-            ) from error
+            raise CtmError(f"{where} is not a row of {benchmark}: {error}", usage=True) from error
     if not problems:
         source = data_file or kind.repo
         raise CtmError(f"{source} has no problems in the split {split}", usage=True)
@@ -108,6 +113,7 @@ def _rows_of_hub(
 
 @contextmanager
 def _explained(kind: Benchmark) -> Iterator[None]:
+    notice_offline()
     try:
         yield
     except (OSError, ValueError) as error:

@@ -2,25 +2,23 @@
 
 from typing import Any
 
+from ctm_eval.data_files import list_in, text_in
 from ctm_eval.errors import CtmError
 from ctm_eval.prompts import PROGRAM
 from ctm_eval.types import Benchmark, Problem
 
 
 def _read(row: dict[str, Any], split: str, index: int) -> Problem:
-    tests = row["tests"] if "tests" in row else row["test_list"]
-    if isinstance(tests, str) or not tests:
-        tests = [tests] if tests else []
+    tests = list_in(row, "tests", "test_list")
     if not tests:
         raise CtmError("the programming task has no tests")
-    question = next(row[name] for name in ("prompt", "question", "problem", "text") if name in row)
     return Problem(
         problem_id=f"code-{split}-{index:05d}",
         benchmark="code",
         split=split,
-        question=question,
+        question=text_in(row, "prompt", "question", "problem", "text"),
         answer=str(next((row[name] for name in ("code", "solution") if row.get(name)), "")),
-        tests=tuple(map(str, tests)),
+        tests=tuple(tests),
     )
 
 

@@ -4,20 +4,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ctm_eval.data_files import text_in
 from ctm_eval.grading.extract import gold_answer
 from ctm_eval.types import Benchmark, Problem
 
 
 def _reader(name: str) -> Callable[[dict[str, Any], str, int], Problem]:
     def read(row: dict[str, Any], split: str, index: int) -> Problem:
-        level = row.get("level")
+        level, subject = row.get("level"), row.get("subject", row.get("type"))
         return Problem(
             problem_id=f"{name}-{split}-{index:05d}",
             benchmark=name,
             split=split,
-            question=row["problem"],
-            answer=row["answer"] if "answer" in row else gold_answer(row["solution"]),
-            subject=row.get("subject", row.get("type")),
+            question=text_in(row, "problem"),
+            answer=(
+                text_in(row, "answer") if "answer" in row else gold_answer(text_in(row, "solution"))
+            ),
+            subject=None if subject is None else str(subject),
             level=str(level).removeprefix("Level ") if level is not None else None,
         )
 

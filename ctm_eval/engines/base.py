@@ -1,5 +1,6 @@
 """The protocol of engines: token ids in, sampled token ids or next-token distributions out."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 FinishReason = Literal["stop", "length"]
+# What a random number draws in the transformers engine. 1 went through the nucleus from its most likely
+# token down, 2 goes through it by the ids of its tokens.
+SAMPLER = 2
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,10 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise CtmError(f"temperature must be 0 or more, not {self.temperature}", usage=True)
+        if not 0 <= self.temperature < math.inf:  # also refuses nan
+            raise CtmError(
+                f"temperature must be a number from 0 up, not {self.temperature}", usage=True
+            )
         if not 0 < self.top_p <= 1:
             raise CtmError(f"top-p must be above 0 and at most 1, not {self.top_p}", usage=True)
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctm_eval.data_files import read_rows
+from ctm_eval.data_files import read_rows, writable
 from ctm_eval.errors import CtmError
 from ctm_eval.grading.many import grade_many
 from ctm_eval.grading.verdict import Verdict
+from ctm_eval.output_file import output_file
 
 TEXT_COLUMNS = ("text", "response", "completion", "output", "generation", "prediction")
 GOLD_COLUMNS = ("gold", "reference", "target", "ground_truth", "expected", "answer", "solution")
@@ -75,6 +76,10 @@ def grade_file(
     written as JSONL: the rows with `answer`, `correct`, `verdict` and `layer` set anew.
     Raises CtmError for a file that cannot be read this way.
     """
+    if processes is not None and processes < 1:
+        raise CtmError(f"--processes must be 1 or more, not {processes}", usage=True)
+    if output is not None:
+        writable(output)
     rows = [row for _, row in read_rows(path)]
     if not rows:
         raise CtmError(f"{path} has no rows")

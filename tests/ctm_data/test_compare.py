@@ -1,11 +1,14 @@
 """How well a ranking finds the critical token: worked examples."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from ctm_data.build import build_dataset
-from ctm_data.compare import MEASURES, Trajectory, compare, measures
+from ctm_data.compare import MEASURES, RELIABILITY, Trajectory, compare, measures
 from ctm_data.config import BuildConfig
+from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
 
 
@@ -13,12 +16,12 @@ def trajectory(suspicion, critical_index, drop=None):
     length = len(suspicion)
     drop = [0.0] * length if drop is None else drop
     values = np.array(suspicion, dtype=float)
-    return Trajectory(values, values, np.array(drop, dtype=float), critical_index)
+    return Trajectory({"CE": values}, np.array(drop, dtype=float), critical_index)
 
 
 def measured(suspicion, critical_index, drop=None):
     one = trajectory(suspicion, critical_index, drop)
-    return dict(zip(MEASURES, measures(one.ce, one), strict=True))
+    return dict(zip(MEASURES, measures(one.suspicion["CE"], one), strict=True))
 
 
 def test_a_critical_token_that_is_the_most_suspicious():
@@ -61,14 +64,18 @@ def test_positions_that_were_not_looked_at_are_left_out_of_the_correlation():
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare") / "run"
     return build_dataset(
-        BuildConfig(folder, limit=16, n_samples=8, n_rollouts=8, max_new_tokens=120)
+        BuildConfig(
+            folder, limit=16, n_samples=8, n_rollouts=8, max_new_tokens=120, reliability_sample=16
+        )
     ).folder
 
 
 def test_a_run_is_compared_by_every_measure_with_intervals(run):
     rows = compare(run)
-    assert {row.measure for row in rows} == set(MEASURES)
-    assert {row.ranking for row in rows} == {"CE", "surprisal", "chance", "CE - surprisal"}
+    assert {row.measure for row in rows} == {*MEASURES, RELIABILITY}
+    cheap = ["surprisal", "entropy", "margin"]
+    rankings = {row.ranking for row in rows if row.measure in MEASURES}
+    assert rankings == {"CE", "chance", *cheap, *(f"CE - {name}" for name in cheap)}
     assert all(row.low <= row.mean <= row.high for row in rows)
 
 
@@ -81,8 +88,23 @@ def test_the_same_seed_gives_the_same_intervals(run):
     assert compare(run, seed=3) == compare(run, seed=3)
 
 
-def test_a_run_without_scores_says_which_stages_are_needed(tmp_path):
-    options = {"limit": 2, "n_samples": 4, "n_rollouts": 4, "stages": ["rollouts"]}
+def test_a_run_that_was_rolled_out_twice_says_how_reliable_its_labels_are(run):
+    rows = {row.ranking: row for row in compare(run) if row.measure == RELIABILITY}
+    table = Store(run).read("rollouts").to_pylist()
+    same = [row["repeat_index"] == row["critical_index"] for row in table]
+    assert rows["checked"].mean == pytest.approx(sum(same) / len(same))
+    assert (rows["checked"].n, rows["predicted"].n) == (len(table), len(table))
+    assert "two runs give the same critical token, checked" in (run / "README.md").read_text()
+
+
+def test_a_run_without_scores_still_says_how_reliable_its_labels_are(run, tmp_path):
+    bare = shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(bare / "contrast")
+    assert {row.measure for row in compare(bare)} == {RELIABILITY}
+
+
+def test_a_run_without_rollouts_says_which_stages_are_needed(tmp_path):
+    options = {"limit": 2, "n_samples": 4, "stages": ["verifier"]}
     bare = build_dataset(BuildConfig(tmp_path / "run", **options)).folder
     with pytest.raises(CtmError, match="stages rollouts and contrast"):
         compare(bare)

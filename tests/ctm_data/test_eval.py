@@ -1,15 +1,15 @@
 """`evaluate` for real: the built-in model, kills, resumes, programs, re-scoring, comparison."""
 
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from typed import Typed
 
 from ctm_data.config import EvalConfig
 from ctm_data.eval import evaluate
@@ -164,20 +164,15 @@ def test_ten_kills_and_a_resume_give_the_undisturbed_runs_files(whole, tmp_path)
     rng, expected, folder = random.Random(11), content(whole), tmp_path / "run"
     kills = 0
     while kills < KILLS:
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(folder)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        on_disk = 4 * len(list((folder / "solutions").glob("part-*.parquet")))
+        process = Typed(PROGRAM, folder)
         if rng.random() < 0.8:
-            on_disk = 4 * len(list((folder / "solutions").glob("part-*.parquet")))
-            assert process.stdout.readline() == f"('sampling', {on_disk}, 120, 0)\n"
-        try:
-            process.communicate(timeout=rng.uniform(0, 1))
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
+            while "\n" not in process.stdout:
+                assert process.returncode is None
+                time.sleep(0.01)
+            assert process.stdout.startswith(f"('sampling', {on_disk}, 120, 0)\n")
+        if process.wait(rng.uniform(0, 1)) is None:
+            process.kill()
             kills += 1
         else:
             assert process.returncode == 0

@@ -8,6 +8,7 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
+from handmade import made_by_hand
 
 from ctm_data.build import build_dataset
 from ctm_data.config import BuildConfig
@@ -255,7 +256,11 @@ def test_pairs_without_weights_are_dropped_and_counted_in_the_record(run, tmp_pa
         ("dpo", {"weights": "value"}, "--weights goes with cdpo"),
         ("dpo", {"chosen_weights": True}, "--chosen-weights goes with cdpo"),
         ("cdpo", {"hard_labels": True}, "--hard-labels goes with prm"),
-        ("cdpo", {"simpo_gamma": 0.5}, "--simpo-gamma goes with simpo; cdpo has no use for it"),
+        (
+            "cdpo",
+            {"simpo_gamma": 0.5},
+            "--simpo-gamma goes with simpo, confpo; cdpo has no use for it",
+        ),
         ("sft", {"beta": 0.5}, "--beta goes with"),
         ("cdpo", {"lora_r": 4}, "--lora-r needs --lora"),
     ],
@@ -272,3 +277,18 @@ def test_weights_from_rollouts_need_rollouts(tmp_path):
     bare = build_dataset(BuildConfig(tmp_path / "run", **options, **models))
     with pytest.raises(CtmError, match="its rollouts stage"):
         train("cdpo", bare.folder, tmp_path / "m", weights="value")
+
+
+def test_a_critical_token_is_paired_with_its_best_replacement(tmp_path):
+    """Of the run made by hand: token 1 of solution b, after token 0, against its one replacement."""
+    rows = training_rows(Store(made_by_hand(tmp_path / "run")), "cliff-dpo")
+    assert rows.to_list() == [
+        {"prompt_ids": [1], "chosen_ids": [9], "rejected_ids": [0]},
+        {"prompt_ids": [1, 0], "chosen_ids": [9], "rejected_ids": [1]},
+    ]
+
+
+def test_weights_of_the_chosen_side_alone_leave_the_other_at_one():
+    row = {"prompt": "Q", "chosen": "a b", "rejected": "c", "chosen_weights": [1.0, 0.5]}
+    rows, dropped = weighted([row])
+    assert (rows.to_list(), dropped) == ([row], 0)

@@ -5,7 +5,7 @@ from datasets import Dataset
 from transformers import AutoTokenizer
 
 from ctm_eval.pocket import MODEL_DIR
-from ctm_train.data import completions, judged, pairs
+from ctm_train.data import completions, judged, pairs, spread
 from ctm_train.errors import TrainError
 
 
@@ -127,3 +127,27 @@ def test_weights_of_another_length_than_the_tokens_are_named(tokenizer):
     rows = Dataset.from_list([{**row, "rejected_weights": [1.0]}])
     with pytest.raises(TrainError, match="rejected_weights of row 0 has 1 entries for 2 tokens"):
         pairs(rows, tokenizer)
+
+
+def test_weights_of_words_are_spread_over_their_tokens():
+    """'12 cats', cut into '1', '2', ' ', 'cats': both digits have the first word's weight."""
+    offsets = [(0, 1), (1, 2), (2, 3), (3, 7)]
+    assert spread("12 cats", [0.5, 2.0], offsets) == [0.5, 0.5, 0.5, 2.0]
+    assert spread("12 cats", [0.5, 2.0], [(0, 2), (2, 7)]) == [0.5, 2.0]
+
+
+def test_a_text_may_have_a_weight_a_word_and_ends_with_a_weight_of_1(tokenizer):
+    row = {
+        "prompt": "Q",
+        "chosen": "yes",
+        "rejected": "seventeen plus four",
+        "rejected_weights": [1, 0, 0.5],
+    }
+    [pair] = pairs(Dataset.from_list([row]), tokenizer)
+    pieces = [tokenizer.decode([i]) for i in pair["rejected_ids"]]
+    of = {"seventeen": "", "plus": "", "four": ""}
+    for piece, weight in zip(pieces[:-1], pair["rejected_weights"][:-1], strict=True):
+        word = {1.0: "seventeen", 0.0: "plus", 0.5: "four"}[weight]
+        of[word] += piece.strip()
+    assert of == {"seventeen": "seventeen", "plus": "plus", "four": "four"}
+    assert pair["rejected_weights"][-1] == 1.0

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctm_train.losses import cdpo_loss, tdpo_loss, verifier_loss
+from ctm_train.losses import cdpo_loss, confpo_reward, tdpo_loss, verifier_loss
 
 
 def rows(*values):
@@ -119,3 +119,18 @@ def test_a_soft_target_is_met_where_the_probability_equals_it():
     verifier_loss(logits, torch.tensor([[0.25]])).backward()
     assert logits.grad is not None
     assert logits.grad.item() == pytest.approx(0, abs=1e-7)
+
+
+def test_confpo_takes_the_tokens_that_are_not_above_the_mean_probability():
+    """Probabilities 0.2, 0.9 and 0.4, a mean of 0.5: 0.2 and 0.4 are below. Padding counts nowhere."""
+    log_probs = torch.tensor([[0.2, 0.9, 0.4, 1.0]]).log().requires_grad_()
+    mask = torch.tensor([[True, True, True, False]])
+    reward = confpo_reward(log_probs, mask)
+    assert reward.item() == pytest.approx((math.log(0.2) + math.log(0.4)) / 2)
+    reward.sum().backward()
+    assert log_probs.grad.tolist() == [[0.5, 0.0, 0.5, 0.0]]
+
+
+def test_confpo_of_one_token_is_its_log_probability():
+    log_probs, mask = torch.tensor([[0.3]]).log(), torch.tensor([[True]])
+    assert confpo_reward(log_probs, mask).item() == pytest.approx(math.log(0.3))

@@ -8,6 +8,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ctm_eval.pocket import MODEL_DIR
+from ctm_train.errors import TrainError
 from ctm_train.methods import METHODS
 from ctm_train.settings import settings_for
 
@@ -106,6 +107,28 @@ def test_simpo_compares_mean_log_probabilities(model, tokenizer, tmp_path):
         trainer_of("simpo", model, tokenizer, tmp_path, beta=gamma, simpo_gamma=margin)
     )
     assert loss == pytest.approx(mean(losses), abs=1e-3)
+
+
+def test_confpo_compares_means_over_the_tokens_below_their_mean_probability(
+    model, tokenizer, tmp_path
+):
+    def reward(row, side):
+        tokens = log_probs(model, row, side)
+        return tokens[tokens.exp() <= tokens.exp().mean()].mean()
+
+    losses = [
+        -log_sigmoid(2.0 * (reward(r, "chosen") - reward(r, "rejected") - 0.5)) for r in PAIRS
+    ]
+    loss = first_loss(trainer_of("confpo", model, tokenizer, tmp_path, beta=2.0, simpo_gamma=0.5))
+    assert loss == pytest.approx(mean(losses), abs=1e-3)
+
+
+def test_cliff_dpo_is_dpo_on_one_token_and_refuses_more(model, tokenizer, tmp_path):
+    rows = [{"prompt_ids": [1, 40, 41], "chosen_ids": [50], "rejected_ids": [60]}] * 2
+    loss = first_loss(trainer_of("cliff-dpo", model, tokenizer, tmp_path, rows))
+    assert loss == pytest.approx(math.log(2), abs=1e-4)
+    with pytest.raises(TrainError, match="one token a side"):
+        trainer_of("cliff-dpo", model, tokenizer, tmp_path)
 
 
 def test_orpo_adds_a_log_odds_ratio_to_the_nll(model, tokenizer, tmp_path):

@@ -18,7 +18,9 @@ from ctm_eval.grading.maths.tree import Tree, contains, symbols, walk
 from ctm_eval.grading.workers import WorkerLost, WorkerPool, answer_requests
 
 SECONDS = 0.5
-"""Wall clock for one pair in a worker that is warm."""
+"""Time on a processor for one pair: a verdict does not depend on what else the machine does."""
+PATIENCE = 5 * SECONDS
+"""Wall clock for one pair, for a worker that hangs or gets no processor."""
 MEMORY = 160 * 2**20
 """Bytes that a worker may add to its size after the import of sympy."""
 WORKERS = 2
@@ -30,7 +32,7 @@ MAX_EXPONENT = 200
 @lru_cache(maxsize=1024)
 def same(first: Tree, second: Tree) -> bool | None:
     """Return sympy's opinion on two expressions, None if it has none; raises WorkerLost."""
-    reply = _pool().ask([_to_json(first), _to_json(second)], SECONDS)
+    reply = _pool().ask([_to_json(first), _to_json(second)], PATIENCE)
     return reply if isinstance(reply, bool) else None
 
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from ctm_data.pages.card import BEGIN, END, dataset_card, draw, size_category, split_card
+from ctm_data.pages.card import BEGIN, END, dataset_card, size_category, split_card
+from ctm_data.pages.heat_map import picture
 from ctm_data.run import schema
 from ctm_data.run.schema import SCHEMAS
 from ctm_data.run.store import Store
@@ -90,7 +91,7 @@ def test_what_a_model_wrote_cannot_break_the_card(run, change):
 
 
 def test_the_picture_loads_nothing_from_elsewhere(whole_run):
-    svg = draw(Store(whole_run))
+    svg = picture(Store(whole_run))
     assert svg.startswith("<svg") and "url(" not in svg.replace("url(#", "")
     assert "critical token" in svg.replace("&#160;", " ")
 

@@ -297,7 +297,7 @@ def test_an_older_run_answers_queries_on_what_came_later(older):
 def test_an_older_run_is_not_gone_on_with_and_nothing_of_it_is_set_aside(older):
     before = sorted(older.rglob("*.parquet"))
     with (
-        pytest.raises(CtmError, match="schema version 1, and this ctm writes 2"),
+        pytest.raises(CtmError, match="schema version 1, and this ctm writes 3"),
         Store.open(older, {}),
     ):
         pass

@@ -1,16 +1,20 @@
 """Rolling out, on a toy engine whose values are known and with the built-in model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from ctm_data.config import BuildConfig
 from ctm_data.estimator.settings import RolloutSettings
 from ctm_data.run.schema import per_token, to_table
-from ctm_data.stages.rollouts import powers_of_two, roll_out
+from ctm_data.stages.rollouts import powers_of_two, repeat, repeated, roll_out
 from ctm_data.stages.solutions import sample_solutions
 from ctm_eval.benchmarks import load_problems
 from ctm_eval.engines import Completion, Nucleus, Sampling
 from ctm_eval.errors import CtmError
 from ctm_eval.metrics import pass_at_k
+from ctm_eval.seeds import seed_of
 from ctm_eval.types import Problem
 
 EOS = 3
@@ -82,7 +86,10 @@ def curves(tree, path, runs, **settings):
     """Estimated values V_0..V_L of `runs` runs with seeds of their own, (runs, L + 1)."""
     rows = []
     for seed in range(runs):
-        chosen = RolloutSettings(Sampling(), max_new_tokens=99, seed=seed, **settings)
+        # The rule is no matter to values, and under this one no second run is simulated.
+        chosen = RolloutSettings(
+            Sampling(), max_new_tokens=99, seed=seed, rule="pivotal", **settings
+        )
         [row] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], chosen)
         rows.append([row["prompt_value"], *row["value"]])
     return np.array(rows)
@@ -263,3 +270,45 @@ def test_the_whole_solution_is_graded_not_the_continuation_alone(engine):
 def test_powers_of_two():
     assert powers_of_two(64) == [1, 2, 4, 8, 16, 32, 64]
     assert powers_of_two(0) == []
+
+
+def test_entropy_margin_and_greedy_token_are_those_of_the_policy():
+    """At every token of the tree: -sum p log p, the gap of the two largest p, and the largest p's token."""
+    tree = Tree(0)
+    path = next(path for path, wins in tree.wins.items() if not wins)
+    settings = RolloutSettings(Sampling(), n_rollouts=2, max_new_tokens=99)
+    [row] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], settings)
+    for t in range(tree.depth):
+        p = tree.probs[path[:t]]
+        assert row["entropy"][t] == pytest.approx(-sum(p * np.log(p)))
+        assert row["margin"][t] == pytest.approx(sorted(p)[2] - sorted(p)[1])
+        assert row["greedy_id"][t] == p.argmax()
+    assert (row["entropy"][-1], row["margin"][-1], row["greedy_id"][-1]) == (0.0, 1.0, EOS)
+
+
+@pytest.mark.parametrize("ways", [{}, {"estimator": "exhaustive"}, {"adaptive": True}])
+def test_a_repeat_is_a_run_with_another_seed(ways):
+    tree = Tree(2)
+    path = next(path for path, wins in tree.wins.items() if not wins)
+    pairs = [(PROBLEM, Trajectory(tree, path))]
+    first = RolloutSettings(Sampling(), n_rollouts=8, max_new_tokens=99, **ways)
+    second = replace(first, seed=seed_of(0, "second run"))
+    [row] = roll_out(tree, pairs, second)
+    found = {"repeat_index": row["critical_index"], "repeat_tokens": row["generated_tokens"]}
+    assert repeat(tree, pairs, first) == [found]
+
+
+def test_what_is_repeated_does_not_depend_on_the_order_of_the_problems():
+    problems = [Problem(str(i), "pocket", "test", "?", "1") for i in range(9)]
+    config = BuildConfig(reliability_sample=4, seed=1)
+    assert len(repeated(problems, config)) == 4
+    assert repeated(problems, config) == repeated(problems[::-1], config)
+    assert repeated(problems, config) != repeated(problems, replace(config, seed=2))
+
+
+def test_under_another_rule_no_reliability_is_predicted():
+    tree = Tree(2)
+    path = next(path for path, wins in tree.wins.items() if not wins)
+    settings = RolloutSettings(Sampling(), n_rollouts=8, max_new_tokens=99, rule="pivotal")
+    [row] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], settings)
+    assert row["repeat_predicted"] is None

@@ -11,8 +11,6 @@ from rewriting import CHANGING, KEEPING
 from ctm_eval.grading import equal, grade
 from ctm_eval.grading.maths import symbolic
 
-pytestmark = pytest.mark.alone
-
 rationals = st.builds(Fraction, st.integers(-999, 999), st.integers(1, 60))
 
 
@@ -150,11 +148,11 @@ PIECES = [
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 def test_no_text_breaks_the_grader(text):
-    start = time.perf_counter()
+    start = time.process_time()
     verdict = grade("1234567", text)
     assert verdict.correct is (verdict.reason == "correct")
     equal(text, "x+1")
-    assert time.perf_counter() - start < 1.5
+    assert time.process_time() - start < 1.5  # other processes may slow the clock on the wall
 
 
 @settings(max_examples=200)

@@ -149,12 +149,19 @@ def test_a_machine_that_cannot_isolate_is_refused_and_the_option_is_named():
         "    with Sandbox(1, isolate=isolate) as s:\n"
         "        try:\n            print(s.run([Program('print(1)')])[0].status)\n"
         "        except CtmError as error:\n            print(error)\n"
+        "from ctm_eval.sandbox.self_check import self_check\n"
+        "found = self_check()\n"
+        "print(found.ok, [v.name for v in found.verdicts if v.holds])\n"
+        "print({v.detail for v in found.verdicts if not v.holds}, found.not_isolated)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
-    refusal, accepted = done.stdout.splitlines()
+    refusal, accepted, holds, misses = done.stdout.splitlines()
     assert "cannot isolate programs (unshare: Operation not permitted)" in refusal
     assert "--allow-unisolated accepts the risk" in refusal
     assert accepted == "passed"
+    alone = ["memory bomb at once", "endless loop", "opening a socket", "one large file"]
+    assert holds == f"False {alone}"
+    assert misses.startswith("{'needs isolation'} this machine cannot isolate programs")
 
 
 @pytest.mark.parametrize(

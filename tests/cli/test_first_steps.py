@@ -1,0 +1,276 @@
+"""What people type on their first day, in one process: wrong calls, small commands, completion, output."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from handmade import made_by_hand
+
+from ctm_cli import _progress, main
+from ctm_data.run.store import Store
+
+
+@pytest.fixture
+def ctm(tmp_path, monkeypatch, capsys):
+    """`ctm` typed in an empty folder: its exit code, what it printed, what it said on stderr."""
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    os.environ |= {"COLUMNS": "100", "NO_COLOR": "1"}
+
+    def typed(*words):
+        monkeypatch.setattr(sys, "argv", ["ctm", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main.run()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    yield typed
+    os.environ.clear()
+    os.environ |= before
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with two wrong solutions, `a` and `b`, in runs/hand."""
+    return made_by_hand(tmp_path / "runs" / "hand").relative_to(tmp_path)
+
+
+@pytest.fixture
+def evaluation(tmp_path):
+    """An evaluation with a wrong and a right sample, in runs/eval."""
+    source = Store(made_by_hand(tmp_path / "source"))
+    solutions = source.read("solutions").to_pylist()
+    solutions[1] |= {"correct": True, "verdict": "correct"}
+    recipe = {**source.manifest["recipe"], "command": "eval", "data_file": None, "n_samples": 2}
+    with Store.open(tmp_path / "runs" / "eval", recipe) as store:
+        store.write("problems", 0, source.read("problems").to_pylist())
+        store.write("solutions", 0, solutions)
+    return Path("runs/eval")
+
+
+BUILD = ["build-dataset", "--limit", 1]
+REFUSED = {  # what is typed, and what the one line says
+    "a temperature that is no number": ([*BUILD, "--temperature", "nan"], "must be a number from 0"),
+    "an infinite temperature": ([*BUILD, "--temperature", "inf"], "must be a number from 0 up"),
+    "a negative number of shots": ([*BUILD, "--few-shot", -1], "--few-shot must be 0 or more"),
+    "more problems than fit": (["eval", "--limit", 99_999_999], "--limit is at most 100,000"),
+    "a comparison with nothing": (["eval", "--compare", "nowhere"], "there is no run folder nowhere"),
+    "a model folder that is gone": ([*BUILD, "--model", "models/x"], "there is no model folder models/x"),
+    "a run that is gone": (["show", "runs/x"], "there is no run folder runs/x"),
+    "training on a run that is gone": (["train", "cdpo", "runs/x"], "no file or folder runs/x"),
+    "a query of a run that is gone": (["query", "--run", "runs/x", "from tokens"], "no run folder runs/x"),
+    "verifying a run that is gone": (["verify", "runs/x"], "there is no run folder runs/x"),
+    "grading in no process": (["grade", "a.jsonl", "--processes", 0], "--processes must be 1 or more"),
+    "grading into a missing folder": (["grade", "a.jsonl", "--output", "x/b"], "there is no folder x"),
+    "scoring into a missing folder": (
+        ["score", "a.jsonl", "--verifier", "v", "--out", "x/b"], "there is no folder x"
+    ),
+    "a name that is no repository's": (["publish", "runs/x", "one two"], "give user/name"),
+    "listing runs of no folder": (["runs", "nowhere"], "there is no folder nowhere"),
+    "an unknown command": (["bogus"], "No such command 'bogus'"),
+    "an unknown option": (["query", "--nmae", "x"], "No such option: --nmae"),
+    "a word for a number": (["eval", "--temperature", "hot"], "Invalid value for '--temperature'"),
+    "a missing argument": (["show"], "Missing argument"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_wrong_call_is_refused_in_one_line_before_anything_is_made(ctm, tmp_path, case):
+    words, said = REFUSED[case]
+    code, out, err = ctm(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("ctm: ") and err.count("\n") == 1
+    assert said in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_manifest_of_nothing_is_one_line(ctm, tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    code, _, err = ctm("verify", ".")
+    assert code == 1
+    assert "is not the manifest of a run: schema_version" in err
+
+
+def test_an_answer_in_an_unknown_kind_of_file_is_refused(ctm, run):
+    code, _, err = ctm("query", "--run", run, "from tokens", "--out", "x.xlsx")
+    assert (code, Path("x.xlsx").exists()) == (2, False)
+    assert "x.xlsx is of no known kind: give a name that ends with .json, .csv, .md" in err
+
+
+def test_showing_an_evaluation_says_what_it_is_and_what_to_type(ctm, evaluation):
+    code, _, err = ctm("show", evaluation)
+    assert code == 1
+    assert "it is an evaluation (1 right, 1 wrong)" in err
+    assert "`ctm eval --summary runs/eval`" in err
+
+
+def test_the_hub_out_of_reach_is_noticed_at_once(ctm, monkeypatch):
+    """And nothing is tried again: `pull` would wait for 1, 2 and 4 seconds."""
+    from huggingface_hub import constants
+
+    from ctm_data.run import hub_client
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "https://nowhere.invalid")
+    monkeypatch.setattr("ctm_eval.hub.getproxies", dict)
+    monkeypatch.setattr(hub_client.time, "sleep", pytest.fail)
+    code, _, err = ctm("pull", "someone/something")
+    assert code == 1
+    assert err == (
+        "ctm: the Hub cannot be reached from here, and someone/something is no folder: check the "
+        "network\n"
+    )
+
+
+def test_without_an_address_of_the_hub_its_libraries_are_taken_offline(monkeypatch, caplog):
+    """So that transformers and datasets look into their cache, and do not wait for half a minute."""
+    from huggingface_hub import constants
+
+    from ctm_eval.hub import notice_offline
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "https://nowhere.invalid")
+    monkeypatch.setattr("ctm_eval.hub.getproxies", dict)
+    monkeypatch.delitem(sys.modules, "datasets", raising=False)
+    notice_offline()
+    assert constants.HF_HUB_OFFLINE
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+    assert caplog.messages == [
+        "the Hub cannot be reached from here; only what is in its cache can be used"
+    ]
+
+
+def test_a_proxy_may_reach_what_has_no_address_here(monkeypatch):
+    from huggingface_hub import constants
+
+    from ctm_eval.hub import reachable
+
+    monkeypatch.setattr(constants, "ENDPOINT", "https://nowhere.invalid")
+    monkeypatch.setattr("ctm_eval.hub.getproxies", lambda: {"https": "http://proxy:3128"})
+    assert reachable()
+
+
+def test_a_token_is_told_of_by_its_position_in_the_tables(ctm, run):
+    out = " ".join(ctm("show", run, "--id", "b", "--at", 0)[1].split())
+    assert "Token: ' in', at position 0 (of 0 to 3)." in out
+    assert "is 75.0% before it and 50.0% after it" in out
+    assert "draws exactly this token with probability 50.0%" in out
+    assert "2 rollouts that drew another token here; 1 of them ended right." in out
+
+
+def test_a_token_that_is_not_there_is_refused(ctm, run):
+    code, _, err = ctm("show", run, "--id", "b", "--at", 4)
+    assert code == 2
+    assert "--at must be 0 to 3" in err
+
+
+def test_a_width_in_which_nothing_can_be_read_is_refused(ctm, run):
+    code, _, err = ctm("show", run, "--width", 3)
+    assert (code, "--width must be 20 or more, not 3" in err) == (2, True)
+
+
+def test_an_interval_of_no_width_is_called_exact(ctm, run, tmp_path):
+    rows = Store(run).read("rollouts").to_pylist()
+    rows[0] |= {"value_low": [0.0] * 3, "value_high": [0.0] * 3}
+    (tmp_path / "runs" / "hand" / "rollouts" / "part-00000.parquet").unlink()
+    with Store.open(run, Store(run).manifest["recipe"]) as store:
+        store.write("rollouts", 0, rows)
+    _, out, _ = ctm("show", run, "--id", "a")
+    assert "exact: nothing else can be drawn" in " ".join(out.split())
+
+
+def test_the_row_behind_the_picture_is_json(ctm, run):
+    _, out, _ = ctm("show", run, "--id", "b", "--json")
+    assert json.loads(out)["value"] == [0.5, 0.0, 0.0, 0.0]
+
+
+def test_the_picture_is_an_svg_that_loads_nothing(ctm, run):
+    _, out, _ = ctm("show", run, "--svg", "token.svg")
+    svg = Path(out.strip()).read_text()
+    assert svg.startswith("<svg")
+    assert "url(http" not in svg and "@font-face" not in svg
+
+
+def test_runs_are_listed_with_what_they_hold(ctm, run, evaluation):
+    (Path("runs") / "broken").mkdir()
+    (Path("runs") / "broken" / "manifest.json").write_text("{")
+    listed = {row["run"]: row for row in json.loads(ctm("runs", "--json")[1])}
+    assert listed["runs/hand"]["rows"]["rollouts"] == 2
+    assert not listed["runs/hand"]["finished"]
+    assert (listed["runs/eval"]["kind"], listed["runs/broken"]["kind"]) == ("evaluation", "damaged")
+    _, out, _ = ctm("runs")
+    assert "runs/hand" in out and "2 rollouts" in out and "not finished" in out
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("ctm show runs/", ["runs/eval", "runs/hand"]),
+        ("ctm show ", ["runs/", "runs/eval", "runs/hand", "source"]),
+        ("ctm query --run runs/h", ["runs/hand"]),
+        ("ctm query --name ce", ["ce-agreement", "certainty"]),
+        ("ctm train cdpo runs/hand --preset deep", ["deepseek-math-7b-gsm8k", "deepseek-math-7b-math"]),
+        ("ctm eval --benchmark ma", ["math", "math500"]),
+        ("ctm eval --engine tr", ["transformers"]),
+        ("ctm ru", ["runs"]),
+    ],
+)  # fmt: skip
+def test_the_shell_completes(ctm, run, evaluation, monkeypatch, typed, offered):
+    words = typed.split(" ")
+    monkeypatch.setenv("_CTM_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+    _, out, _ = ctm()
+    assert sorted(word.strip() for word in out.split()) == offered
+
+
+def test_quiet_shows_no_progress_wherever_it_stands(ctm, monkeypatch, capsys):
+    monkeypatch.setattr(main, "app", lambda words, **_: print(*words))
+    assert ctm("eval", "--limit", 3, "--quiet")[1] == "--quiet eval --limit 3\n"
+    assert ctm("query", "--", "--quiet")[1] == "query -- --quiet\n"
+    monkeypatch.setenv("CTM_QUIET", "1")
+    with _progress.Progress() as progress:
+        progress("sampling", 1, 1)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_last_line_of_progress_has_the_time_taken(ctm, capsys):
+    with _progress.Progress() as progress:
+        progress("sampling", 0, 8)
+        progress("sampling", 8, 8, 100, "loss 0.5")
+    assert capsys.readouterr().err.splitlines()[-1].split() == (
+        "sampling: 8/8 loss 0.5 in 0 s".split()
+    )
+
+
+def test_a_long_table_goes_through_a_pager(ctm, run, monkeypatch, capsys):
+    from ctm_data.query import query
+    from ctm_data.sql.output import write_answer
+
+    paged = []
+    monkeypatch.setattr("pydoc.pager", paged.append)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("LINES", "5")
+    write_answer(query("select * from range(2)", run))
+    assert not paged
+    write_answer(query("select * from range(9)", run))
+    assert "8" in paged[0]
+
+
+def test_runs_that_were_sampled_differently_are_said_to_be(evaluation, tmp_path, monkeypatch):
+    from ctm_data.pages.evaluation import sampled_differently
+
+    recipe = Store(tmp_path / evaluation).manifest["recipe"]
+    with Store.open(tmp_path / "other", {**recipe, "n_samples": 3, "model": "n"}):
+        pass
+    assert sampled_differently(tmp_path / evaluation, tmp_path / "other") == [
+        "n_samples: 2 there, 3 here"
+    ]
+
+
+@pytest.mark.parametrize("command", ["query", "score", "pull", "show", "compare", "eval", "runs"])
+def test_what_prints_results_has_json(ctm, command):
+    assert "--json" in ctm(command, "-h")[1]
