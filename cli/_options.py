@@ -73,6 +73,13 @@ Unisolated = Annotated[
     bool,
     typer.Option("--allow-unisolated", help="Run programs even where they cannot be isolated."),
 ]
+Merge = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Merge finished shards instead; repeat the option for each shard's folder.",
+        rich_help_panel="Running",
+    ),
+]
 
 
 PANELS = ("Model", "Benchmark", "Prompt", "Sampling", "Rollouts", "Contrast", "Verifier", "Choosing",
@@ -132,6 +139,8 @@ def _parameter(
         of, default, convert = str, ",".join(default), _split
     elif name == "shard":
         of, convert = str | None, _shard
+    elif name == "pass_rate":
+        of, convert = str | None, _pass_rate
     made = typer.Option(
         *flags,
         help=option.help,
@@ -165,6 +174,16 @@ def _opposite(value: bool) -> bool:
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
+
+
+def _pass_rate(text: str) -> tuple[float, float]:
+    try:
+        low, high = map(float, text.split(":"))
+    except ValueError:
+        raise typer.BadParameter(
+            f"--pass-rate takes LOW:HIGH, such as 0.05:0.95, not {text!r}"
+        ) from None
+    return low, high
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Config, with_options_of
-from ctm_cli._output import answer, next_steps, say, tell_set_aside
+from ctm_cli._options import AsJson, Config, Merge, with_options_of
+from ctm_cli._output import answer, next_steps, say, tell_set_aside, tell_truncated
 from ctm_data.config import BuildConfig
 
 if TYPE_CHECKING:
     from ctm_data.pages.summary import Summary
+    from ctm_data.plan import Plan
 
 EXAMPLES = """Examples:
 
 ctm build-dataset
 
 ctm build-dataset --benchmark gsm8k --data-file test.jsonl --model Qwen/Qwen2.5-0.5B --limit 50
+
+ctm build-dataset --limit 1000 --plan
 
 ctm build-dataset --shard 0/2 --output-dir runs/a0
 
@@ -35,13 +38,15 @@ def add_to(app: typer.Typer) -> None:
 @with_options_of(BuildConfig)
 def command(
     config: BuildConfig,
-    merge: Annotated[
-        list[Path] | None,
+    merge: Merge = None,
+    plan: Annotated[
+        bool,
         typer.Option(
-            help="Merge finished shards instead; repeat the option for each shard's folder.",
+            "--plan",
+            help="Run a few problems and print what the whole run will cost; write nothing.",
             rich_help_panel="Running",
         ),
-    ] = None,
+    ] = False,
     recipe: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,6 +59,13 @@ def command(
     from ctm_data import build
     from ctm_data.pages.summary import summarize
 
+    if plan:
+        from ctm_data.plan import plan as planned
+
+        with Progress() as progress:
+            found = planned(config, progress)
+        answer(asdict(found), as_json=as_json, render=lambda: _show_plan(found))
+        return
     with Progress() as progress:
         if merge:
             store = build.merge_shards(
@@ -67,11 +79,34 @@ def command(
             store = build.build_dataset(config, progress)
     tell_set_aside(store)
     summary = summarize(store)
+    cut = summary.truncated + summary.unfinished_thought
+    tell_truncated(cut, summary.solutions, store.manifest["recipe"])
     answer(
         {"run": str(store.folder), **asdict(summary)},
         as_json=as_json,
         render=lambda: _show(summary, store.folder),
     )
+
+
+def _show_plan(plan: "Plan") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "likely", "95% interval"):
+        table.add_column(name, justify="right" if name else "left")
+    rows = [("tokens", plan.tokens, 1.0), ("minutes", plan.seconds, 60.0), ("MB", plan.bytes, 1e6)]
+    rows += [(f"rollout tokens, {name}", cost, 1.0) for name, cost in plan.rollout_tokens.items()]
+    for name, cost, unit in rows:
+        likely, low, high = (f"{x / unit:,.0f}" if x >= 10 * unit else f"{x / unit:.2g}"
+                             for x in (cost.likely, cost.low, cost.high))  # fmt: skip
+        table.add_row(name, likely, f"{low} – {high}")
+    say(f"{plan.problems:,} problems, from {plan.measured:,} of them\n")
+    say(table)
+    if plan.leaving is not None:
+        say(
+            f"\n{plan.leaving:.1%} of the probability leaves a token, which decides what branch costs"
+        )
+    say(f"Without {plan.loading:.0f} s to load the model, and without the training of p+ and p-.")
 
 
 def _show(summary: "Summary", folder: Path) -> None:
@@ -86,6 +121,7 @@ def _show(summary: "Summary", folder: Path) -> None:
         table.add_row(summary.asked, "form of the prompts")
     table.add_row(f"{summary.solutions:,}", f"solutions sampled{accuracy}")
     for count, what in ((summary.truncated, "cut off by --max-new-tokens"),
+                        (summary.unfinished_thought, "with a thought that does not end"),
                         (summary.no_answer, "without an answer")):  # fmt: skip
         if count:
             table.add_row(f"{count:,}", f"solutions {what}")
@@ -93,7 +129,9 @@ def _show(summary: "Summary", folder: Path) -> None:
         table.add_row(f"{right:,} + {wrong:,}", f"distinct right and wrong solutions of {name}")
     verifier = bool(summary.generators and not summary.trajectories)
     if not verifier:
-        table.add_row(f"{summary.trajectories:,}", "wrong solutions rolled out")
+        table.add_row(f"{summary.trajectories:,}", "solutions rolled out")
+        for reason, count in summary.left_out.items():
+            table.add_row(f"{count:,}", f"problems left out: {reason}")
         lost = "where the value is 0 before the first token"
         hopeless = f", {summary.hopeless:,} of them {lost}" if summary.hopeless else ""
         table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}")
@@ -115,8 +153,8 @@ def _show(summary: "Summary", folder: Path) -> None:
         next_steps(f"ctm train orm {folder}")
         return
     if not summary.trajectories:
-        why = "every solution is correct" if summary.correct else "no wrong solution has an answer"
-        say(f"\nNothing was rolled out: {why}.")
+        why = ", ".join(f"{n:,} of the problems {why}" for why, n in summary.left_out.items())
+        say(f"\nNothing was rolled out: {why or 'there is no problem'}; see --pass-rate and --of.")
     next_steps(
         f"ctm show {folder}",
         *([f"ctm train cdpo {folder}"] if summary.pairs else []),

@@ -4,30 +4,18 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from typed import CTM, Typed, ctm
 
 from ctm_data.run.store import Store
 from ctm_eval.pocket.builtin import MODELS
 
 ROOT = Path(__file__).parent.parent.parent
-CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]
-
-
-def ctm(*arguments, cwd=None, **environment):
-    return subprocess.run(
-        [*CTM, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", **environment},
-        timeout=300,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +125,8 @@ WRONG_CALLS = {
         "that is more than the 1024 positions of pocket: lower --max-new-tokens",
     ),
     "a device that is not there": (["--device", "cuda:99"], "has no device 'cuda:99'"),
+    "half a pass rate": (["--pass-rate", "0.5"], "--pass-rate takes LOW:HIGH"),
+    "a pass rate backwards": (["--pass-rate", "0.9:0.1"], "the lower one first, not 0.9:0.1"),
     "no samples": (["--n-samples", "0"], "--n-samples must be 1 or more"),
     "a shard that is none": (["--shard", "2/2"], "I from 0 to N - 1"),
     "a shard that is no fraction": (["--shard", "two"], "takes I/N"),
@@ -278,17 +268,14 @@ def test_an_unknown_id_names_some_that_there_are(run_folder):
 
 
 def test_an_interrupted_run_says_how_to_go_on(tmp_path):
-    process = subprocess.Popen(
-        [*CTM, "build-dataset", "--limit", "200"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
+    process = Typed(CTM, "build-dataset", "--limit", 200, cwd=tmp_path)
     while not (tmp_path / "runs" / "pocket" / "manifest.json").exists():
-        assert process.poll() is None
+        assert process.returncode is None
         time.sleep(0.05)
     time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "run the same command again to resume" in stderr
+    process.interrupt()
+    assert process.wait(60) == 130
+    assert "run the same command again to resume" in process.stderr
 
 
 def test_debug_shows_the_traceback(tmp_path):
@@ -306,6 +293,7 @@ COMMANDS = [
     "publish",
     "pull",
     "query",
+    "report",
     "runs",
     "sandbox",
     "score",
@@ -334,3 +322,14 @@ def test_help_answers_without_loading_anything_heavy():
     code = "import sys\nfrom ctm_cli.main import run\ntry: run()\nexcept SystemExit: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True)
     assert not {"torch", "transformers", "pyarrow", "numpy"} & set(done.stdout.split())
+
+
+def test_more_than_a_twentieth_cut_off_is_said_with_the_option_to_raise(capsys):
+    from ctm_cli._output import tell_truncated
+
+    tell_truncated(1, 20, {"max_new_tokens": 64})
+    assert capsys.readouterr().err == ""
+    tell_truncated(2, 20, {"max_new_tokens": 64})
+    said = capsys.readouterr().err
+    assert "2 of 20 samples (10%)" in said
+    assert "raise --max-new-tokens (now 64)" in said

@@ -2,26 +2,12 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
+from typed import CTM, Typed, ctm
 
-CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]
 ROW = '{"question": "What is 2 + 2?", "answer": "It is 4.\\n#### 4"}\n'
-
-
-def ctm(*arguments, cwd=None):
-    return subprocess.run(
-        [*CTM, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
-        timeout=300,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +91,7 @@ WRONG_CALLS = {
     "unknown engine": (["--engine", "steam"], "'steam' is not one of 'transformers', 'vllm'"),
     "greedy many times": (["--n", "4", "--temperature", "0"], "or a --temperature above 0"),
     "too many exemplars": (["--few-shot", "2"], "2 exemplars wanted, 0 are for pocket"),
-    "a summary of no run": (["--summary", "nowhere"], "is not a run folder"),
+    "a summary of no run": (["--summary", "nowhere"], "there is no run folder nowhere"),
     "a revision of what is generated": (["--revision", "main"], "leave out --revision"),
     "tensor parallelism without vllm": (["--tensor-parallel", "2"], "needs --engine vllm"),
 }
@@ -162,13 +148,11 @@ def test_gsm8k_from_a_file_runs_from_start_to_finish(tmp_path):
 
 
 def test_an_interrupted_evaluation_says_how_to_go_on(tmp_path):
-    arguments = ["eval", "--limit", "3000", "--chunk-size", "4"]
-    process = subprocess.Popen([*CTM, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = Typed(CTM, "eval", "--limit", 3000, "--chunk-size", 4, cwd=tmp_path)
     folder = tmp_path / "runs" / "eval-pocket" / "solutions"
     while not folder.exists():
-        assert process.poll() is None
+        assert process.returncode is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "run the same command again to resume" in stderr
+    process.interrupt()
+    assert process.wait(60) == 130
+    assert "run the same command again to resume" in process.stderr

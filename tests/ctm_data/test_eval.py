@@ -1,16 +1,17 @@
 """`evaluate` for real: the built-in model, kills, resumes, programs, re-scoring, comparison."""
 
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from typed import Typed
 
+from ctm_data.build import merge_shards
 from ctm_data.config import EvalConfig
 from ctm_data.eval import evaluate
 from ctm_data.pages.evaluation import as_json, paired, summarize
@@ -164,20 +165,15 @@ def test_ten_kills_and_a_resume_give_the_undisturbed_runs_files(whole, tmp_path)
     rng, expected, folder = random.Random(11), content(whole), tmp_path / "run"
     kills = 0
     while kills < KILLS:
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(folder)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        on_disk = 4 * len(list((folder / "solutions").glob("part-*.parquet")))
+        process = Typed(PROGRAM, folder)
         if rng.random() < 0.8:
-            on_disk = 4 * len(list((folder / "solutions").glob("part-*.parquet")))
-            assert process.stdout.readline() == f"('sampling', {on_disk}, 120, 0)\n"
-        try:
-            process.communicate(timeout=rng.uniform(0, 1))
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
+            while "\n" not in process.stdout:
+                assert process.returncode is None
+                time.sleep(0.01)
+            assert process.stdout.startswith(f"('sampling', {on_disk}, 120, 0)\n")
+        if process.wait(rng.uniform(0, 1)) is None:
+            process.kill()
             kills += 1
         else:
             assert process.returncode == 0
@@ -326,3 +322,18 @@ def test_an_evaluation_passes_verify_and_is_published_with_its_figures(whole):
     assert publication.card.startswith(
         "---\npretty_name: Evaluation of pocket on pocket\nlicense: apache-2.0"
     )
+
+
+def test_merged_shards_are_the_evaluation_that_was_not_sharded(whole, tmp_path):
+    shards = [
+        evaluate(EvalConfig(tmp_path / str(i), shard=(i, 2), **SMALL)).folder for i in range(2)
+    ]
+    merged = merge_shards(shards, tmp_path / "merged").folder
+    assert content(merged) == content(whole)
+
+
+def test_a_shard_without_problems_is_refused_and_leaves_nothing(tmp_path):
+    config = EvalConfig(tmp_path / "run", limit=4, chunk_size=2, shard=(2, 3))
+    with pytest.raises(CtmError, match=r"shard 2/3 has no problems: there are 4, 2 in a chunk"):
+        evaluate(config)
+    assert not (tmp_path / "run").exists()

@@ -1,15 +1,13 @@
 """The script that builds `pocket`, on a model and a corpus small enough for a test."""
 
 import json
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from typed import Typed
 
 from ctm_train.pocket import Recipe, batches, build, corpus, main, train_tokenizer
 
@@ -95,24 +93,22 @@ build(Path(sys.argv[1]), recipe, checkpoint_seconds=0)
 
 def test_killed_and_resumed_gives_the_same_weights(built, tmp_path):
     folder = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, folder], stderr=subprocess.DEVNULL)
+    process = Typed(PROGRAM, folder)
     while not (folder / "checkpoint.pt").exists():
-        assert process.poll() is None
+        assert process.returncode is None
         time.sleep(0.01)
     time.sleep(0.2)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
     assert not (folder / "model.safetensors").exists()
     build(folder, TINY)
     assert weights(folder) == weights(built)
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, tmp_path], stderr=subprocess.DEVNULL)
+    process = Typed(PROGRAM, tmp_path)
     while not (tmp_path / "checkpoint.pt").exists():
         time.sleep(0.01)
     process.kill()
-    process.wait()
     with pytest.raises(ValueError, match="belongs to another recipe"):
         build(tmp_path, replace(TINY, seed=1))
 

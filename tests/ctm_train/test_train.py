@@ -5,7 +5,6 @@ import json
 import math
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import torch
 from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
+from typed import Typed
 
 from ctm_eval.pocket import MODEL_DIR, problems
 from ctm_train.data import pairs
@@ -95,6 +95,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
 
 RUN = """
 import sys
+sys.path.insert(0, sys.argv[2])
 from ctm_train.train import train
 from tests_train import rows, quick, MODEL
 train("sft", rows(24), sys.argv[1], model=MODEL, settings=quick("sft", epochs=3), save_steps=2)
@@ -107,17 +108,15 @@ def test_a_run_that_is_killed_goes_on_and_gives_the_same_weights(tmp_path):
     train("sft", rows(24), tmp_path / "whole", model=MODEL, settings=settings, save_steps=2)
     folder, rng = tmp_path / "killed", random.Random(0)
     (tmp_path / "tests_train.py").symlink_to(__file__)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     resumed = 0
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", RUN, str(folder)], env=environment)
         seen = last_checkpoint(folder)
-        while last_checkpoint(folder) == seen and process.poll() is None:
+        process = Typed(RUN, folder, tmp_path)
+        while last_checkpoint(folder) == seen and process.returncode is None:
             time.sleep(0.02)
         time.sleep(rng.uniform(0, 0.5))
-        resumed += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        resumed += process.returncode is None
+        process.kill()
     assert resumed
     train("sft", rows(24), folder, model=MODEL, settings=settings, save_steps=2)
     for file in ("model.safetensors", "config.json"):
@@ -353,6 +352,7 @@ def test_no_loader_runs_the_code_of_a_repository():
 
 SHARE = """
 import sys
+sys.path.insert(0, sys.argv[2])
 from ctm_train.train import train
 from tests_train import rows_for, quick, MODEL
 train("cdpo", rows_for("cdpo", 8), sys.argv[1], model=MODEL, settings=quick("cdpo", batch_size=4))
