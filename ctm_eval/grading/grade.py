@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, TypeVar
 
@@ -87,7 +88,8 @@ def matches(gold: str, answer: str) -> Equality:
     equality = equal(gold, answer)
     wanted = _number(_cleaned(gold))
     if not equality and wanted and (spelled := conventions.with_metres(answer)):
-        return equal(gold, spelled)
+        said = equal(gold, spelled)
+        return replace(said, convention="m is the metre") if said else said
     if equality or equality.layer == "number" and not (wanted and wanted.places):
         return equality
     value = _value(_cleaned(answer))

@@ -47,3 +47,21 @@ def test_answers_stand_one_a_line(stdout, answers):
 def test_of_many_answers_the_last_ones_are_looked_at():
     stdout = "\n".join(map(str, range(10_000)))
     assert printed_answers(stdout) == [str(i) for i in range(10_000 - MAX_LINES, 10_000)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "printed", "same"),
+    [
+        ("1, 2", "[1, 2]", True),
+        ("(1, 2)", "[1, 2]", True),
+        ("(2, 1)", "[1, 2]", False),
+        (r"\{1, 2\}", "{1, 2}", True),
+        ("2+3i", "(2+3j)", True),
+        ("2-3i", "(2+3j)", False),
+        (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", "Matrix([[1], [2]])", True),
+        (r"\begin{pmatrix} 1 & 2 \end{pmatrix}", "Matrix([[1], [2]])", False),
+        (r"\frac{1}{3}", "Fraction(1, 3)", True),
+    ],
+)
+def test_what_python_prints_for_a_value_is_that_value(answer, printed, same):
+    assert same_answer(answer, printed) is same
