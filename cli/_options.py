@@ -139,6 +139,8 @@ def _parameter(
         of, default, convert = str, ",".join(default), _split
     elif name == "shard":
         of, convert = str | None, _shard
+    elif name == "pass_rate":
+        of, convert = str | None, _pass_rate
     made = typer.Option(
         *flags,
         help=option.help,
@@ -172,6 +174,16 @@ def _opposite(value: bool) -> bool:
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
+
+
+def _pass_rate(text: str) -> tuple[float, float]:
+    try:
+        low, high = map(float, text.split(":"))
+    except ValueError:
+        raise typer.BadParameter(
+            f"--pass-rate takes LOW:HIGH, such as 0.05:0.95, not {text!r}"
+        ) from None
+    return low, high
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -2,11 +2,13 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ctm_data.run.store import Store
+
+TRUNCATED = 0.05  # a larger share of cut-off samples is told
 
 
 def answer(value: Any, *, as_json: bool, render: Callable[[], None]) -> None:
@@ -27,6 +29,17 @@ def say(text: Any = "", *, wrap: bool = True) -> None:
 def next_steps(*commands: str) -> None:
     """Prints the commands that a user is likely to want next."""
     say("\nNext:\n" + "\n".join(f"  {command}" for command in commands), wrap=False)
+
+
+def tell_truncated(cut: int, samples: int, recipe: Mapping[str, Any]) -> None:
+    """Warns on stderr if so many samples were cut off that the figures are about the limit."""
+    if samples and cut / samples > TRUNCATED:
+        limit = recipe.get("max_new_tokens")
+        print(
+            f"ctm: {cut:,} of {samples:,} samples ({cut / samples:.0%}) were cut off before their answer: "
+            f"raise --max-new-tokens (now {limit})",
+            file=sys.stderr,
+        )
 
 
 def tell_set_aside(store: "Store") -> None:

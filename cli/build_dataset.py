@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctm_cli._options import AsJson, Config, Merge, with_options_of
-from ctm_cli._output import answer, next_steps, say, tell_set_aside
+from ctm_cli._output import answer, next_steps, say, tell_set_aside, tell_truncated
 from ctm_data.config import BuildConfig
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def command(
             store = build.build_dataset(config, progress)
     tell_set_aside(store)
     summary = summarize(store)
+    cut = summary.truncated + summary.unfinished_thought
+    tell_truncated(cut, summary.solutions, store.manifest["recipe"])
     answer(
         {"run": str(store.folder), **asdict(summary)},
         as_json=as_json,
@@ -119,6 +121,7 @@ def _show(summary: "Summary", folder: Path) -> None:
         table.add_row(summary.asked, "form of the prompts")
     table.add_row(f"{summary.solutions:,}", f"solutions sampled{accuracy}")
     for count, what in ((summary.truncated, "cut off by --max-new-tokens"),
+                        (summary.unfinished_thought, "with a thought that does not end"),
                         (summary.no_answer, "without an answer")):  # fmt: skip
         if count:
             table.add_row(f"{count:,}", f"solutions {what}")
@@ -126,7 +129,9 @@ def _show(summary: "Summary", folder: Path) -> None:
         table.add_row(f"{right:,} + {wrong:,}", f"distinct right and wrong solutions of {name}")
     verifier = bool(summary.generators and not summary.trajectories)
     if not verifier:
-        table.add_row(f"{summary.trajectories:,}", "wrong solutions rolled out")
+        table.add_row(f"{summary.trajectories:,}", "solutions rolled out")
+        for reason, count in summary.left_out.items():
+            table.add_row(f"{count:,}", f"problems left out: {reason}")
         lost = "where the value is 0 before the first token"
         hopeless = f", {summary.hopeless:,} of them {lost}" if summary.hopeless else ""
         table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}")
@@ -148,8 +153,8 @@ def _show(summary: "Summary", folder: Path) -> None:
         next_steps(f"ctm train orm {folder}")
         return
     if not summary.trajectories:
-        why = "every solution is correct" if summary.correct else "no wrong solution has an answer"
-        say(f"\nNothing was rolled out: {why}.")
+        why = ", ".join(f"{n:,} of the problems {why}" for why, n in summary.left_out.items())
+        say(f"\nNothing was rolled out: {why or 'there is no problem'}; see --pass-rate and --of.")
     next_steps(
         f"ctm show {folder}",
         *([f"ctm train cdpo {folder}"] if summary.pairs else []),

@@ -1,5 +1,6 @@
 """`ctm eval`: wires options to `ctm_data.eval`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,13 +8,14 @@ import typer
 
 from ctm_cli import _completion
 from ctm_cli._options import AsJson, Config, Merge, with_options_of
-from ctm_cli._output import answer, say, tell_set_aside
-from ctm_data.config import EvalConfig, Select
+from ctm_cli._output import answer, say, tell_set_aside, tell_truncated
+from ctm_data.config import PROCESSBENCH, EvalConfig, Select
 
 if TYPE_CHECKING:
     from ctm_eval.cotnpot import Filter
     from ctm_eval.metrics import Comparison
     from ctm_eval.report import Results
+    from ctm_eval.step_errors import Subset
 
 EXAMPLES = """Examples:
 
@@ -26,6 +28,8 @@ ctm eval --benchmark gsm8k --model Qwen/Qwen2.5-0.5B-Instruct --chat --n-samples
 ctm eval --benchmark mbpp --data-file mbpp.jsonl --model ./coder --engine vllm
 
 ctm eval --n 16 --verifier models/orm --cotnpot --output-dir runs/eval-16
+
+ctm eval --benchmark processbench --data-file gsm8k.jsonl --verifier models/prm
 
 ctm eval --chunk-size 64 --shard 0/2 --output-dir runs/e0
 
@@ -61,11 +65,18 @@ def command(
     """
     from ctm_cli._progress import Progress
     from ctm_data.build import merge_shards
-    from ctm_data.eval import evaluate
+    from ctm_data.eval import evaluate, evaluate_steps
     from ctm_data.pages import evaluation
     from ctm_data.run.store import Store
     from ctm_eval.report import shown
 
+    if config.benchmark == PROCESSBENCH:
+        with Progress() as progress:
+            subsets = evaluate_steps(config, progress)
+        answer(
+            [asdict(one) for one in subsets], as_json=as_json, render=lambda: _show_steps(subsets)
+        )
+        return
     if summary is not None:
         store = Store(summary)
     elif merge:
@@ -75,6 +86,8 @@ def command(
             store = evaluate(config, progress)
     tell_set_aside(store)
     results = evaluation.summarize(store)
+    cut = results.reasons.get("truncated", 0) + results.reasons.get("unfinished_thought", 0)
+    tell_truncated(cut, sum(results.reasons.values()), store.manifest["recipe"])
     shown(results, config.select)  # fail before anything is printed
     paired = None if config.compare is None else evaluation.paired(config.compare, store.folder)
 
@@ -111,6 +124,26 @@ def show_results(
     say(f"\n{verdicts}\n")
     say(markdown(results, recipe), wrap=False)
     say(f"\n{folder}", wrap=False)
+
+
+def _show_steps(subsets: "list[Subset]") -> None:
+    """Prints how well first wrong steps are found, a line a subset."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("wrong", "right", "F1", "95% interval"):
+        table.add_column(name, justify="right")
+    for one in subsets:
+        wrong, right = (
+            "–" if found is None else f"{found.value:.1%} of {n:,}"
+            for found, n in ((one.wrong, one.n_wrong), (one.right, one.n_right))
+        )
+        f1 = interval = "–"
+        if one.f1 is not None:
+            f1, interval = f"{one.f1:.1%}", f"{one.low:.1%} – {one.high:.1%}"
+        table.add_row(one.name, wrong, right, f1, interval)
+    say(table)
 
 
 def _filter_in_words(coder: str, kept: "Filter") -> str:

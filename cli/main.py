@@ -17,6 +17,7 @@ from ctm_cli import (
     publish,
     pull,
     query,
+    report,
     runs,
     sandbox,
     score,
@@ -37,6 +38,7 @@ app = typer.Typer(
 for module in (
     build_dataset,
     show,
+    report,
     runs,
     grade,
     compare,

@@ -53,6 +53,7 @@ def command(
     from ctm_data.run.store import is_run_folder
     from ctm_data.score import score_file, score_run
     from ctm_eval.data_files import writable
+    from ctm_eval.output_file import output_file
 
     if is_run_folder(data):
         with Progress() as progress:
@@ -73,8 +74,6 @@ def command(
         if out is None:
             sys.stdout.writelines(lines)
             return
-        partial = out.with_name(f".{out.name}.partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(lines)
-        partial.replace(out)
+        with output_file(out) as file:
+            file.writelines(line.encode() for line in lines)
     answer({"file": str(out)}, as_json=as_json, render=lambda: None)

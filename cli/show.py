@@ -33,7 +33,7 @@ def command(
     ] = None,
     at: Annotated[
         int | None,
-        typer.Option(help="Number of a token, from 1, to tell of. [default: the critical one]"),
+        typer.Option(help="Position of a token, from 0, to tell of. [default: the critical one]"),
     ] = None,
     width: Annotated[
         int | None, typer.Option(help="Width in columns. [default: the terminal's]")

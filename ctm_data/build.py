@@ -7,7 +7,7 @@ from ctm_data.asking import ask, prompts_sha256
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
 from ctm_data.run import files
-from ctm_data.run.recipe import differences
+from ctm_data.run.recipe import differences, with_sampler
 from ctm_data.run.records import chunked
 from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
@@ -39,7 +39,7 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
     )
     chunks = chunked(problems, config.chunk_size, config.shard)
     config, prompts = ask(config, config.models, problems)
-    recipe = {**config.recipe(), "prompts_sha256": prompts_sha256(prompts)}
+    recipe = {**with_sampler(config.recipe()), "prompts_sha256": prompts_sha256(prompts)}
     engines = {name: lazy_engine(config, name) for name in config.models}
     loaders = list(engines.values())
     with Scorer(isolate=config.isolate) as scorer:
@@ -147,4 +147,4 @@ def _copy_parts(shard: Store, merged: Store) -> None:
 def lazy_engine(config: BuildConfig, name: str) -> LazyEngine:
     """The engine of one of a build's models, not loaded yet."""
     parallel = {"tensor_parallel": config.tensor_parallel} if config.tensor_parallel > 1 else {}
-    return LazyEngine(lambda: load_engine(config.engine, name, device=config.device, **parallel))
+    return LazyEngine(lambda: load_engine(config.engine, name, **config.placed, **parallel))

@@ -1,7 +1,9 @@
-"""How well contrastive estimation (CE) finds the tokens that rollouts find, against surprisal and chance.
+"""How well cheap scores find the tokens that rollouts find: contrastive estimation (CE), and what the
+policy itself says of a token.
 
 The tokens of every wrong trajectory that has both CE scores and rollouts are ranked, most suspicious first:
-by CE (low s_t), by surprisal (low probability under the rollout policy), or at random.
+by CE (low s_t), by surprisal (low probability under the rollout policy), by the entropy of the policy's
+distribution there, by the margin between its two likeliest tokens (small is suspicious), or at random.
 """
 
 from collections.abc import Sequence
@@ -15,16 +17,17 @@ from ctm_eval.errors import CtmError
 
 RELIABILITY = "same label in a second run"
 MEASURES = ("correlation", "auc", "hit@1", "hit@3", "hit@5", "hit@10%")
+SCORES = ("CE", "surprisal", "entropy", "margin")
 ROUNDS = 2000
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A wrong trajectory of T tokens: its suspicion by CE and by surprisal (higher is more suspicious), the
-    drop of the value at every token (NaN where it was not estimated), and its critical token."""
+    """A wrong trajectory of T tokens: its suspicion by each score (higher is more suspicious; older
+    runs lack some), the drop of the value at every token (NaN where it was not estimated), and
+    its critical token."""
 
-    ce: np.ndarray
-    surprisal: np.ndarray
+    suspicion: dict[str, np.ndarray]
     drop: np.ndarray
     critical_index: int
 
@@ -42,12 +45,13 @@ class Agreement:
 
 
 def compare(run: str, *, seed: int = 0) -> list[Agreement]:
-    """Every measure for CE, surprisal and chance, and for the difference of the first two.
+    """Every measure for CE, surprisal, entropy, margin and chance, and for CE minus each of the cheap ones.
 
     `correlation` is Spearman's rank correlation of suspicion and value drop. `auc` is the probability
     that the critical token is more suspicious than another token. `hit@k` is how often the critical token
     is among the k most suspicious tokens, `hit@10%` among a tenth of the tokens (rounded up). Ties count
     as if broken at random.
+    Entropy and margin are left out if a trajectory of the run has none.
 
     RELIABILITY is how often two runs give the same critical token, predicted from the rollouts and checked
     by a second run, with an interval over problems. Raises CtmError if there is nothing to measure.
@@ -66,13 +70,14 @@ def compare(run: str, *, seed: int = 0) -> list[Agreement]:
             f"--output-dir {run}` with the stages rollouts and contrast",
             usage=True,
         )
+    scores = [name for name in SCORES if all(name in t.suspicion for t in trajectories)]
     per_trajectory = {
-        "CE": np.array([measures(t.ce, t) for t in trajectories]),
-        "surprisal": np.array([measures(t.surprisal, t) for t in trajectories]),
-        "chance": np.array([measures(np.zeros(len(t.ce)), t) for t in trajectories]),
+        name: np.array([measures(t.suspicion[name], t) for t in trajectories]) for name in scores
     }
+    per_trajectory["chance"] = np.array([measures(np.zeros(len(t.drop)), t) for t in trajectories])
     per_trajectory["chance"][:, 0] = 0.0  # the correlation of a random order, on average
-    per_trajectory["CE - surprisal"] = per_trajectory["CE"] - per_trajectory["surprisal"]
+    for name in scores[1:]:
+        per_trajectory[f"CE - {name}"] = per_trajectory["CE"] - per_trajectory[name]
     rng = np.random.default_rng(seed)
     resamples = rng.integers(len(trajectories), size=(ROUNDS, len(trajectories)))
     return [
@@ -88,20 +93,25 @@ def read(store: Store) -> list[Trajectory]:
     for part in store.each("contrast", ["rejected_id", "rejected_ce"]):
         scores |= {row["rejected_id"]: row["rejected_ce"] for row in part.to_pylist()}
     found = []
-    wanted = ["solution_id", "keep_prob", "prompt_value", "value", "critical_index"]
+    columns = ["keep_prob", "entropy", "margin", "value"]
+    wanted = ["solution_id", "prompt_value", "critical_index", *columns]
     for part in store.each("rollouts", wanted):
         for row in part.to_pylist():
             ce = scores.get(row["solution_id"])
             if ce is None or row["critical_index"] is None or row["critical_index"] >= len(ce):
                 continue
             # Behind the scored tokens is a stop string, which is no part of the pair.
-            row["keep_prob"], row["value"] = row["keep_prob"][: len(ce)], row["value"][: len(ce)]
             ce = ce[: len(row["keep_prob"])]
+            for name in columns:
+                row[name] = row[name] and row[name][: len(ce)]
+            suspicion = {"CE": -np.array(ce), "surprisal": -np.array(row["keep_prob"])}
+            if row["entropy"] and row["margin"]:
+                suspicion["entropy"] = np.array(row["entropy"])
+                suspicion["margin"] = -np.array(row["margin"])
             curve = np.array([row["prompt_value"], *row["value"]], dtype=float)
             found.append(
                 Trajectory(
-                    ce=-np.array(ce),
-                    surprisal=-np.array(row["keep_prob"]),
+                    suspicion=suspicion,
                     drop=-np.diff(curve),
                     critical_index=row["critical_index"],
                 )

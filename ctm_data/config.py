@@ -17,13 +17,16 @@ from ctm_eval.engines.base import Sampling
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.prompts import STOP
-from ctm_eval.verifiers import Pool
+from ctm_eval.verifiers import STEP_THRESHOLD, Pool
 
 Stage = Literal["rollouts", "contrast", "verifier"]
 EngineName = Literal["transformers", "vllm"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
+Of = Literal["wrong", "right", "both"]
 Select = Literal["first", "majority", "best-of-n", "weighted", "oracle"]
 Shard = tuple[int, int]
+PassRate = tuple[float, float]
 
 STAGES: tuple[Stage, ...] = ("rollouts", "contrast")
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
@@ -59,6 +62,15 @@ OutputDir = Annotated[
     Path | None, Option("Run folder. [default: runs/BENCHMARK]", "Running", recipe=False)
 ]
 BenchmarkName = Annotated[str, Option(f"Benchmark: {', '.join(BENCHMARKS)}.", "Benchmark")]
+PROCESSBENCH = (
+    "processbench"  # of verifiers, not of models: solutions are read, and none is sampled
+)
+EvalBenchmark = Annotated[
+    str,
+    Option(
+        f"Benchmark: {', '.join(BENCHMARKS)}; or {PROCESSBENCH}, for a --verifier.", "Benchmark"
+    ),
+]
 Split = Annotated[str, Option("Dataset split.", "Benchmark")]
 DataFile = Annotated[
     Path | None,
@@ -95,6 +107,22 @@ Device = Annotated[
     str | None,
     Option("Torch device: cpu, cuda, … [default: cuda where there is one]", "Model", recipe=False),
 ]
+Dtype_ = Annotated[
+    Dtype,
+    Option(
+        "Number format of the model; auto is float32 on a CPU, else the model's own. Only float32 gives "
+        "the same tokens in any batch.",
+        "Model",
+    ),
+]
+DeviceMap = Annotated[
+    str | None,
+    Option(
+        "Spread the model over devices: auto, balanced, … (transformers only).",
+        "Model",
+        recipe=False,
+    ),
+]
 Seed = Annotated[int, Option("Random seed. The same seed gives the same rows.", "Sampling")]
 Isolate = Annotated[
     bool,
@@ -110,6 +138,17 @@ Isolate = Annotated[
 
 class Config:
     """The base of both configurations: it makes the recipe from the fields that belong to one."""
+
+    engine: str
+    dtype: str
+    device: str | None
+    device_map: str | None
+
+    @property
+    def placed(self) -> dict[str, Any]:
+        """What an engine is told of where and in which numbers it computes."""
+        placed = {"device": self.device, "dtype": self.dtype}
+        return placed if self.device_map is None else {**placed, "device_map": self.device_map}
 
     def recipe(self) -> dict[str, Any]:
         """The options that determine a run's rows, by name. A data file is recorded by name and hash."""
@@ -193,8 +232,24 @@ class BuildConfig(Config):
         ),
     ] = 0
     trajectories: Annotated[
-        int, Option("Maximum number of wrong solutions rolled out for each problem.", "Rollouts")
+        int,
+        Option("Maximum number of solutions of a kind rolled out for each problem.", "Rollouts"),
     ] = 1
+    of: Annotated[
+        Of,
+        Option(
+            "Which solutions are rolled out; right ones show where they were saved.", "Rollouts"
+        ),
+    ] = "wrong"
+    pass_rate: Annotated[
+        PassRate | None,
+        Option(
+            "Roll out only problems whose samples are right this often; 0:1 takes all. [default: at "
+            "least one right sample]",
+            "Rollouts",
+            metavar="LOW:HIGH",
+        ),
+    ] = None
     positive_model: Annotated[
         str | None,
         Option(
@@ -236,7 +291,9 @@ class BuildConfig(Config):
             recipe=False,
         ),
     ] = STAGES
+    dtype: Dtype_ = "auto"
     device: Device = None
+    device_map: DeviceMap = None
     shard: Shard_ = None
     tensor_parallel: TensorParallel = 1
     isolate: Isolate = True
@@ -276,6 +333,7 @@ class BuildConfig(Config):
     def check(self) -> "BuildConfig":
         """A copy with all defaults filled in. Raises CtmError for invalid or incompatible options."""
         _check_choices(self)
+        _check_place(self)
         _check_counts(
             self,
             (
@@ -289,7 +347,6 @@ class BuildConfig(Config):
             ),
         )
         _check_shard(self.shard)
-        _check_parallel(self.tensor_parallel, self.engine)
         if self.label_only and (self.estimator != "branch" or self.rule != "critical"):
             raise CtmError(
                 "--label-only finds only the critical token: use it with --estimator branch and "
@@ -299,6 +356,18 @@ class BuildConfig(Config):
         if not 0 <= self.resolution < LOST:
             raise CtmError(
                 f"--resolution must be from 0 to below {LOST}, not {self.resolution}", usage=True
+            )
+        if self.pass_rate is not None and not 0 <= self.pass_rate[0] <= self.pass_rate[1] <= 1:
+            raise CtmError(
+                "--pass-rate LOW:HIGH takes two shares from 0 to 1, the lower one first, not "
+                f"{self.pass_rate[0]:g}:{self.pass_rate[1]:g}",
+                usage=True,
+            )
+        if self.of != "wrong" and self.label_only:
+            raise CtmError(
+                "--label-only finds critical tokens, which only wrong solutions have: use it with "
+                "--of wrong",
+                usage=True,
             )
         if not 0.5 <= self.confidence <= 1:
             raise CtmError(f"--confidence must be 0.5 to 1, not {self.confidence}", usage=True)
@@ -362,7 +431,7 @@ class EvalConfig(Config):
     adapter: Annotated[
         str | None, Option("Folder of a LoRA adapter, applied without merging.", "Model")
     ] = None
-    benchmark: BenchmarkName = "pocket"
+    benchmark: EvalBenchmark = "pocket"
     split: Split = "test"
     data_file: DataFile = None
     revision: Annotated[
@@ -397,7 +466,9 @@ class EvalConfig(Config):
             "Running",
         ),
     ] = None
+    dtype: Dtype_ = "auto"
     device: Device = None
+    device_map: DeviceMap = None
     shard: Shard_ = None
     tensor_parallel: TensorParallel = 1
     isolate: Isolate = True
@@ -433,6 +504,10 @@ class EvalConfig(Config):
             recipe=False,
         ),
     ] = None
+    step_threshold: Annotated[
+        float,
+        Option("processbench: a step that scores below this is wrong.", "Choosing", recipe=False),
+    ] = STEP_THRESHOLD
     select: Annotated[
         Select | None,
         Option("Show only the figures of this way to choose a sample.", "Choosing", recipe=False),
@@ -458,11 +533,11 @@ class EvalConfig(Config):
     def check(self) -> "EvalConfig":
         """A copy with all defaults filled in. Raises CtmError for invalid or incompatible options."""
         _check_choices(self)
+        _check_place(self)
         _check_counts(
             self, ("n_samples", "chunk_size", "limit", "max_new_tokens", "tensor_parallel")
         )
         _check_shard(self.shard)
-        _check_parallel(self.tensor_parallel, self.engine)
         one = self.n_samples == 1
         temperature = self.temperature if self.temperature is not None else 0.0 if one else 1.0
         if temperature == 0 and not one:
@@ -541,9 +616,15 @@ def _check_shard(shard: Shard | None) -> None:
         )
 
 
-def _check_parallel(tensor_parallel: int, engine: str) -> None:
-    if tensor_parallel > 1 and engine != "vllm":
+def _check_place(config: "BuildConfig | EvalConfig") -> None:
+    if config.tensor_parallel > 1 and config.engine != "vllm":
         raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
+    if config.device_map is None:
+        return
+    if config.engine != "transformers":
+        raise CtmError("--device-map needs --engine transformers", usage=True)
+    if config.device is not None:
+        raise CtmError("give --device or --device-map, not both", usage=True)
 
 
 def _check_counts(config: Config, names: Sequence[str]) -> None:

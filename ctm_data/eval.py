@@ -6,12 +6,14 @@ with `results.json` beside them.
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from ctm_data.asking import ask
-from ctm_data.config import EvalConfig
+from ctm_data.config import PROCESSBENCH, EvalConfig
 from ctm_data.pages.card import finish
 from ctm_data.pages.evaluation import check_comparable
 from ctm_data.programs import check_run
+from ctm_data.run.recipe import with_sampler
 from ctm_data.run.records import chunked
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.score import score_run
@@ -23,6 +25,9 @@ from ctm_eval.progress import Counter, Progress
 from ctm_eval.scoring import Scorer
 from ctm_eval.types import Problem
 from ctm_eval.verifiers import training_record
+
+if TYPE_CHECKING:
+    from ctm_eval.step_errors import Subset
 
 
 def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
@@ -61,6 +66,26 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
     return store
 
 
+def evaluate_steps(config: EvalConfig, progress: Progress | None = None) -> "list[Subset]":
+    """How well `config.verifier` finds the first wrong step of solutions that humans marked, by subset.
+
+    They are those of `config.data_file`, in ProcessBench's shape, or CHAMP's; nothing is sampled and
+    nothing written. See `ctm_eval.step_errors`. Raises CtmError.
+    """
+    from ctm_eval.marked import marked_solutions
+    from ctm_eval.step_errors import find_errors
+    from ctm_eval.verifiers import Verifier
+
+    if config.verifier is None:
+        raise CtmError(f"{PROCESSBENCH} is for verifiers: give one with --verifier", usage=True)
+    if not 0 <= config.step_threshold <= 1:
+        raise CtmError(f"--step-threshold must be 0 to 1, not {config.step_threshold}", usage=True)
+    marked = marked_solutions(config.data_file, limit=config.limit)
+    verifier = Verifier(config.verifier, device=config.device)
+    counter = Counter(progress, "reading steps", len(marked))
+    return find_errors(verifier, marked, config.step_threshold, config.seed, counter)
+
+
 def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
     """Samples and grades what is missing. Returns the damaged parts that were computed again."""
     benchmark = benchmark_called(config.benchmark)
@@ -91,7 +116,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
             )
         if new:
             ready = _load(config)
-        with Store.open(config.folder, config.recipe(), config.shard) as store:
+        with Store.open(config.folder, with_sampler(config.recipe()), config.shard) as store:
             n = config.n_samples
             wanted = [chunk for chunk, own in chunks.items() if not _done(store, chunk, own, n)]
             if wanted and ready is None:
@@ -121,7 +146,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
 def _load(config: EvalConfig) -> Engine:
     parallel = {"tensor_parallel": config.tensor_parallel} if config.tensor_parallel > 1 else {}
     return load_engine(
-        config.engine, config.model, device=config.device, adapter=config.adapter, **parallel
+        config.engine, config.model, adapter=config.adapter, **config.placed, **parallel
     )
 
 

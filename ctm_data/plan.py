@@ -18,6 +18,7 @@ from ctm_data.asking import ask
 from ctm_data.build import lazy_engine
 from ctm_data.config import BuildConfig
 from ctm_data.estimator.values import branch_counts
+from ctm_data.run.recipe import with_sampler
 from ctm_data.run.records import chunked
 from ctm_data.run.store import Store
 from ctm_data.stages import rollouts, solutions
@@ -87,7 +88,7 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
     seconds: list[float] = []
     with TemporaryDirectory() as scratch, Scorer(isolate=config.isolate) as scorer:
         scorer.check(pilot)
-        with Store.open(Path(scratch) / "run", config.recipe()) as store:
+        with Store.open(Path(scratch) / "run", with_sampler(config.recipe())) as store:
             repeated = rollouts.repeated(problems, config)
             for done, (number, chunk) in enumerate(parts.items(), 1):
                 started, one = time.monotonic(), {number: chunk}

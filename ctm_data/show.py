@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctm_data.pages.heat_map import heat_map, picture, trajectory
-from ctm_data.run.files import atomic_write, explained
 from ctm_data.run.store import Store
 from ctm_eval.data_files import writable
+from ctm_eval.output_file import output_file
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -40,5 +40,5 @@ def write_svg(
     """Writes the heat map to `file` as an SVG, whole or not at all. Raises CtmError."""
     writable(file)
     svg = picture(Store(run), solution_id, at=at, width=width)
-    with explained(Path(file)):
-        atomic_write(Path(file), svg)
+    with output_file(file) as out:
+        out.write(svg.encode())

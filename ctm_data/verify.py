@@ -77,9 +77,13 @@ NEVER = {  # by table, what no row may be
         "critical_piece that is not the piece there": (
             "critical_piece is distinct from pieces[critical_index + 1]"
         ),
-        "no wrong solution of these tokens in `solutions`": (
+        "no solution of these tokens in `solutions`": (
             "exists (from solutions) and (run, solution_id, hash(token_ids)) not in "
-            "(select (run, solution_id, hash(token_ids)) from solutions where not correct)"
+            "(select (run, solution_id, hash(token_ids)) from solutions)"
+        ),
+        "a last value that is not what the solution was graded": (
+            "exists (from solutions) and (run, solution_id, value[-1] = 1) not in "
+            "(select (run, solution_id, correct) from solutions)"
         ),
     },
     "verifier": {

@@ -89,6 +89,20 @@ def kind_of(value: Any) -> str:
     return kinds.get(type(value), "a number" if numbers else type(value).__name__)
 
 
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The JSON object in a file that others may have written. Raises CtmError for anything else."""
+    path = Path(path)
+    refuse_irregular(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(LINE_BYTES + 1)
+    except OSError as error:
+        raise CtmError(f"cannot read {path}: {error.strerror}", usage=True) from error
+    if len(content) > LINE_BYTES:
+        raise CtmError(f"{path} is longer than {LINE_BYTES >> 20} MiB", usage=True)
+    return _row(content, str(path))
+
+
 def refuse_irregular(path: Path) -> None:
     """Raises CtmError for a pipe, a device or a folder: such a thing may never end."""
     try:

@@ -26,7 +26,8 @@ class Marked:
     """A solution cut into `steps`, (start, end) in characters of its `text`.
 
     `label` is the index of the first wrong step, None for a right solution; `span` are the characters
-    that the human marked. `answer` of the problem is "" where the data do not say it.
+    that the human marked. `subset` is the data that it is from. `answer` of the problem is "" where the
+    data do not say it.
     """
 
     marked_id: str
@@ -37,6 +38,7 @@ class Marked:
     label: int | None
     span: tuple[int, int] | None
     final_answer_correct: bool | None = None
+    subset: str = "champ"
 
     def step_texts(self) -> list[str]:
         """The text of each step."""
@@ -124,6 +126,7 @@ def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]]) -> list[Marked]:
                 label=None if label < 0 else label,
                 span=None if label < 0 else spans[label],
                 final_answer_correct=right,
+                subset=name.partition("-")[0],
             )
         )
     return _with_answers(found)

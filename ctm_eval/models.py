@@ -3,11 +3,11 @@
 Code from a model's repository is never run: every loader gets `trust_remote_code=False`.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctm_eval.data_files import read_json
 from ctm_eval.errors import CtmError, missing
 from ctm_eval.hub import is_hub_name, notice_offline
 from ctm_eval.pocket.builtin import MODELS
@@ -38,7 +38,12 @@ def adapter_folder(adapter: str) -> Path:
 def adapter_base(folder: str | Path) -> str | None:
     """The base model of a folder that holds a LoRA adapter; None for any other folder or name."""
     path = Path(folder) / "adapter_config.json"
-    return str(json.loads(path.read_text())["base_model_name_or_path"]) if path.exists() else None
+    if not path.exists():
+        return None
+    base = read_json(path).get("base_model_name_or_path")
+    if not isinstance(base, str):
+        raise CtmError(f"{path} does not name the base model of its adapter", usage=True)
+    return base
 
 
 def default_device(device: str | None) -> str:
@@ -63,7 +68,9 @@ def default_dtype(device: str) -> "torch.dtype":
     return torch.bfloat16 if device.startswith("cuda") else torch.float32
 
 
-def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> Any:
+def load_model(
+    name: str, dtype: "torch.dtype | str", *, head: bool = False, device_map: str | None = None
+) -> Any:
     """A causal language model from a Hub id, a folder or a built-in name. For a folder with a LoRA adapter,
     this is the base model with the adapter merged in. With `head`, it is a token classifier with one label.
 
@@ -73,6 +80,8 @@ def load_model(name: str, dtype: "torch.dtype | str", *, head: bool = False) -> 
 
     kind: Any = AutoModelForTokenClassification if head else AutoModelForCausalLM
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False}
+    if device_map is not None:
+        options["device_map"] = device_map
     try:
         if base := adapter_base(name):
             from peft import PeftModel

@@ -22,6 +22,30 @@ def select_wrong(
     return negatives(solutions, rng)[:count]
 
 
+def select_right(
+    problem: Problem, solutions: Sequence[Solution], count: int, seed: int
+) -> list[Solution]:
+    """`count` different right solutions of a problem at most, drawn at random."""
+    candidates = distinct([s for s in solutions if s.correct])
+    rng = Random(seed_of(seed, problem.problem_id, "positives"))
+    return rng.sample(candidates, min(count, len(candidates)))
+
+
+def left_out(right: int, samples: int, pass_rate: tuple[float, float] | None = None) -> str | None:
+    """Why a problem of which `right` of `samples` are right is not rolled out; None if it is.
+
+    A `pass_rate` of None asks for at least one right sample: where the model never succeeds, the values
+    are 0 from the start and no token can be blamed.
+    """
+    low, high = pass_rate or (0.0, 1.0)
+    rate = right / samples if samples else 0.0
+    if rate < low or rate > high:
+        return (
+            f"solved in {'less' if rate < low else 'more'} than {low if rate < low else high:.0%}"
+        )
+    return "never solved" if pass_rate is None and not right else None
+
+
 def select_pairs(
     problem: Problem, solutions: Sequence[Solution], count: int, seed: int
 ) -> list[Pair]:

@@ -15,6 +15,7 @@ from ctm_eval.voting import best_of_k, weighted_at_k
 SEPARATE = (
     "no_answer",
     "truncated",
+    "unfinished_thought",
     "timeout",
     "refused",
     "unparsed",

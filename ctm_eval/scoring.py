@@ -7,6 +7,7 @@ from types import TracebackType
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.errors import CtmError
 from ctm_eval.grading import Verdict, grade
+from ctm_eval.grading.extract import after_thought
 from ctm_eval.grading.verdict import Reason
 from ctm_eval.sandbox import Limits, Outcome, Program, Sandbox
 from ctm_eval.types import Problem
@@ -58,7 +59,9 @@ class Scorer:
         for i, (problem, text, finished) in enumerate(responses):
             if not problem.tests:
                 verdicts[i] = grade(problem.answer, text, problem.benchmark, finished=finished)
-            elif code := program_of(text):
+            elif (response := after_thought(text)) is None:
+                verdicts[i] = Verdict(False, "unfinished_thought")
+            elif code := program_of(response):
                 programs[i] = Program(code, tuple(problem.tests))
             else:
                 verdicts[i] = Verdict(False, "no_answer" if finished else "truncated")

@@ -4,7 +4,6 @@ The folder's training.json, written by `ctm train`, says what kind of verifier i
 solutions as text and uses its own tokenizer, so it can score what any generator wrote.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ctm_eval.data_files import read_json
 from ctm_eval.errors import CtmError
 from ctm_eval.models import decode, default_dtype, load_model, load_tokenizer
 from ctm_eval.progress import Advance
@@ -20,6 +20,7 @@ from ctm_eval.steps import token_steps
 Pool = Literal["last", "mean", "min"]
 
 HEADS = ("orm", "prm")
+STEP_THRESHOLD = 0.5  # a step that scores below this is wrong
 BATCH_TOKENS = 8192  # of a forward pass, padding included
 LOGIT_BYTES = 1 << 28  # bound on the logits of a language model's forward pass
 
@@ -86,6 +87,54 @@ class Verifier:
                 progress(sum(counts[distinct[i]] for i in batch), read)
         return [scores[solution] for solution in solutions]
 
+    def step_scores(
+        self,
+        solutions: Sequence[Candidate],
+        ends: Sequence[Sequence[int]],
+        progress: Advance | None = None,
+    ) -> list[list[float]]:
+        """The score in [0, 1] after every step of every solution, whose steps end before the characters
+        `ends`. Below 0.5 the solution is rather wrong so far.
+
+        With a head it is the probability at the step's last token, otherwise the sigmoid of the implicit
+        reward of all that was written until there (arXiv 2412.01981), for which a reference is needed.
+        Raises CtmError for a verifier without either.
+        """
+        import torch
+
+        if self.method not in HEADS and self.reference is None:
+            raise CtmError(
+                f"{self.method} compares whole solutions, and says nothing of a step: take an orm, a prm, "
+                "or a model trained against a reference, such as dpo",
+                usage=True,
+            )
+        rows = self.encode(solutions)
+        scores: list[list[float]] = [[]] * len(rows)
+        for batch in self.batches(rows):
+            own = [rows[i] for i in batch]
+            ids, seen, completion = padded(own, self.device)
+            with torch.inference_mode():
+                if self.method in HEADS:
+                    logits = self.model(input_ids=ids, attention_mask=seen).logits[..., 0].float()
+                    after = [value[mask] for value, mask in zip(logits, completion, strict=True)]
+                else:
+                    policy, reference = (
+                        _log_probs(model, ids, seen, completion)
+                        for model in (self.model, self.reference)
+                    )
+                    shown = completion[:, -policy.shape[1] :]
+                    ratio = self._beta * (policy - reference)
+                    after = [row[mask].cumsum(0) for row, mask in zip(ratio, shown, strict=True)]
+            for i, value in zip(batch, after, strict=True):
+                offsets = self._tokenizer(
+                    solutions[i].text, add_special_tokens=False, return_offsets_mapping=True
+                )["offset_mapping"]
+                last = last_tokens(solutions[i].text, offsets, ends[i], len(rows[i][1]))
+                scores[i] = value.sigmoid()[last].tolist()
+            if progress:
+                progress(len(batch), int(seen.sum()))
+        return scores
+
     def _score(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[float]:
         import torch
 
@@ -142,6 +191,21 @@ class Verifier:
             yield batch
 
 
+def last_tokens(
+    text: str, offsets: Sequence[tuple[int, int]], ends: Sequence[int], length: int
+) -> list[int]:
+    """The last token of each step that ends before the character `ends[k]`, as `token_steps` has it: the
+    one before the token that says the next step's first word. The last step ends with the last of
+    `length` tokens, EOS included."""
+    last, step = [], 0
+    for i, (start, stop) in enumerate(offsets):
+        said = start + len(text[start:stop]) - len(text[start:stop].lstrip())
+        while said < stop and step < len(ends) - 1 and said >= ends[step]:
+            last.append(max(i - 1, 0))
+            step += 1
+    return last + [length - 1] * (len(ends) - len(last))
+
+
 def weight(method: str, score: float) -> float:
     """The weight of a solution in a vote, a positive number: a head's score itself, or the exponential of
     an implicit reward, which is a logarithm (capped at 700)."""
@@ -184,13 +248,22 @@ def training_record(folder: str | Path) -> dict[str, Any]:
             f"{folder} is not a verifier: it has no training.json; `ctm train orm` makes one",
             usage=True,
         )
-    record: dict[str, Any] = json.loads(path.read_text())
+    record = read_json(path)
     if "outcome" not in record:
         raise CtmError(
             f"the training of {folder} is not finished: run its `ctm train` again", usage=True
         )
     # Records of older versions call beta gamma, and leave the reference to be told from the method.
-    settings = record["settings"]
-    settings.setdefault("beta", settings.get("gamma"))
-    record.setdefault("reference", record["method"] in ("dpo", "cdpo", "rpo", "tdpo", "kto"))
+    settings, method = record.get("settings"), record.get("method")
+    if isinstance(settings, dict):
+        settings.setdefault("beta", settings.get("gamma"))
+    record.setdefault("reference", method in ("dpo", "cdpo", "rpo", "tdpo", "kto"))
+    if not (
+        isinstance(settings, dict)
+        and isinstance(settings["beta"], (int, float))
+        and isinstance(method, str)
+        and isinstance(record.get("model"), str)
+        and isinstance(record.get("data"), dict)
+    ):
+        raise CtmError(f"{path} is not the record of a training by `ctm train`", usage=True)
     return record

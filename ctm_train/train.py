@@ -7,6 +7,7 @@ OUTPUT/training.json     method, settings, model, versions, and at the end the f
 OUTPUT/*.safetensors     the model, or its adapter
 """
 
+import errno
 import json
 import math
 import os
@@ -15,7 +16,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +37,8 @@ RECORD, METRICS = "training.json", "metrics.jsonl"
 PARTIAL = f".{RECORD}.partial"  # what a kill leaves of a record that was being written
 RENAMED = {"settings.gamma": "settings.beta", "settings.margin": "settings.simpo_gamma"}
 ADDED = ("reference", "settings.warmup_limit", "data.pairs_without_weights")  # not in old records
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+DISK_SAID = (*map(os.strerror, DISK), "PytorchStreamWriter failed", "unexpected pos")
 PACKAGES = ("ctm", "torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -103,7 +106,7 @@ def train(
     }
     if done := _finished(folder, call):
         return done
-    with _quiet(), _advice():
+    with _quiet(), _advice(), _explained(folder):
         common = _common(folder, settings, report_to, save_steps)
         # DeepSpeed and FSDP tell transformers how to load the model by way of its arguments.
         arguments = TrainingArguments(**common)
@@ -133,22 +136,22 @@ def train(
             trainer.save_model(str(folder))
         elif trainer.is_world_process_zero():
             trained.save_pretrained(folder)
-    outcome = TrainingSummary(
-        folder=folder,
-        steps=result.global_step,
-        seconds=time.monotonic() - began,
-        peak_bytes=_peak_bytes(),
-        loss=_last_loss(trainer),
-        kl=kl,
-    )
-    if trainer.is_world_process_zero():
-        tokenizer.save_pretrained(folder)
-        figures = {k: v for k, v in asdict(outcome).items() if k not in ("folder", "dropped")}
-        record = {**call, "outcome": figures}
-        card = model_card(record, adapter=settings.lora and not merge)
-        (folder / "README.md").write_text(card, encoding="utf-8")
-        _write(folder / RECORD, record)
-        clear(folder)
+        outcome = TrainingSummary(
+            folder=folder,
+            steps=result.global_step,
+            seconds=time.monotonic() - began,
+            peak_bytes=_peak_bytes(),
+            loss=_last_loss(trainer),
+            kl=kl,
+        )
+        if trainer.is_world_process_zero():
+            tokenizer.save_pretrained(folder)
+            figures = {k: v for k, v in asdict(outcome).items() if k not in ("folder", "dropped")}
+            record = {**call, "outcome": figures}
+            card = model_card(record, adapter=settings.lora and not merge)
+            (folder / "README.md").write_text(card, encoding="utf-8")
+            _write(folder / RECORD, record)
+            clear(folder)
     return outcome
 
 
@@ -247,7 +250,12 @@ def _finished(folder: Path, call: dict[str, Any]) -> TrainingSummary | None:
                 usage=True,
             )
         return None
-    before = json.loads((folder / RECORD).read_text())
+    try:
+        before = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        before = None
+    if not isinstance(before, dict):
+        raise TrainError(f"{folder / RECORD} cannot be read; give another --output-dir", usage=True)
     flat, there = _flat(call), _flat({k: v for k, v in before.items() if k != "outcome"})
     own = {RENAMED.get(name, name): value for name, value in there.items()}
     changed = [
@@ -265,7 +273,8 @@ def _finished(folder: Path, call: dict[str, Any]) -> TrainingSummary | None:
         )
     if "outcome" not in before:
         return None
-    clear(folder)  # a kill may have come between the last record and the cleaning
+    with suppress(OSError):  # the work is done, so a disk that cannot be written to is no hindrance
+        clear(folder)  # a kill may have come between the last record and the cleaning
     return TrainingSummary(folder=folder, **before["outcome"])
 
 
@@ -278,14 +287,8 @@ def clear(folder: Path) -> None:
 
 def _begin(folder: Path, call: dict[str, Any]) -> None:
     """Makes the folder and the record of a run that is not finished yet."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / RECORD, call)
-    except OSError as error:
-        raise TrainError(
-            f"cannot write to {folder} ({error.strerror}): free some space there, or give another "
-            "--output-dir"
-        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / RECORD, call)
 
 
 def _check_reports(report_to: Sequence[str]) -> None:
@@ -445,6 +448,27 @@ def _advice() -> Iterator[None]:
         raise TrainError(
             "out of memory: lower --batch-size (and raise --gradient-accumulation as much), lower "
             "--max-length, or give --gradient-checkpointing"
+        ) from error
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turns what the libraries raise on a full or read-only disk into an error that says what to do."""
+    try:
+        yield
+    except TrainError:
+        raise
+    except Exception as error:  # those of safetensors, tokenizers and torch are of their own kinds
+        said = str(error)
+        of_the_disk = isinstance(error, OSError) and error.errno in DISK
+        if not of_the_disk and not any(word in said for word in DISK_SAID):
+            raise
+        reason = next(
+            (os.strerror(code) for code in DISK if os.strerror(code) in said), "disk full"
+        )
+        raise TrainError(
+            f"cannot write to {folder} ({reason}): free some space there, or see that you may write, "
+            "and run the same command again, which goes on from the last checkpoint"
         ) from error
 
 

@@ -95,6 +95,13 @@ def test_importing_loads_nothing_heavy(statement):
     assert not loaded_by(statement) & heavy
 
 
+def test_every_public_name_leads_to_what_it_names():
+    import ctm_data
+
+    for name in ctm_data.__all__:
+        assert callable(getattr(ctm_data, name)), name
+
+
 def test_the_estimator_does_not_load_torch():
     assert "torch" not in loaded_by(
         "import ctm_data.build, ctm_data.estimator.values, ctm_data.estimator.critical"

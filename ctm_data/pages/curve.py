@@ -36,7 +36,7 @@ def curve(row: Mapping[str, Any], width: int) -> Iterator["Text"]:
     if marks.strip():
         yield Text(" " * AXIS + marks.rstrip(), style="bold")
     said = "a column is a token" if per == 1 else f"a column is {per} tokens, the lowest value"
-    yield Text(f"{'':{AXIS}}value after each token, from 1 to {len(values)}; {said}", style="dim")
+    yield Text(f"{'':{AXIS}}value after each token, 0 to {len(values) - 1}; {said}", style="dim")
 
 
 def _height(values: list[float | None]) -> int | None:

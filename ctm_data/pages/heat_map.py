@@ -34,8 +34,8 @@ def heat_map(
     """The heat map of a rolled-out solution of a run, for rich to print in `width` columns.
 
     Without `solution_id`, the one whose critical token costs most. Without `colour`, a row of digits under
-    each line says the same: tenths of the value, `^` under the critical token. `at` is the number of a
-    token, from 1, to tell of instead of the critical one. Raises CtmError if the run has no such solution
+    each line says the same: tenths of the value, `^` under the critical token. `at` is the position of a
+    token, from 0, to tell of instead of the critical one. Raises CtmError if the run has no such solution
     or token.
     """
     from rich.console import Group
@@ -44,10 +44,10 @@ def heat_map(
     if width < NARROWEST:
         raise CtmError(f"--width must be {NARROWEST} or more, not {width}", usage=True)
     row = trajectory(store, solution_id)
-    if at is not None and not 1 <= at <= len(row["pieces"]):
+    if at is not None and not 0 <= at < len(row["pieces"]):
         raise CtmError(
-            f"--at must be 1 to {len(row['pieces'])}, the number of a token of {row['solution_id']}, not "
-            f"{at}",
+            f"--at must be 0 to {len(row['pieces']) - 1}, the position of a token of "
+            f"{row['solution_id']}, not {at}",
             usage=True,
         )
     problem = _find(store, "problems", "problem_id", row["problem_id"])
@@ -62,10 +62,10 @@ def heat_map(
         heading,
         answers,
         Text(),
-        *_lines(row, width, colour, None if at is None else at - 1),
+        *_lines(row, width, colour, at),
         Text(),
-        _legend(colour, "the critical token" if at is None else f"token {at}"),
-        *(_explanation(row) if at is None else _token(row, at - 1)),
+        _legend(colour, "the critical token" if at is None else f"token at {at}"),
+        *(_explanation(row) if at is None else _token(row, at)),
         Text(),
         *curve(row, width),
     )
@@ -223,7 +223,7 @@ def _told(what: str, row: dict[str, Any], index: int) -> "Text":
 
     piece, before, after = row["pieces"][index], _before(row, index), row["value"][index]
     return Text(
-        f"{what}: {printable(piece)!r}, number {index + 1} of {len(row['pieces'])}. The chance "
+        f"{what}: {printable(piece)!r}, at position {index} (of 0 to {len(row['pieces']) - 1}). The chance "
         f"of a right answer is {_percent(before)} before it and {_percent(after)} after it "
         f"({_interval(row['value_low'][index], row['value_high'][index])})."
     )

@@ -7,7 +7,9 @@ from typing import Any
 
 from ctm_data.pages.reliability import Reliability, reliability
 from ctm_data.run.store import Store
+from ctm_eval.pair_selection import left_out
 
+VERDICTS = ("truncated", "unfinished_thought", "no_answer")  # told beside right and wrong
 CONFIDENT = 0.8  # a critical_prob that is called confident
 
 
@@ -23,12 +25,14 @@ class Summary:
     number of tokens that N rollouts after every token would generate, if each were as long as the rest of
     its trajectory. `generators` maps each generator to its numbers of right and wrong rows in the
     `verifier` table. `asked` is how the questions were put to the model, None for data of others.
+    `left_out` counts the problems that were not rolled out by reason.
     """
 
     problems: int
     solutions: int
     correct: int
     truncated: int
+    unfinished_thought: int
     no_answer: int
     trajectories: int
     critical: int
@@ -42,6 +46,7 @@ class Summary:
     exhaustive_tokens: int
     generators: dict[str, tuple[int, int]]
     asked: str | None
+    left_out: dict[str, int]
     reliability: dict[str, Reliability | None]
 
     @property
@@ -61,11 +66,15 @@ def summarize(store: Store) -> Summary:
     import pyarrow.compute as pc
 
     counts: Counter[str] = Counter()
-    for part in store.each("solutions", ["correct", "verdict", "token_ids"]):
+    solved: Counter[str] = Counter()
+    tried: Counter[str] = Counter()
+    for part in store.each("solutions", ["problem_id", "correct", "verdict", "token_ids"]):
+        tried.update(part["problem_id"].to_pylist())
+        solved.update(part.filter(part["correct"])["problem_id"].to_pylist())
         counts["solutions"] += part.num_rows
         counts["correct"] += pc.sum(part["correct"]).as_py() or 0
         counts["solution_tokens"] += pc.sum(pc.list_value_length(part["token_ids"])).as_py() or 0
-        counts.update(v for v in part["verdict"].to_pylist() if v in ("truncated", "no_answer"))
+        counts.update(v for v in part["verdict"].to_pylist() if v in VERDICTS)
     n = store.manifest["recipe"].get("n_rollouts", 0)
     columns = [
         "critical_index",
@@ -75,7 +84,9 @@ def summarize(store: Store) -> Summary:
         "replacement_tokens",
         "repeat_tokens",
     ]
-    for part in store.each("rollouts", ["token_ids", *columns]):
+    rolled: set[str] = set()
+    for part in store.each("rollouts", ["problem_id", "token_ids", *columns]):
+        rolled.update(part["problem_id"].to_pylist())
         lengths = pc.list_value_length(part["token_ids"]).to_pylist()
         counts["trajectories"] += part.num_rows
         counts["critical"] += part.num_rows - part["critical_index"].null_count
@@ -98,8 +109,32 @@ def summarize(store: Store) -> Summary:
     generators = {name: (labels[name, True], labels[name, False]) for name in names}
     numbers = {f.name: counts[f.name] for f in fields(Summary) if f.type is int}
     asked = how_asked(store.manifest["recipe"])
+    reasons: Counter[str] = Counter()
+    if "trajectories" in store.manifest["recipe"] and not generators:
+        reasons.update(
+            _why_not(store.manifest["recipe"], solved[name], tried[name])
+            for name in tried
+            if name not in rolled
+        )
     both = dict(zip(("predicted", "checked"), reliability(store), strict=True))
-    return Summary(**numbers, generators=generators, asked=asked, reliability=both)
+    return Summary(
+        **numbers,
+        generators=generators,
+        asked=asked,
+        left_out=dict(sorted(reasons.items())),
+        reliability=both,
+    )
+
+
+def _why_not(recipe: Mapping[str, Any], right: int, samples: int) -> str:
+    """Why nothing of a problem was rolled out."""
+    rate = recipe.get("pass_rate", (0.0, 1.0))
+    reason = left_out(right, samples, None if rate is None else (rate[0], rate[1]))
+    if reason:
+        return reason
+    if recipe.get("of", "wrong") == "right":
+        return "never solved"
+    return "always solved" if right == samples else "no wrong sample with an answer"
 
 
 def how_asked(recipe: Mapping[str, Any]) -> str | None:

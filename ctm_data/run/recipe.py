@@ -9,6 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ctm_eval.engines.base import SAMPLER
+
+# Which draws a seed stands for. It is no option, and a run of greedy decoding or of vllm has none.
+SAMPLER_KEY = "sampler"
 # An option that is newer than some recipes: the value that these meant.
 ADDED: dict[str, Any] = {
     "resolution": 0.0,
@@ -20,6 +24,10 @@ ADDED: dict[str, Any] = {
     "system": None,
     "few_shot": 0,
     "few_shot_file": None,
+    "of": "wrong",
+    "pass_rate": [0.0, 1.0],
+    "dtype": "auto",
+    SAMPLER_KEY: 1,
 }
 # Of these, what an evaluation has always said itself: it is as much a part of its hash as ever.
 OF_EVALUATIONS = ("chat", "few_shot", "few_shot_file")
@@ -28,6 +36,12 @@ OF_EVALUATIONS = ("chat", "few_shot", "few_shot_file")
 PROMPTS = "prompts_sha256"
 # An option that had another name: the old name and the new one.
 RENAMED: dict[str, str] = {}
+
+
+def with_sampler(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe with the version of the draws, where rows depend on them."""
+    drawn = recipe["engine"] == "transformers" and recipe["temperature"] > 0
+    return {**recipe, SAMPLER_KEY: SAMPLER} if drawn else dict(recipe)
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

@@ -94,7 +94,7 @@ TABLES: dict[str, Table] = {
     "rollouts": Table(
         ("solution_id",),
         (
-            Column("solution_id", _text, "Key: the wrong solution that was rolled out."),
+            Column("solution_id", _text, "Key: the solution that was rolled out."),
             Column("problem_id", _text, "Problem that is solved."),
             Column("model", _text, "Model that wrote the solution and continues it."),
             Column("prompt_ids", _ids, "Token ids of the prompt."),
@@ -118,6 +118,23 @@ TABLES: dict[str, Table] = {
                 _reals,
                 "Probability that the policy draws exactly this token.",
                 "token_ids",
+            ),
+            Column(
+                "entropy",
+                _reals,
+                "Entropy in nats of the distribution that the policy draws this token from.",
+                "token_ids",
+                since=3,
+            ),
+            Column(
+                "margin",
+                _reals,
+                "By how much the policy prefers its likeliest token here to the second.",
+                "token_ids",
+                since=3,
+            ),
+            Column(
+                "greedy_id", _ids, "Id of the policy's likeliest token here.", "token_ids", since=3
             ),
             Column("estimator", _text, "Estimator of the values: branch or exhaustive."),
             Column("rule", _text, "Rule that marks tokens on the value curve."),
@@ -146,7 +163,7 @@ TABLES: dict[str, Table] = {
                 "repeat_predicted",
                 _flag,
                 "Whether two runs simulated from the rollouts give the same critical token; null under "
-                "another rule.",
+                "another rule and for right solutions.",
                 since=3,
             ),
             Column(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 from ctm_eval.data_files import writable
 from ctm_eval.errors import CtmError
+from ctm_eval.output_file import output_file
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatchReader
@@ -48,18 +49,9 @@ def write_answer(
         rows = writers[format](reader, sys.stdout.buffer)
         sys.stdout.flush()
         return rows
-    out = Path(out)
     writable(out)
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            rows = writers[format](reader, file)
-        partial.replace(out)
-    except OSError as error:
-        raise CtmError(f"cannot write {out}: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return rows
+    with output_file(out) as file:
+        return writers[format](reader, file)
 
 
 def _rows(reader: "RecordBatchReader") -> Iterator[dict[str, Any]]:

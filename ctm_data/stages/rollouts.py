@@ -28,7 +28,7 @@ from ctm_data.run.records import solutions_of
 from ctm_data.run.store import Store
 from ctm_eval.engines import Engine, LazyEngine
 from ctm_eval.metrics import pass_at_k
-from ctm_eval.pair_selection import select_wrong
+from ctm_eval.pair_selection import left_out, select_right, select_wrong
 from ctm_eval.progress import Advance, Counter, Progress
 from ctm_eval.seeds import seed_of
 from ctm_eval.types import Problem, Solution
@@ -42,31 +42,47 @@ def write(
     progress: Progress,
     repeated: Collection[str] = (),
 ) -> None:
-    """Writes the `rollouts` table: the wrong solutions that are selected, rolled out at every token; those
-    of the problems in `repeated` a second time, with another seed."""
+    """Writes the `rollouts` table: the solutions that are selected, rolled out at every token; the wrong
+    ones of the problems in `repeated` a second time, with another seed."""
     counter = Counter(progress, "rolling out", sum(map(len, chunks.values())))
     settings = config.rollout_settings()
     for chunk, problems in chunks.items():
         own = solutions_of(store, chunk)
-        wrong = [
+        chosen = [
             (problem, solution)
             for problem in problems
-            for solution in select_wrong(
-                problem, own[problem.problem_id], config.trajectories, config.seed
-            )
+            for solution in _selected(problem, own[problem.problem_id], config)
         ]
-        if wrong and store.done("rollouts", chunk) != {(s.solution_id,) for _, s in wrong}:
-            again = [i for i, (problem, _) in enumerate(wrong) if problem.problem_id in repeated]
-            advance = counter.scaled(len(problems) * len(wrong) / (len(wrong) + len(again)))
-            rows = roll_out(engine(), wrong, settings, advance)
+        if chosen and store.done("rollouts", chunk) != {(s.solution_id,) for _, s in chosen}:
+            again = [
+                i
+                for i, (problem, solution) in enumerate(chosen)
+                if problem.problem_id in repeated and not solution.correct
+            ]
+            advance = counter.scaled(len(problems) * len(chosen) / (len(chosen) + len(again)))
+            rows = roll_out(engine(), chosen, settings, advance)
             if again:
-                advance = counter.scaled(len(problems) * len(again) / (len(wrong) + len(again)))
-                second = repeat(engine(), [wrong[i] for i in again], settings, advance)
+                advance = counter.scaled(len(problems) * len(again) / (len(chosen) + len(again)))
+                second = repeat(engine(), [chosen[i] for i in again], settings, advance)
                 for i, found in zip(again, second, strict=True):
                     rows[i] |= found
             store.write("rollouts", chunk, rows)
         else:
             counter(len(problems))
+
+
+def _selected(
+    problem: Problem, solutions: Sequence[Solution], config: BuildConfig
+) -> list[Solution]:
+    """The solutions of a problem to roll out; none if its samples say that nothing can be learnt there.
+
+    The samples choose problems and trajectories, so they enter no estimate.
+    """
+    if left_out(sum(s.correct for s in solutions), len(solutions), config.pass_rate):
+        return []
+    how = (problem, solutions, config.trajectories, config.seed)
+    wrong = select_wrong(*how) if config.of != "right" else []
+    return wrong + (select_right(*how) if config.of != "wrong" else [])
 
 
 def repeated(problems: Sequence[Problem], config: BuildConfig) -> set[str]:
@@ -166,7 +182,7 @@ def _marked(curve: Curve, settings: RolloutSettings) -> list[int]:
 
 def _repeat_predicted(state: Trajectory, settings: RolloutSettings) -> bool | None:
     """Whether two runs agree, simulated on one draw from the posterior of this one."""
-    if settings.rule != "critical":
+    if settings.rule != "critical" or state.solution.correct:
         return None
     rate = posterior(state, settings, "repeat", 1).rate[0]
     key = seed_of(settings.seed, state.solution.solution_id, "repeat")
@@ -201,6 +217,9 @@ def _row(
         "n_rollouts": [len(tally.correct) for tally in state.tallies],
         "n_correct": [sum(tally.correct) for tally in state.tallies],
         "keep_prob": state.keep_prob,
+        "entropy": [_entropy(nucleus.probs) for nucleus in state.nuclei],
+        "margin": [_margin(nucleus.probs) for nucleus in state.nuclei],
+        "greedy_id": [int(n.token_ids[np.argmax(n.probs)]) for n in state.nuclei],
         "estimator": _estimator(settings),
         "rule": settings.rule,
         "marked": _marked(curve, settings),
@@ -244,6 +263,16 @@ def _by_token(
         piece = engine.pieces([*before, token])[-1]
         rows.append({"token_id": token, "piece": piece, "n_rollouts": drawn, "n_correct": won})
     return rows
+
+
+def _entropy(probs: np.ndarray) -> float:
+    own = probs[probs > 0].astype(float)
+    return max(0.0, float(-(own * np.log(own)).sum()))
+
+
+def _margin(probs: np.ndarray) -> float:
+    two = np.sort(probs)[-2:]
+    return float(two[-1] - two[0]) if len(two) == 2 else float(two[-1])
 
 
 def _estimator(settings: RolloutSettings) -> str:

@@ -1,6 +1,7 @@
 """Engines turn token ids into sampled token ids."""
 
 from ctm_eval.engines.base import (
+    SAMPLER,
     Completion,
     Engine,
     FinishReason,
@@ -12,6 +13,7 @@ from ctm_eval.engines.base import (
 from ctm_eval.errors import CtmError
 
 __all__ = [
+    "SAMPLER",
     "Completion",
     "Engine",
     "FinishReason",
@@ -26,8 +28,8 @@ __all__ = [
 def load_engine(name: str, model: str, **options: object) -> Engine:
     """Loads `model` (a Hub id, a local folder or a built-in model) into the engine called `name`.
 
-    `options` are the engine's own: `device` and `adapter` of both, `tensor_parallel` of vllm. Raises
-    CtmError if the engine is unknown or the model cannot be used.
+    `options` are the engine's own: `device`, `dtype` and `adapter` of both, `device_map` of transformers,
+    `tensor_parallel` of vllm. Raises CtmError if the engine is unknown or the model cannot be used.
     """
     if name == "transformers":
         from ctm_eval.engines.transformers import TransformersEngine

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 FinishReason = Literal["stop", "length"]
+# What a random number draws in the transformers engine. 1 went through the nucleus from its most likely
+# token down, 2 goes through it by the ids of its tokens.
+SAMPLER = 2
 
 
 @dataclass(frozen=True)

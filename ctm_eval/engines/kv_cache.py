@@ -1,77 +1,270 @@
-"""A key-value cache whose rows can be copied one by one, for sequences that part ways."""
+"""Keys and values of a forest: roots that many rows share, and what each row has drawn beyond its root.
 
+A root is a prompt with the tokens that its requests were given; it is read once and kept once. A row sees
+the first tokens of its root and its own. `attend` is the attention function that transformers calls.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
 
-BLOCK = 64  # tokens by which a row grows
+NAME = "ctm_forest"  # of the attention function, among those of transformers
+BLOCK = 64  # tokens by which buffers grow
+
+
+@dataclass(frozen=True)
+class Bunch:
+    """Roots with about equally many rows, so that these can be padded to the same number."""
+
+    roots: torch.Tensor  # (B,)
+    rows: torch.Tensor  # (B, n): a root's rows, its first one repeated where there are fewer
+    real: torch.Tensor  # (m,) places in `rows`, flattened, that are none of these repetitions
+    whose: torch.Tensor  # (m,) the rows there
+    length: int  # tokens of a root that any row sees
+
+    def to(self, device: torch.device) -> "Bunch":
+        """The same on a device."""
+        roots, rows = self.roots.to(device), self.rows.to(device)
+        return Bunch(roots, rows, self.real.to(device), self.whose.to(device), self.length)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one pass attends to: the same for all layers."""
+
+    own: torch.Tensor  # (R,) tokens that each row has of its own before the pass
+    seen: int  # columns of roots; those of the rows stand behind them
+    width: int  # columns of rows
+    hidden: torch.Tensor  # (R, 1, 1, columns): what a row does not see
+    distance: torch.Tensor  # (R, 1, 1, columns): how many tokens back a column is
+    bunches: Sequence[Bunch]
+
+    def to(self, device: torch.device) -> "Plan":
+        """The same on a device."""
+        own, hidden, distance = (x.to(device) for x in (self.own, self.hidden, self.distance))
+        bunches = [bunch.to(device) for bunch in self.bunches]
+        return Plan(own, self.seen, self.width, hidden, distance, bunches)
+
+
+def plan(root: np.ndarray, visible: np.ndarray, own: np.ndarray) -> Plan:
+    """For rows (R,) of these roots, which see `visible` tokens of them and have `own` tokens each."""
+    seen, width = int(visible.max()), int(own.max()) + 1
+    at = torch.from_numpy(visible)[:, None]
+    columns = torch.cat(
+        [torch.arange(seen).expand(len(root), -1), at + torch.arange(width)[None]], dim=1
+    )
+    distance = at + torch.from_numpy(own)[:, None] - columns
+    hidden = distance < 0
+    hidden[:, :seen] = columns[:, :seen] >= at
+    order = np.argsort(root, kind="stable")
+    roots, start, count = np.unique(root[order], return_index=True, return_counts=True)
+    bunches = []
+    size = np.ceil(np.log2(count)).astype(int)
+    for own_size in np.unique(size):
+        those = np.flatnonzero(size == own_size)
+        place = np.arange(count[those].max())
+        real = place < count[those][:, None]
+        rows = order[start[those][:, None] + np.where(real, place, 0)]
+        bunches.append(
+            Bunch(
+                torch.from_numpy(roots[those]),
+                torch.from_numpy(rows),
+                torch.from_numpy(np.flatnonzero(real)),
+                torch.from_numpy(rows[real]),
+                int(visible[rows].max()),
+            )
+        )
+    shape = (len(root), 1, 1, seen + width)
+    return Plan(
+        torch.from_numpy(own),
+        seen,
+        width,
+        hidden.view(shape),
+        distance.view(shape),
+        bunches,
+    )
 
 
 class _Layer(CacheLayerMixin):
-    """Keys and values of one attention layer, (rows, heads, tokens, width), with room to grow."""
+    """One layer's keys and values, each (roots or rows, heads, tokens, width), with room to grow.
+
+    Room is filled with zeros: what is hidden gets no weight, but nothing times nan is nan.
+    """
 
     is_sliding = False
-    keys: torch.Tensor
-    values: torch.Tensor
+    plan: Plan
 
     def __init__(self) -> None:
         super().__init__()
-        self.length = 0
+        self.is_initialized = True
+        self.root_keys = self.root_values = self.row_keys = self.row_values = torch.empty(0)
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        self.keys = key_states.new_empty((0, key_states.shape[1], 0, key_states.shape[3]))
-        self.values = value_states.new_empty((0, value_states.shape[1], 0, value_states.shape[3]))
-        self.is_initialized = True
+        """Nothing: roots come first and tell the shapes."""
 
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        rows, start, end = len(key_states), self.length, self.length + key_states.shape[2]
-        self.reserve(rows, end)
-        self.keys[:rows, :, start:end] = key_states
-        self.values[:rows, :, start:end] = value_states
-        self.length = end
-        return self.keys[:rows, :, :end], self.values[:rows, :, :end]
+    def add_roots(self, keys: torch.Tensor, values: torch.Tensor, slots: torch.Tensor) -> None:
+        """Puts roots (B, heads, tokens, width) at `slots`."""
+        if self.root_keys.dim() < 4:
+            none = [like.new_zeros((0, like.shape[1], 0, like.shape[3])) for like in (keys, values)]
+            (self.root_keys, self.root_values), (self.row_keys, self.row_values) = none, none
+        count, length = int(slots.max()) + 1, keys.shape[2]
+        self.root_keys = _room(self.root_keys, count, length)
+        self.root_values = _room(self.root_values, count, length)
+        self.root_keys[slots, :, :length] = keys
+        self.root_values[slots, :, :length] = values
 
     def reserve(self, rows: int, length: int) -> None:
         """Makes room for `rows` rows of `length` tokens."""
-        have_rows, heads, have_length, _ = self.keys.shape
-        if rows <= have_rows and length <= have_length:
-            return
-        rows = have_rows if rows <= have_rows else max(rows, have_rows * 3 // 2)
-        if length > have_length:
-            length = -(-length // BLOCK) * BLOCK
-        else:
-            length = have_length
-        for name in ("keys", "values"):
-            old = getattr(self, name)
-            new = old.new_empty((rows, heads, length, old.shape[3]))
-            new[:have_rows, :, : self.length] = old[:, :, : self.length]
-            setattr(self, name, new)
+        self.row_keys = _room(self.row_keys, rows, length)
+        self.row_values = _room(self.row_values, rows, length)
+
+    def update(  # type: ignore[override]
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple["_Layer", torch.Tensor]:
+        """Stores a token of each row, (R, heads, 1, width); `attend` gets the layer itself."""
+        rows = torch.arange(len(key_states), device=key_states.device)
+        self.row_keys[rows, :, self.plan.own] = key_states[:, :, 0]
+        self.row_values[rows, :, self.plan.own] = value_states[:, :, 0]
+        return self, value_states
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.length + query_length, 0
+        return self.plan.seen + self.plan.width, 0
 
     def get_seq_length(self) -> int:
-        return self.length
+        return self.plan.seen + self.plan.width - 1
 
     def get_max_length(self) -> int:
         return -1
 
 
-class RowCache(Cache):
-    """The cache of a batch whose rows split, end and move."""
+class ForestCache(Cache):
+    """The cache of a batch whose rows split, end and move, and whose roots come and go."""
 
     def __init__(self, layers: int) -> None:
-        self.rows = [_Layer() for _ in range(layers)]
-        super().__init__(layers=list(self.rows))
+        self.forest = [_Layer() for _ in range(layers)]
+        super().__init__(layers=list(self.forest))
 
-    def copy_rows(self, source: torch.Tensor, target: torch.Tensor, rows: int) -> None:
-        """Row `source[i]` is copied to row `target[i]`; afterwards the batch has `rows` rows."""
-        for layer in self.rows:
-            layer.reserve(rows, layer.length)
-            for buffer in (layer.keys, layer.values):
-                buffer[target, :, : layer.length] = buffer[source, :, : layer.length]
+    def add_roots(
+        self,
+        read: DynamicCache,
+        padding: Sequence[int],
+        slots: Sequence[int],
+        lengths: Sequence[int],
+    ) -> None:
+        """Takes roots out of a cache into which they were read, padded on the left."""
+        for layer, source in zip(self.forest, read.layers, strict=True):
+            keys, values = source.keys, source.values  # type: ignore[union-attr]
+            assert keys is not None and values is not None
+            at = torch.tensor(slots, device=keys.device)
+            layer.add_roots(
+                _aligned(keys, padding, lengths), _aligned(values, padding, lengths), at
+            )
+
+    def root_tokens(self) -> int:
+        """How many tokens of roots there is room for."""
+        keys = self.forest[0].root_keys
+        return keys.shape[0] * keys.shape[2] if keys.dim() == 4 else 0
+
+    def follow(self, pass_plan: Plan) -> None:
+        """Says what the next pass attends to, and makes room for what it adds."""
+        plans: dict[torch.device, Plan] = {}  # a model may be spread over several
+        for layer in self.forest:
+            device = layer.root_keys.device
+            layer.plan = plans.setdefault(device, plans.get(device) or pass_plan.to(device))
+            layer.reserve(len(pass_plan.own), pass_plan.width)
+
+    def copy_rows(self, source: torch.Tensor, target: torch.Tensor, rows: int, length: int) -> None:
+        """Copies row `source[i]`, of `length` tokens, to row `target[i]`; there are `rows` afterwards."""
+        for layer in self.forest:
+            layer.reserve(rows, length)
+            device = layer.row_keys.device
+            source, target = source.to(device), target.to(device)
+            for buffer in (layer.row_keys, layer.row_values):
+                buffer[target, :, :length] = buffer[source, :, :length]
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: _Layer,
+    value: torch.Tensor,
+    attention_mask: None,
+    *,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    **unused: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of one token a row, `query` (R, heads, 1, width), to its root and to its own tokens."""
+    layer, plan = key, key.plan
+    count, heads, _, width = query.shape
+    groups = layer.row_keys.shape[1]
+    query = query.reshape(count, groups, heads // groups, width)
+    query = query * (width**-0.5 if scaling is None else scaling)
+    scores = query.new_empty((count, groups, heads // groups, plan.seen + plan.width))
+    own_keys, own_values = (
+        each[:count, :, : plan.width] for each in (layer.row_keys, layer.row_values)
+    )
+    scores[..., plan.seen :] = query @ own_keys.transpose(-1, -2)
+    for bunch in plan.bunches:
+        keys = layer.root_keys[bunch.roots, :, : bunch.length].transpose(-1, -2)
+        part = _by_root(query[bunch.rows]) @ keys
+        scores[bunch.whose, ..., : bunch.length] = _by_row(part, bunch)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    hidden = plan.hidden
+    if sliding_window is not None:
+        hidden = hidden | (plan.distance >= sliding_window)
+    scores.masked_fill_(hidden, -torch.inf)
+    if s_aux is not None:
+        sinks = s_aux.view(1, groups, heads // groups, 1).expand(count, -1, -1, -1)
+        scores = torch.cat([scores, sinks.to(scores.dtype)], -1)
+    weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
+    out = weights[..., plan.seen : plan.seen + plan.width] @ own_values
+    for bunch in plan.bunches:
+        values = layer.root_values[bunch.roots, :, : bunch.length]
+        part = _by_root(weights[bunch.rows][..., : bunch.length]) @ values
+        out[bunch.whose] += _by_row(part, bunch)
+    return out.reshape(count, 1, heads, width), None
+
+
+def _aligned(padded: torch.Tensor, padding: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:
+    """Rows (B, heads, tokens, width) that are padded on the left, padded on the right."""
+    rows = zip(padded, padding, lengths, strict=True)
+    room = max(lengths)
+    return torch.stack(
+        [
+            torch.nn.functional.pad(row[:, pad:], (0, 0, 0, room - length))
+            for row, pad, length in rows
+        ]
+    )
+
+
+def _by_root(rows: torch.Tensor) -> torch.Tensor:
+    """(B, n, groups, heads a group, w) as (B, groups, n * heads a group, w)."""
+    roots, count, groups, heads, width = rows.shape
+    return rows.transpose(1, 2).reshape(roots, groups, count * heads, width)
+
+
+def _by_row(part: torch.Tensor, bunch: Bunch) -> torch.Tensor:
+    """The reverse, without the repeated rows: (rows, groups, heads a group, w)."""
+    roots, groups, _, width = part.shape
+    part = part.view(roots, groups, bunch.rows.shape[1], -1, width)
+    return part.transpose(1, 2).reshape(-1, groups, part.shape[3], width)[bunch.real]
+
+
+def _room(old: torch.Tensor, count: int, length: int) -> torch.Tensor:
+    """`old` (n, heads, tokens, width) with room for `count` of `length` tokens."""
+    have, heads, tokens, width = old.shape
+    if count <= have and length <= tokens:
+        return old
+    count = have if count <= have else max(count, have * 3 // 2)
+    length = tokens if length <= tokens else -(-length // BLOCK) * BLOCK
+    new = old.new_zeros((count, heads, length, width))
+    new[:have, :, :tokens] = old
+    return new

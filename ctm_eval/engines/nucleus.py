@@ -32,7 +32,7 @@ def nucleus(
         due = at_least[left] <= look
         if not bool(due.any()):
             continue
-        left, looking = left[~due], left[due]
+        left, looking = left[~due], left[due].sort().values
         for some in looking.split(max(1, AT_ONCE // look) if probs.is_cpu else rows):
             ids, top = _most_likely(probs if len(some) == rows else probs[some], look)
             mass = top.cumsum(-1)

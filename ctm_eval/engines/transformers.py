@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ctm_eval.engines.base import Completion, Nucleus, Request, Sampling
+from ctm_eval.engines.kv_cache import NAME, attend
 from ctm_eval.engines.nucleus import nucleus
 from ctm_eval.engines.tokenizer import WithTokenizer, eos_ids
 from ctm_eval.engines.trie import Walk
@@ -23,7 +24,10 @@ from ctm_eval.progress import Advance
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-CACHE_BYTES = 2 << 30  # bound on a batch's key-value cache if no two of its requests shared a token
+TOKENS_AT_ONCE = (
+    1 << 24
+)  # bound on the tokens that requests walked together may draw, 16 bytes each
+OF_FREE_MEMORY = {"cpu": 0.25, "cuda": 0.8}  # the share that a key-value cache may take
 LOGIT_BYTES = 1 << 28  # bound on the logits of one batch of `next_token_distributions`
 ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 
@@ -34,6 +38,8 @@ class TransformersEngine(WithTokenizer):
     def __init__(
         self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", name: str
     ) -> None:
+        from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
         self.eos_ids = eos_ids(model.generation_config, tokenizer, name)
         config = model.config.get_text_config()
@@ -44,12 +50,14 @@ class TransformersEngine(WithTokenizer):
                 "transformers engine takes attention models only",
                 usage=True,
             )
+        if not getattr(model, "_supports_attention_backend", False):
+            raise CtmError(
+                f"{name!r} computes its attention in a way of its own, which the transformers engine "
+                "cannot share between rollouts: use --engine vllm",
+                usage=True,
+            )
+        ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
         self.max_length = getattr(config, "max_position_embeddings", None)
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        width = (
-            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        )
-        self._bytes_per_token = 2 * config.num_hidden_layers * heads * width * model.dtype.itemsize
 
     @classmethod
     def load(
@@ -57,18 +65,22 @@ class TransformersEngine(WithTokenizer):
         model: str,
         *,
         device: str | None = None,
+        device_map: str | None = None,
         dtype: str = "auto",
         adapter: str | None = None,
     ) -> "TransformersEngine":
         """Loads a Hub id, a local folder or a built-in one; float32 on a CPU unless `dtype` says otherwise.
 
+        `device_map` spreads it over several devices, as transformers does (`auto`, `balanced`, …).
         `adapter` is the folder of a LoRA adapter of peft, applied without merging. Raises CtmError if
         there is no such model or adapter, or its tokenizer has no end-of-sequence token.
         """
         device = default_device(device)
         if dtype == "auto" and device == "cpu":
             dtype = "float32"
-        loaded = load_model(model, dtype).to(device)
+        loaded = load_model(model, dtype, device_map=device_map)
+        if device_map is None:
+            loaded = loaded.to(device)
         tokenizer = load_tokenizer(model)
         if adapter is not None:
             from peft import PeftModel
@@ -82,7 +94,8 @@ class TransformersEngine(WithTokenizer):
         completions: list[Completion | None] = [None] * len(requests)
         for batch in self._batches(requests):
             own = [requests[i] for i in batch]
-            walk = Walk(self.model, self.decode, self.eos_ids, own, sampling)
+            memory = int(_free_memory(self.model.device))
+            walk = Walk(self.model, self.decode, self.eos_ids, own, sampling, memory)
             with torch.inference_mode():
                 for finished, drawn in walk.steps():
                     if progress:
@@ -117,7 +130,7 @@ class TransformersEngine(WithTokenizer):
         return result
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[list[int]]:
-        """Indices of requests that fit the cache together: prompts of like length, equal ones adjacent."""
+        """Indices of requests to be walked together: prompts of like length, equal ones adjacent."""
         order = sorted(
             range(len(requests)),
             key=lambda i: (len(requests[i].prompt_ids), tuple(requests[i].prompt_ids)),
@@ -125,15 +138,22 @@ class TransformersEngine(WithTokenizer):
         batch: list[int] = []
         longest = 0
         for i in order:
-            request = requests[i]
-            length = len(request.prompt_ids) + len(request.prefix_ids) + request.max_new_tokens
-            longest = max(longest, length)
-            if batch and (len(batch) + 1) * longest * self._bytes_per_token > CACHE_BYTES:
+            longest = max(longest, requests[i].max_new_tokens)
+            if batch and (len(batch) + 1) * longest > TOKENS_AT_ONCE:
                 yield batch
-                batch, longest = [], length
+                batch, longest = [], requests[i].max_new_tokens
             batch.append(i)
         if batch:
             yield batch
+
+
+def _free_memory(device: torch.device) -> float:
+    """Bytes that a key-value cache may take."""
+    if device.type == "cuda":
+        return OF_FREE_MEMORY["cuda"] * torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    return OF_FREE_MEMORY["cpu"] * psutil.virtual_memory().available
 
 
 def _nuclei(ids: torch.Tensor, probs: torch.Tensor) -> list[Nucleus]:

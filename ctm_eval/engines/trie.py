@@ -1,27 +1,35 @@
-"""One batch of requests, walked token by token as a trie.
+"""Requests walked token by token as a trie, with rows that end and others that take their place.
 
 Requests that have drawn the same tokens so far are one row of the forward pass, whatever their number; a
-row splits when they part, and ends when they end.
+row splits when they part, and ends when they end. A request whose draws follow the tokens of its root
+costs nothing until it leaves it: the pass that read the root has told what comes next everywhere.
 """
 
-from collections import defaultdict
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from transformers.cache_utils import DynamicCache
 
 from ctm_eval.engines.base import Completion, FinishReason, Request, Sampling
-from ctm_eval.engines.kv_cache import RowCache
-from ctm_eval.engines.nucleus import nucleus
-from ctm_eval.engines.stop_strings import STOP_TAIL, has_stop
+from ctm_eval.engines.draw import draw
+from ctm_eval.engines.kv_cache import BLOCK, NAME, ForestCache, plan
+from ctm_eval.engines.roots import Root, roots_of
+from ctm_eval.engines.stop_strings import STOP_TAIL, StopStrings, has_stop
+from ctm_eval.errors import CtmError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+MAX_ROWS = 512  # rows of a pass before new ones are let in; more make no pass more efficient
+READ_AT_ONCE = 4096  # tokens of roots read in one pass
+LOGIT_BYTES = 1 << 28  # of what is told of the roots that are read in one pass
+
 
 class Walk:
-    """One batch, walked token by token. Rows are distinct token sequences; requests ride on them."""
+    """Rows are distinct token sequences; requests ride on them. `memory` bounds the key-value cache."""
 
     def __init__(
         self,
@@ -30,171 +38,298 @@ class Walk:
         eos_ids: frozenset[int],
         requests: Sequence[Request],
         sampling: Sampling,
+        memory: int,
     ) -> None:
-        self.model, self.decode, self.eos_ids = model, decode, list(eos_ids)
-        self.requests, self.sampling = requests, sampling
-        self.roots, self.row_of, rests = _roots(requests)
-        self.given = np.array([len(rest) for rest in rests])
-        self.forced = np.zeros((len(requests), int(self.given.max())), dtype=np.int64)
-        for i, rest in enumerate(rests):
-            self.forced[i, : len(rest)] = rest
+        self.model, self.eos_ids = model, list(eos_ids)
+        self.requests, self.sampling, self.memory = requests, sampling, memory
+        self.stop = StopStrings(decode, sampling.stop)
         self.limits = np.array([request.max_new_tokens for request in requests])
-        self.uniforms = np.stack(
-            [_uniforms(request.seed, int(self.limits.max())) for request in requests]
-        )
+        most = int(self.limits.max(initial=0))
+        self.uniforms = np.stack([_uniforms(request.seed, most) for request in requests])
         self.drawn = np.zeros(len(requests), dtype=np.int64)
-        self.tokens = np.zeros((len(requests), int(self.limits.max())), dtype=np.int64)
+        self.tokens = np.zeros((len(requests), most), dtype=np.int64)
         self.reasons: list[FinishReason] = ["length"] * len(requests)
-        self.cache = RowCache(model.config.get_text_config().num_hidden_layers)
+        self.finished = self.limits <= 0
+        for i, request in enumerate(requests):
+            if has_stop(decode, request.prefix_ids, sampling.stop):
+                self.reasons[i], self.finished[i] = "stop", True
+        self.rests: list[tuple[int, ...]] = [()] * len(requests)  # given, beside the root
+        self.left = np.zeros(len(requests), dtype=np.int64)  # how many of these are to come
+        self._news = [int(self.finished.sum()), 0]
+        self._begin(np.flatnonzero(~self.finished))
 
     def completions(self) -> Iterator[Completion]:
         for i, reason in enumerate(self.reasons):
             yield Completion(tuple(self.tokens[i, : self.drawn[i]].tolist()), reason)
 
     def steps(self) -> Iterator[tuple[int, int]]:
-        """Walks to the end; yields (requests finished, tokens drawn) after every token."""
-        live = np.flatnonzero((self.limits > 0) & ~self._ended_before())
-        yield len(self.requests) - len(live), 0
-        if not len(live):
-            return
-        logits, padding = self._prefill()
-        rows, step = self.row_of[live], 0
-        while True:
-            next_tokens, sampled = self._next_tokens(live, rows, step, logits)
-            self.tokens[live[sampled], self.drawn[live[sampled]]] = next_tokens[sampled]
-            self.drawn[live[sampled]] += 1
-            ended = sampled & self._ended(live, next_tokens)
-            done = ended | (self.drawn[live] >= self.limits[live])
-            for i in live[ended]:
-                self.reasons[i] = "stop"
-            yield int(done.sum()), int(sampled.sum())
-            live, rows, next_tokens = live[~done], rows[~done], next_tokens[~done]
-            if not len(live):
-                return
-            rows, row_tokens, padding = self._split(rows, next_tokens, padding)
-            logits = self._forward(row_tokens[:, None], padding)
-            step += 1
+        """Walks to the end; yields (requests finished, tokens drawn) after every pass.
 
-    def _prefill(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The roots in one pass, padded on the left: logits (R, V) and each row's padding (R,)."""
-        width = max(map(len, self.roots))
-        ids = torch.zeros((len(self.roots), width), dtype=torch.long)
-        padding = torch.tensor([width - len(root) for root in self.roots])
-        for row, root in enumerate(self.roots):
-            ids[row, width - len(root) :] = torch.tensor(root)
-        return self._forward(ids, padding), padding
+        Where memory runs out, half of it is tried, and all requests go on from what they have drawn.
+        Raises CtmError where not even one row has room.
+        """
+        while not self.finished.all():
+            try:
+                self._admit()
+                if len(self.live):
+                    self._step()
+            except (RuntimeError, MemoryError) as error:
+                if not _out_of_memory(error):
+                    raise
+                if self.memory < self._bytes(1):
+                    raise CtmError(
+                        "there is not enough memory for this model and a single completion: use a "
+                        "smaller --max-new-tokens, --dtype bfloat16, or another --device"
+                    ) from error
+            else:
+                yield self._take_news()
+                continue
+            # Here, the error holds no tensors any more.
+            self.memory //= 2
+            self._begin(np.flatnonzero(~self.finished))
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        yield self._take_news()
 
-    def _forward(self, ids: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
-        """Logits (R, V) after the last of `ids` (R, T), which extend the cache's rows."""
-        past = self.cache.get_seq_length()
-        columns = torch.arange(past + ids.shape[1])
-        device = self.model.device
-        positions = (columns[None, past:] - padding[:, None]).clamp_min(0)
+    def _take_news(self) -> tuple[int, int]:
+        finished, drawn = self._news
+        self._news = [0, 0]
+        return finished, drawn
+
+    # What waits, what is let in, what is put back.
+
+    def _begin(self, requests: np.ndarray) -> None:
+        """Nothing is in memory; `requests` wait."""
+        self.cache = self._cache()
+        self.waiting: deque[Root] = deque()
+        self.ready: deque[tuple[int, int, int, np.ndarray]] = deque()  # root, seen, token, requests
+        self.live, self.row_of = np.zeros((2, 0), dtype=np.int64)  # requests on rows, and which
+        # Rows: slot of the root, tokens seen of it, own tokens in the cache, the token to read next.
+        self.root, self.seen, self.own, self.token = np.zeros((4, 0), dtype=np.int64)
+        self._wait(requests)
+
+    def _cache(self) -> ForestCache:
+        return ForestCache(self.model.config.get_text_config().num_hidden_layers)
+
+    def _wait(self, requests: np.ndarray) -> None:
+        sequences = []
+        for i in requests.tolist():
+            request = self.requests[i]
+            given = (*request.prefix_ids, *self.tokens[i, : self.drawn[i]].tolist())
+            sequences.append((i, tuple(request.prompt_ids), given))
+        self.waiting.extend(roots_of(sequences))
+
+    def _bytes(self, rows: int) -> int:
+        """What the cache takes with so many rows, if all get a block longer."""
+        config = self.model.config.get_text_config()
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = (
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        )
+        a_token = 2 * config.num_hidden_layers * heads * width * self.model.dtype.itemsize
+        length = int(self.own.max(initial=0)) + BLOCK
+        return a_token * (rows * length + self.cache.root_tokens())
+
+    def _admit(self) -> None:
+        """Lets in what there is room for; puts rows back where there is not enough for those there."""
+        if not len(self.root) and not self.ready:
+            self.cache = self._cache()
+        while len(self.root) > 1 and self._bytes(len(self.root)) > self.memory:
+            self._put_back(len(self.root) // 2)
+        new: list[tuple[int, int, int, np.ndarray]] = []
+        while len(self.root) + len(new) < MAX_ROWS:
+            rows = len(self.root) + len(new)
+            if rows and self._bytes(rows + 1) > self.memory:
+                break
+            if self.ready:
+                new.append(self.ready.popleft())
+            elif self.waiting:
+                self._read_roots([row[0] for row in new], MAX_ROWS - rows)
+            else:
+                break
+        if new:
+            count = len(self.root)
+            numbers = np.array([row[:3] for row in new]).T
+            self.root, self.seen, self.token = (
+                np.concatenate([old, more])
+                for old, more in zip((self.root, self.seen, self.token), numbers, strict=True)
+            )
+            self.own = np.concatenate([self.own, np.zeros(len(new), dtype=np.int64)])
+            self.live = np.concatenate([self.live, *(row[3] for row in new)])
+            of = [np.full(len(row[3]), count + i) for i, row in enumerate(new)]
+            self.row_of = np.concatenate([self.row_of, *of])
+
+    def _put_back(self, rows: int) -> None:
+        """Keeps the first `rows`; the requests of the others wait, with what they have drawn."""
+        stay = self.row_of < rows
+        self._wait(self.live[~stay])
+        self.live, self.row_of = self.live[stay], self.row_of[stay]
+        self.root, self.seen, self.own, self.token = (
+            each[:rows] for each in (self.root, self.seen, self.own, self.token)
+        )
+
+    def _read_roots(self, taken: Sequence[int], most: int) -> None:
+        """Reads the next roots; their requests draw until they leave them, and are then ready."""
+        batch: list[Root] = []
+        keep, vocabulary = 1, self.model.config.get_text_config().vocab_size
+        while self.waiting and len(batch) < most:
+            root = self.waiting[0]
+            further = max(keep, len(root.tokens) - root.first_read + 1)
+            count = len(batch) + 1
+            width = max(len(root.tokens), *(len(other.tokens) for other in batch), 0)
+            if batch and (
+                count * width > READ_AT_ONCE or 4 * count * further * vocabulary > LOGIT_BYTES
+            ):
+                break
+            batch.append(self.waiting.popleft())
+            keep = further
+        in_use = {*self.root.tolist(), *taken, *(row[0] for row in self.ready)}
+        free = (slot for slot in range(len(in_use) + len(batch)) if slot not in in_use)
+        slots = [next(free) for _ in batch]
+        logits = self._read(batch, slots, keep)
+        own = np.concatenate([root.requests for root in batch])
+        of = np.repeat(np.arange(len(batch)), [len(root.requests) for root in batch])
+        at = np.concatenate([root.at for root in batch])
+        lengths = np.array([len(root.tokens) for root in batch])
+        spines = np.full((len(batch), lengths.max() + 1), -1)
+        for row, root in enumerate(batch):
+            spines[row, : len(root.tokens)] = root.tokens
+            for i, rest in zip(root.requests, root.rests, strict=True):
+                self.rests[i], self.left[i] = rest, len(rest)
+        leaving: dict[tuple[int, int, int], list[int]] = {}
+        while len(own):
+            # Of every root, the requests that are furthest behind: they may meet others on their way.
+            first = np.full(len(batch), lengths.max() + 1)
+            np.minimum.at(first, of, at)
+            now = np.flatnonzero(at == first[of])
+            here, rows = np.unique(of[now], return_inverse=True)
+            column = keep - 1 - (lengths[here] - first[here])
+            told = logits[torch.from_numpy(here), torch.from_numpy(column).clamp_min(0)]
+            next_tokens, done = self._next(own[now], rows, told)
+            follows = ~done & (spines[of[now], at[now]] == next_tokens)
+            at[now[follows]] += 1
+            for j, token in zip(now[~follows & ~done], next_tokens[~follows & ~done], strict=True):
+                key = (slots[of[j]], int(at[j]), int(token))
+                leaving.setdefault(key, []).append(int(own[j]))
+            stays = np.ones(len(own), dtype=bool)
+            stays[now[~follows]] = False
+            own, of, at = own[stays], of[stays], at[stays]
+        self.ready.extend((*key, np.array(requests)) for key, requests in leaving.items())
+
+    # Passes through the model.
+
+    def _read(self, batch: Sequence[Root], slots: Sequence[int], keep: int) -> torch.Tensor:
+        """The roots in one pass, padded on the left: logits (B, keep, V) after their last tokens."""
+        lengths = [len(root.tokens) for root in batch]
+        width, device = max(lengths), self.model.device
+        ids = torch.zeros((len(batch), width), dtype=torch.long)
+        padding = torch.tensor([width - length for length in lengths])
+        for row, root in enumerate(batch):
+            ids[row, width - len(root.tokens) :] = torch.tensor(root.tokens)
+        columns = torch.arange(width)
         mask = (columns[None] >= padding[:, None]).long() if bool(padding.any()) else None
+        read = DynamicCache()
         output = self.model(
             input_ids=ids.to(device),
-            attention_mask=mask.to(device) if mask is not None else None,
-            position_ids=positions.to(device),
-            past_key_values=self.cache,
+            attention_mask=None if mask is None else mask.to(device),
+            position_ids=(columns[None] - padding[:, None]).clamp_min(0).to(device),
+            past_key_values=read,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=keep,
         )
-        return output.logits[:, -1]
+        self.cache.add_roots(read, padding.tolist(), slots, lengths)
+        return output.logits
 
-    def _next_tokens(
-        self, live: np.ndarray, rows: np.ndarray, step: int, logits: torch.Tensor
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Each live request's next token, and whether it was drawn (rather than given)."""
-        sampled = step >= self.given[live]
-        tokens = np.zeros(len(live), dtype=np.int64)
-        if not sampled.all():
-            tokens[~sampled] = self.forced[live[~sampled], step]
-        if sampled.any():
-            used, local = np.unique(rows[sampled], return_inverse=True)
-            ids, probs = nucleus(
-                logits[torch.from_numpy(used).to(logits.device)],
-                self.sampling.temperature,
-                self.sampling.top_p,
+    def _step(self) -> None:
+        """One token further, for every row."""
+        device = self.model.device
+        self.cache.follow(plan(self.root, self.seen, self.own))
+        config: Any = self.model.config
+        usual, config._attn_implementation = config._attn_implementation, NAME
+        try:
+            output = self.model(
+                input_ids=torch.from_numpy(self.token)[:, None].to(device),
+                position_ids=torch.from_numpy(self.seen + self.own)[:, None].to(device),
+                past_key_values=self.cache,
+                use_cache=True,
             )
-            # Row r's cumulative distribution is shifted to r .. r + 1, so that one search does all.
-            ends = probs.cumsum(-1).cpu().numpy()
-            ends /= ends[:, -1:]
-            shifted = (ends + np.arange(len(used))[:, None]).ravel()
-            draws = self.uniforms[live[sampled], self.drawn[live[sampled]]]
-            found = np.searchsorted(shifted, draws + local, side="right")
-            width = ends.shape[1]
-            column = np.minimum(found - local * width, (probs > 0).sum(-1).cpu().numpy()[local] - 1)
-            tokens[sampled] = ids.cpu().numpy()[local, column]
-        return tokens, sampled
+        finally:
+            config._attn_implementation = usual
+        self.own = self.own + 1
+        next_tokens, done = self._next(self.live, self.row_of, output.logits[:, -1])
+        self.live, rows = self.live[~done], self.row_of[~done]
+        self._split(rows, next_tokens[~done])
 
-    def _ended(self, live: np.ndarray, next_tokens: np.ndarray) -> np.ndarray:
-        ended = np.isin(next_tokens, self.eos_ids)
-        for j in np.flatnonzero(~ended) if self.sampling.stop else ():
-            i = live[j]
-            # A stop string may begin in the prefix, which is part of the completion.
-            drawn = self.tokens[i, max(0, self.drawn[i] - STOP_TAIL) : self.drawn[i]].tolist()
-            tail = [*self.requests[i].prefix_ids[-STOP_TAIL:], *drawn]
-            ended[j] = has_stop(self.decode, tail, self.sampling.stop)
+    def _next(
+        self, requests: np.ndarray, rows: np.ndarray, logits: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Each request's next token, given or drawn from its row of `logits`, and whether it ends it."""
+        sampled = self.left[requests] == 0
+        tokens = np.zeros(len(requests), dtype=np.int64)
+        for j in np.flatnonzero(~sampled):
+            i = requests[j]
+            tokens[j] = self.rests[i][-self.left[i]]
+            self.left[i] -= 1
+        done = np.zeros(len(requests), dtype=bool)
+        if sampled.any():
+            those = requests[sampled]
+            used, local = np.unique(rows[sampled], return_inverse=True)
+            if len(used) < len(logits):
+                logits = logits[torch.from_numpy(used).to(logits.device)]
+            numbers = self.uniforms[those, self.drawn[those]]
+            policy = self.sampling
+            drawn = draw(logits, policy.temperature, policy.top_p, local, numbers)
+            tokens[sampled] = self.tokens[those, self.drawn[those]] = drawn
+            self.drawn[those] += 1
+            ended = self._ended(those, drawn)
+            for i in those[ended]:
+                self.reasons[i] = "stop"
+            done[sampled] = ended | (self.drawn[those] >= self.limits[those])
+            self.finished[requests[done]] = True
+            self._news[0] += int(done.sum())
+            self._news[1] += len(those)
+        return tokens, done
+
+    def _ended(self, requests: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+        ended = np.isin(tokens, self.eos_ids)
+        if self.sampling.stop:
+            for j, (i, token) in enumerate(zip(requests.tolist(), tokens.tolist(), strict=True)):
+                if not ended[j] and self.stop.near(token):
+                    # A stop string may begin in the prefix, which is part of the completion.
+                    drawn = self.tokens[i, max(0, self.drawn[i] - STOP_TAIL) : self.drawn[i]]
+                    tail = [*self.requests[i].prefix_ids[-STOP_TAIL:], *drawn.tolist()]
+                    ended[j] = self.stop.has_stop(tail)
         return ended
 
-    def _ended_before(self) -> np.ndarray:
-        """Which requests have a prefix that a stop string has ended already."""
-        stop = self.sampling.stop
-        ended = np.array([has_stop(self.decode, r.prefix_ids, stop) for r in self.requests])
-        for i in np.flatnonzero(ended):
-            self.reasons[i] = "stop"
-        return ended
-
-    def _split(
-        self, rows: np.ndarray, next_tokens: np.ndarray, padding: torch.Tensor
-    ) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
-        """Gives every distinct (row, next token) a row of its own, rows 0 .. R-1 without a gap.
-
-        Returns each request's new row, the new rows' tokens (R,) and their padding (R,).
-        """
-        base = int(next_tokens.max()) + 1
+    def _split(self, rows: np.ndarray, next_tokens: np.ndarray) -> None:
+        """Gives every distinct (row, next token) a row of its own, rows 0 .. R-1 without a gap."""
+        base = int(next_tokens.max(initial=0)) + 1
         pairs, request_pair = np.unique(rows * base + next_tokens, return_inverse=True)
         parents, count = pairs // base, len(pairs)
         slots = np.full(count, -1)
         # The first child of a row stays where it is, if that is below the new number of rows.
-        first = np.flatnonzero(np.r_[True, parents[1:] != parents[:-1]] & (parents < count))
+        first = np.flatnonzero(np.diff(parents, prepend=-1).astype(bool) & (parents < count))
         slots[first] = parents[first]
         moved = np.flatnonzero(slots < 0)
         slots[moved] = np.setdiff1d(np.arange(count), slots[first])
         if len(moved):
             source, target = torch.from_numpy(parents[moved]), torch.from_numpy(slots[moved])
-            device = self.model.device
-            self.cache.copy_rows(source.to(device), target.to(device), count)
+            length = int(self.own[parents[moved]].max())
+            self.cache.copy_rows(source, target, count, length)
         by_slot = np.argsort(slots)
-        row_tokens = torch.from_numpy(pairs[by_slot] % base)
-        return slots[request_pair], row_tokens, padding[torch.from_numpy(parents[by_slot])]
-
-
-def _roots(
-    requests: Sequence[Request],
-) -> tuple[list[list[int]], np.ndarray, list[tuple[int, ...]]]:
-    """What equal prompts have in common: roots to prefill, each request's root, and its own rest."""
-    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for i, request in enumerate(requests):
-        groups[tuple(request.prompt_ids)].append(i)
-    roots, row_of = [], np.zeros(len(requests), dtype=np.int64)
-    forced: list[tuple[int, ...]] = [()] * len(requests)
-    for row, (prompt, members) in enumerate(groups.items()):
-        common = _common_prefix([tuple(requests[i].prefix_ids) for i in members])
-        roots.append([*prompt, *common])
-        for i in members:
-            row_of[i] = row
-            forced[i] = tuple(requests[i].prefix_ids[len(common) :])
-    return roots, row_of, forced
-
-
-def _common_prefix(sequences: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """What all sequences begin with: what the least and the greatest of them share."""
-    first, last = min(sequences), max(sequences)
-    same = (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
-    return first[: next(same, min(len(first), len(last)))]
+        self.row_of, self.token = slots[request_pair], pairs[by_slot] % base
+        self.root, self.seen, self.own = (
+            each[parents[by_slot]] for each in (self.root, self.seen, self.own)
+        )
 
 
 def _uniforms(seed: int, count: int) -> np.ndarray:
     """The request's own random numbers: a counter-based generator keyed by its seed."""
     return np.random.Generator(np.random.Philox(key=seed)).random(count)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether torch or numpy say that memory has run out; a CPU has no exception of its own for it."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        "not enough memory" in str(error) or "can't allocate memory" in str(error)
+    )

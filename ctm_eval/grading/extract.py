@@ -18,6 +18,8 @@ from ctm_eval.errors import CtmError
 
 MAX_TAIL = 40_000
 """Only this many characters at the end of a response are searched."""
+THOUGHT = ("<think>", "</think>")
+"""What a reasoning model writes before and after its thought."""
 MAX_MARKS = 40
 """Only this many boxes, and as many of every other mark, are looked at, from the last one back."""
 MAX_ANSWER = 20_000
@@ -33,7 +35,7 @@ class Extraction:
     """
 
     answer: str | None
-    reason: Literal["found", "no_answer", "truncated"]
+    reason: Literal["found", "no_answer", "truncated", "unfinished_thought"]
     source: str | None = None
     at_end: bool = False
 
@@ -48,8 +50,12 @@ def extract(text: str, *, finished: bool = True, hash_first: bool = False) -> Ex
     (a box, `####`, 'answer is'), since the last number of unfinished work is no answer. A text
     that stops inside a box is unfinished too, whatever its length.
     `hash_first` prefers `####` to a box, as benchmarks that ask for it do.
+    A thought (`<think>` … `</think>`) is no part of the response: a thought that does not end gives none.
     """
-    text = _own_part(text)
+    response = after_thought(text)
+    if response is None:
+        return Extraction(None, "unfinished_thought")
+    text = _own_part(response)
     marks = ("####", "box", "answer is") if hash_first else ("box", "####", "answer is")
     for source in marks:
         answer = _FINDERS[source](text)
@@ -59,6 +65,17 @@ def extract(text: str, *, finished: bool = True, hash_first: bool = False) -> Ex
     if not finished or _ends_in_open_box(text):
         return Extraction(None, "truncated")
     return _last_value(text)
+
+
+def after_thought(text: str) -> str | None:
+    """Return what follows the last thought of a text; None if the thought does not end.
+
+    A template may open the thought in the prompt, so `</think>` alone ends one too.
+    """
+    end = text.rfind(THOUGHT[1])
+    if text.rfind(THOUGHT[0]) > end:
+        return None
+    return text if end < 0 else text[end + len(THOUGHT[1]) :]
 
 
 def boxed(text: str) -> str | None:
@@ -83,9 +100,6 @@ def _own_part(text: str) -> str:
     """Return the part before the model goes on to a question of its own making."""
     if len(text) > MAX_TAIL:
         text = text[-MAX_TAIL:]
-    thought = text.rfind("</think>")
-    if thought >= 0:
-        text = text[thought + len("</think>") :]
     if ":" in text and ("Question" in text or "Problem" in text or "\nQ:" in text):
         for match in _NEXT_QUESTION.finditer(text):
             before = text[: match.start()]

@@ -14,6 +14,7 @@ from ctm_eval.data_files import read_rows, writable
 from ctm_eval.errors import CtmError
 from ctm_eval.grading.many import grade_many
 from ctm_eval.grading.verdict import Verdict
+from ctm_eval.output_file import output_file
 
 TEXT_COLUMNS = ("text", "response", "completion", "output", "generation", "prediction")
 GOLD_COLUMNS = ("gold", "reference", "target", "ground_truth", "expected", "answer", "solution")
@@ -156,15 +157,10 @@ def _finished(row: dict[str, Any]) -> bool:
 
 
 def _write(path: Path, rows: list[dict[str, Any]], verdicts: tuple[Verdict, ...]) -> None:
-    """Write the rows to a temporary name first, so that a killed run leaves no half file."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    with output_file(path) as file:
         for row, verdict in zip(rows, verdicts, strict=True):
             graded = {
                 "answer": verdict.answer, "correct": verdict.correct,
                 "verdict": verdict.reason, "layer": verdict.layer,
             }  # fmt: skip
-            file.write(json.dumps({**row, **graded}, default=str) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+            file.write((json.dumps({**row, **graded}, default=str) + "\n").encode())

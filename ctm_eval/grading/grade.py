@@ -31,7 +31,8 @@ def grade(gold: str, text: str, benchmark: str | None = None, *, finished: bool 
     answer = gold_answer(gold)
     found = extract(text, finished=finished, hash_first=hash_first(benchmark))
     if found.answer is None:
-        return Verdict(False, "truncated" if found.reason == "truncated" else "no_answer")
+        assert found.reason != "found"
+        return Verdict(False, found.reason)
     equality = matches(answer, found.answer)
     if equality:
         return Verdict(True, "correct", found.answer, equality.layer)

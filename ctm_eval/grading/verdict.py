@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Reason = Literal["correct", "wrong", "no_answer", "truncated", "timeout", "unparsed", "refused"]
+Reason = Literal[
+    "correct",
+    "wrong",
+    "no_answer",
+    "truncated",
+    "unfinished_thought",
+    "timeout",
+    "unparsed",
+    "refused",
+]
 Layer = Literal["text", "number", "typed", "sympy"]
 
 
@@ -15,10 +24,10 @@ class Verdict:
 
     `reason` says how it came about: `correct`; `wrong` (an answer, and a different one);
     `no_answer` (nothing in the text can be read as one); `truncated` (the text hit its token limit
-    before giving one); `timeout` (the comparison ran into a limit of time or size); `unparsed` (the
-    answer could not be read as mathematics and is not the gold's text); `refused` (a program that
-    the sandbox stopped because it wanted more than it is given). `answer` is what was
-    extracted and `layer` the layer that decided, if one did.
+    before giving one); `unfinished_thought` (`<think>` without its end); `timeout` (the comparison ran
+    into a limit of time or size); `unparsed` (the answer could not be read as mathematics and is not the
+    gold's text); `refused` (a program that the sandbox stopped because it wanted more than it is given).
+    `answer` is what was extracted and `layer` the layer that decided, if one did.
     """
 
     correct: bool

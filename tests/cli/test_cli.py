@@ -125,6 +125,8 @@ WRONG_CALLS = {
         "that is more than the 1024 positions of pocket: lower --max-new-tokens",
     ),
     "a device that is not there": (["--device", "cuda:99"], "has no device 'cuda:99'"),
+    "half a pass rate": (["--pass-rate", "0.5"], "--pass-rate takes LOW:HIGH"),
+    "a pass rate backwards": (["--pass-rate", "0.9:0.1"], "the lower one first, not 0.9:0.1"),
     "no samples": (["--n-samples", "0"], "--n-samples must be 1 or more"),
     "a shard that is none": (["--shard", "2/2"], "I from 0 to N - 1"),
     "a shard that is no fraction": (["--shard", "two"], "takes I/N"),
@@ -291,6 +293,7 @@ COMMANDS = [
     "publish",
     "pull",
     "query",
+    "report",
     "runs",
     "sandbox",
     "score",
@@ -319,3 +322,14 @@ def test_help_answers_without_loading_anything_heavy():
     code = "import sys\nfrom ctm_cli.main import run\ntry: run()\nexcept SystemExit: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True)
     assert not {"torch", "transformers", "pyarrow", "numpy"} & set(done.stdout.split())
+
+
+def test_more_than_a_twentieth_cut_off_is_said_with_the_option_to_raise(capsys):
+    from ctm_cli._output import tell_truncated
+
+    tell_truncated(1, 20, {"max_new_tokens": 64})
+    assert capsys.readouterr().err == ""
+    tell_truncated(2, 20, {"max_new_tokens": 64})
+    said = capsys.readouterr().err
+    assert "2 of 20 samples (10%)" in said
+    assert "raise --max-new-tokens (now 64)" in said

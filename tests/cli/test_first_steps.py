@@ -153,18 +153,18 @@ def test_a_proxy_may_reach_what_has_no_address_here(monkeypatch):
     assert reachable()
 
 
-def test_a_token_is_told_of_by_its_number(ctm, run):
-    _, out, _ = ctm("show", run, "--id", "b", "--at", 1)
-    assert "Token: ' in', number 1 of 4." in out
+def test_a_token_is_told_of_by_its_position_in_the_tables(ctm, run):
+    out = " ".join(ctm("show", run, "--id", "b", "--at", 0)[1].split())
+    assert "Token: ' in', at position 0 (of 0 to 3)." in out
     assert "is 75.0% before it and 50.0% after it" in out
     assert "draws exactly this token with probability 50.0%" in out
     assert "2 rollouts that drew another token here; 1 of them ended right." in out
 
 
 def test_a_token_that_is_not_there_is_refused(ctm, run):
-    code, _, err = ctm("show", run, "--id", "b", "--at", 5)
+    code, _, err = ctm("show", run, "--id", "b", "--at", 4)
     assert code == 2
-    assert "--at must be 1 to 4" in err
+    assert "--at must be 0 to 3" in err
 
 
 def test_a_width_in_which_nothing_can_be_read_is_refused(ctm, run):

@@ -149,19 +149,46 @@ def test_a_benchmark_that_the_model_never_solves_gives_a_true_run(tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"question": "What is 2 + 2?", "answer": "It is 4.\\\\n#### -77"}\n')
     store = build_dataset(
-        BuildConfig(tmp_path / "run", benchmark="gsm8k", data_file=rows, n_samples=4, n_rollouts=4)
-    )
+        BuildConfig(
+            tmp_path / "run", benchmark="gsm8k", data_file=rows, n_samples=4, n_rollouts=4,
+            pass_rate=(0, 1),
+        )
+    )  # fmt: skip
     summary = summarize(store)
     assert (summary.problems, summary.solutions, summary.correct) == (1, 4, 0)
-    assert summary.hopeless == summary.trajectories
+    assert summary.hopeless == summary.trajectories > 0
+
+
+def test_a_problem_that_is_never_solved_is_left_out_and_counted(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "What is 2 + 2?", "answer": "It is 4.\\n#### -77"}\n')
+    store = build_dataset(
+        BuildConfig(tmp_path / "run", benchmark="gsm8k", data_file=rows, n_samples=4)
+    )
+    summary = summarize(store)
+    assert (summary.trajectories, summary.pairs) == (0, 0)
+    assert summary.left_out == {"never solved": 1}
+
+
+def test_right_solutions_are_rolled_out_too_and_end_at_one(tmp_path):
+    options = {"limit": 4, "n_samples": 8, "n_rollouts": 4, "max_new_tokens": 120}
+    store = build_dataset(BuildConfig(tmp_path / "run", of="both", stages=("rollouts",), **options))
+    graded = {s["solution_id"]: s["correct"] for s in store.read("solutions").to_pylist()}
+    rows = store.read("rollouts").to_pylist()
+    assert {graded[row["solution_id"]] for row in rows} == {True, False}
+    for row in rows:
+        assert row["value"][-1] == graded[row["solution_id"]]
+        if graded[row["solution_id"]]:
+            assert row["critical_index"] is None
 
 
 def test_greedy_sampling_leaves_nothing_to_roll_out_but_works(tmp_path):
     store = build_dataset(
         BuildConfig(
-            tmp_path / "run", limit=4, n_samples=1, temperature=0, n_rollouts=4, max_new_tokens=120
+            tmp_path / "run", limit=4, n_samples=1, temperature=0, n_rollouts=4, max_new_tokens=120,
+            pass_rate=(0, 1),
         )
-    )
+    )  # fmt: skip
     for row in store.read("rollouts").to_pylist():
         assert set(row["value"]) == {0.0}
         assert row["replacement_pass_at_k"] == []

@@ -120,7 +120,9 @@ def test_a_run_without_pairs_answers_with_nothing(tmp_path):
     from ctm_data.build import build_dataset
     from ctm_data.config import BuildConfig
 
-    folder = build_dataset(BuildConfig(tmp_path / "run", limit=2, n_samples=4, n_rollouts=4)).folder
+    folder = build_dataset(
+        BuildConfig(tmp_path / "run", limit=2, n_samples=4, n_rollouts=4, stages=["rollouts"])
+    ).folder
     assert rows("from contrast", folder) == []
     assert rows(named_query("ce-agreement"), folder)[0]["solutions"] == 0
 

@@ -49,7 +49,7 @@ UNSOUND = {
         "rollouts", first("critical_piece", " never"), "critical_piece that is not the piece there",
     ),
     "a rollout of no solution": (
-        "rollouts", first("solution_id", "nobody"), "no wrong solution of these tokens",
+        "rollouts", first("solution_id", "nobody"), "no solution of these tokens",
     ),
     "a text that is not the ids": ("solutions", first("text", "other"), "solutions.text of"),
     "a key twice": ("problems", lambda rows: rows.append(rows[0]), "problems: twice"),

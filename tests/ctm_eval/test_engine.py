@@ -100,6 +100,115 @@ def test_a_completion_does_not_depend_on_its_batch(engine, prompts):
     assert all_at_once[::7] == alone
 
 
+@pytest.fixture
+def rollouts(engine, prompts):
+    """From every prefix of two solutions, with other tokens in place of the next, and from the prompts."""
+    found = [Request(ids, seed, 20) for ids in prompts[1:4] for seed in range(2)]
+    whole = engine.sample([Request(prompts[0], 1, 20)], POLICY)[0].token_ids
+    for t in range(0, 20, 5):
+        found += [Request(prompts[0], 50 * t + j, 30 - t, whole[:t]) for j in range(3)]
+        found.append(Request(prompts[0], t, 30 - t, (*whole[:t], 17)))
+        found.append(Request(prompts[0], t, 10, (*whole[:t], *range(20, 40 + t % 2))))
+    return found
+
+
+@pytest.fixture
+def walked(engine, monkeypatch):
+    """Samples with bounds of the walk, and counts how it went."""
+    from ctm_eval.engines import transformers, trie
+
+    def sample(requests, sampling=POLICY, rows=None, memory=None, fails=()):
+        counted = {"passes": 0, "rows": 0, "put back": 0, "read": 0}
+
+        class Counted(trie.Walk):
+            def _step(self):
+                counted["passes"] += 1
+                counted["rows"] = max(counted["rows"], len(self.root))
+                if counted["passes"] in fails:
+                    raise torch.OutOfMemoryError("CUDA out of memory")
+                super()._step()
+
+            def _put_back(self, rows):
+                counted["put back"] += 1
+                super()._put_back(rows)
+
+            def _read_roots(self, taken, most):
+                counted["read"] += 1
+                super()._read_roots(taken, most)
+
+        monkeypatch.setattr(transformers, "Walk", Counted)
+        if rows:
+            monkeypatch.setattr(trie, "MAX_ROWS", rows)
+        if memory:
+            monkeypatch.setattr(transformers, "_free_memory", lambda device: memory)
+        return engine.sample(requests, sampling), counted
+
+    return sample
+
+
+def test_rows_that_end_make_room_for_others(engine, rollouts, walked):
+    """Four rows at a time give the tokens that all at once give."""
+    whole = engine.sample(rollouts, POLICY)
+    few, counted = walked(rollouts, rows=4)
+    assert few == whole
+    assert counted["read"] > 1
+
+
+def test_rows_are_put_back_where_memory_is_short_and_go_on_later(engine, rollouts, walked):
+    whole = engine.sample(rollouts, POLICY)
+    few, counted = walked(rollouts, memory=2 << 20)
+    assert few == whole
+    assert counted["put back"] > 0
+
+
+def test_a_pass_that_runs_out_of_memory_is_made_again_with_half_of_it(engine, rollouts, walked):
+    whole = engine.sample(rollouts, POLICY)
+    again, _ = walked(rollouts, fails=(1, 9, 20))
+    assert again == whole
+
+
+def test_without_memory_for_one_row_the_way_out_is_named(rollouts, walked):
+    with pytest.raises(CtmError, match="not enough memory"):
+        walked(rollouts, memory=1 << 10, fails=range(1000))
+
+
+def test_other_errors_of_a_pass_are_not_taken_for_a_lack_of_memory(engine, rollouts, monkeypatch):
+    from ctm_eval.engines import trie
+
+    def broken(self):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(trie.Walk, "_step", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        engine.sample(rollouts, POLICY)
+
+
+def test_draws_that_follow_what_was_given_take_no_pass(engine, prompts, walked):
+    """Greedy rollouts from every prefix of the greedy solution: all of them follow it to its end."""
+    whole = engine.sample([Request(prompts[0], 0, 120)], Sampling(0))[0].token_ids
+    prefixes = [whole[:t] for t in range(len(whole))]
+    drawn, counted = walked([Request(prompts[0], 0, 120, p) for p in prefixes], Sampling(0))
+    assert all(p + c.token_ids == whole for p, c in zip(prefixes, drawn, strict=True))
+    assert counted["passes"] <= 1
+
+
+def test_a_model_with_an_attention_of_its_own_is_refused(engine):
+    import transformers
+
+    config = transformers.BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=4)
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    with pytest.raises(CtmError, match="in a way of its own"):
+        TransformersEngine(model, engine.tokenizer, "bloom")
+
+
+def test_bfloat16_samples_whole_solutions(prompts):
+    """The same seeds need not give the tokens of float32, but they end and say the like."""
+    half = load_engine("transformers", "pocket", device="cpu", dtype="bfloat16")
+    assert half.model.dtype == torch.bfloat16
+    drawn = half.sample(requests(prompts[:2], 2), POLICY)
+    assert [completion.finish_reason for completion in drawn].count("stop") >= 2
+
+
 def test_other_seeds_give_other_completions(engine, prompts):
     drawn = engine.sample(requests(prompts[:3], 32), POLICY)
     assert len({completion.token_ids for completion in drawn}) > 10
@@ -166,6 +275,14 @@ def test_a_stop_string_ends_a_rollout_from_every_prefix_where_it_ends_the_whole(
     for prefix, rollout in zip(prefixes, rollouts, strict=True):
         assert prefix + rollout.token_ids == whole
         assert rollout.finish_reason == "stop"
+
+
+def test_only_tokens_that_may_end_a_stop_string_are_decoded():
+    from ctm_eval.engines.stop_strings import StopStrings
+
+    words = {1: "a", 2: ":", 3: "\ufffd", 4: "b: c"}
+    marks = StopStrings(lambda ids: "".join(words[i] for i in ids), ("Q:",))
+    assert [marks.near(token) for token in words] == [False, True, True, True]
 
 
 def test_a_stop_string_in_the_prompt_ends_nothing(engine, prompts):

@@ -112,3 +112,9 @@ def test_the_draws_of_a_narrow_row_sort_no_vocabulary(monkeypatch):
     logits[:2, 7] = 20
     nucleus(logits, 1.0, 0.95)
     assert looked == [(3, 64), (1, 5000)]
+
+
+def test_rows_that_are_looked_at_again_keep_their_places():
+    """Rows with equals at the edge of a look wait behind others that are not known to be wider."""
+    logits = torch.randn(6, 20000, generator=torch.Generator().manual_seed(0)).round()
+    assert_same(nucleus(logits, 1.0, 0.3), sorted_nucleus(logits, 1.0, 0.3))

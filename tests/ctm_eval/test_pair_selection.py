@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from random import Random
 
-from ctm_eval.pair_selection import by_answer, distinct, negatives, positives, preference_pairs
+from ctm_eval.pair_selection import (
+    by_answer,
+    distinct,
+    left_out,
+    negatives,
+    positives,
+    preference_pairs,
+)
 
 
 @dataclass(frozen=True)
@@ -74,3 +81,12 @@ def test_repetitions_count_for_the_frequency_of_an_answer_but_are_one_candidate(
     pool = [Sample("3", False, (1,)), Sample("3", False, (1,)), Sample("5", False, (2,))]
     assert answers(negatives(pool, Random(0))) == ["3"]
     assert len(distinct(pool)) == 2
+
+
+def test_a_problem_is_taken_with_one_right_sample_or_within_the_pass_rate():
+    assert [left_out(right, 4) for right in (0, 1, 4)] == ["never solved", None, None]
+    assert left_out(0, 4, (0.0, 1.0)) is None
+    rate = (0.25, 0.75)
+    assert left_out(0, 4, rate) == "solved in less than 25%"
+    assert [left_out(right, 4, rate) for right in (1, 3)] == [None, None]
+    assert left_out(4, 4, rate) == "solved in more than 75%"

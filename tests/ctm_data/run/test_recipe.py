@@ -2,10 +2,13 @@
 
 import hashlib
 
+import pytest
+
 from ctm_data.config import BuildConfig
 from ctm_data.run import recipe
-from ctm_data.run.recipe import differences, recipe_hash
+from ctm_data.run.recipe import differences, recipe_hash, with_sampler
 from ctm_data.run.store import Store
+from ctm_eval.errors import CtmError
 
 OF_2026_11 = {
     "model": "pocket", "benchmark": "pocket", "split": "test", "data_file": None, "limit": None,
@@ -21,7 +24,10 @@ OF_2026_11 = {
 def test_a_folder_of_this_recipe_still_opens(tmp_path):
     with Store.open(tmp_path, OF_2026_11):
         pass
-    with Store.open(tmp_path, BuildConfig(tmp_path).check().recipe()) as store:
+    today = BuildConfig(
+        tmp_path, pass_rate=(0, 1)
+    ).check()  # before it could be said, all were taken
+    with Store.open(tmp_path, today.recipe()) as store:
         assert store.manifest["recipe"] == OF_2026_11
 
 
@@ -76,3 +82,17 @@ def test_an_option_under_its_old_name_is_the_same_option(monkeypatch):
 def test_the_hash_is_of_what_the_options_are_and_not_of_how_they_are_written():
     assert recipe_hash({"a": 1, "b": 2.0}) == recipe_hash({"b": 2, "a": 1.0})
     assert recipe_hash({"a": 1}) != recipe_hash({"a": 2})
+
+
+def test_a_run_of_older_draws_is_another_recipe_and_one_without_draws_is_not():
+    drawn = {"engine": "transformers", "temperature": 1.0}
+    assert differences(drawn, with_sampler(drawn)) == ["sampler: 1 there, 2 here"]
+    for other in ({**drawn, "temperature": 0.0}, {**drawn, "engine": "vllm"}):
+        assert with_sampler(other) == other
+    assert recipe_hash({**drawn, "sampler": 1}) == recipe_hash(drawn)
+
+
+@pytest.mark.parametrize("options", [{"engine": "vllm"}, {"device": "cpu"}])
+def test_a_device_map_goes_with_transformers_and_no_device(options):
+    with pytest.raises(CtmError, match=r"--device-map|--device or"):
+        BuildConfig(device_map="auto", **options).check()

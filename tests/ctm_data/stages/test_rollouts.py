@@ -272,6 +272,20 @@ def test_powers_of_two():
     assert powers_of_two(0) == []
 
 
+def test_entropy_margin_and_greedy_token_are_those_of_the_policy():
+    """At every token of the tree: -sum p log p, the gap of the two largest p, and the largest p's token."""
+    tree = Tree(0)
+    path = next(path for path, wins in tree.wins.items() if not wins)
+    settings = RolloutSettings(Sampling(), n_rollouts=2, max_new_tokens=99)
+    [row] = roll_out(tree, [(PROBLEM, Trajectory(tree, path))], settings)
+    for t in range(tree.depth):
+        p = tree.probs[path[:t]]
+        assert row["entropy"][t] == pytest.approx(-sum(p * np.log(p)))
+        assert row["margin"][t] == pytest.approx(sorted(p)[2] - sorted(p)[1])
+        assert row["greedy_id"][t] == p.argmax()
+    assert (row["entropy"][-1], row["margin"][-1], row["greedy_id"][-1]) == (0.0, 1.0, EOS)
+
+
 @pytest.mark.parametrize("ways", [{}, {"estimator": "exhaustive"}, {"adaptive": True}])
 def test_a_repeat_is_a_run_with_another_seed(ways):
     tree = Tree(2)
