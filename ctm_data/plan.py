@@ -26,6 +26,7 @@ from ctm_eval.benchmarks import load_problems
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
 from ctm_eval.scoring import Scorer
+from ctm_eval.types import Problem
 
 CHUNKS = 4  # of the pilot
 SHARE = 20  # the pilot is at most about a 20th of the run, and at least CHUNKS * 2 problems
@@ -95,16 +96,11 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
                 named = {config.models[0]: engine}
                 solutions.write(store, one, named, prompts, config, silent, scorer.score)
                 rollouts.write(store, one, engine, config, silent, repeated)
-                seconds.append((time.monotonic() - started) / len(chunk))
+                seconds.append((time.monotonic() - started) * size / len(chunk))
                 progress("planning", done, len(parts))
             names = [problem.problem_id for problem in pilot]
             spent = _sampled(store) + _rolled_out(store)
-            disk = [
-                sum(store.path(table, number).stat().st_size
-                    for table in ("problems", "solutions", "rollouts")
-                    if store.path(table, number).exists()) / len(chunk)
-                for number, chunk in parts.items()
-            ]  # fmt: skip
+            each = _bytes_a_problem(store, pilot, config.chunk_size)
             compared = {
                 f"{estimator}, {n}": total([costs[name] for name in names], len(own))
                 for n in BUDGETS
@@ -112,13 +108,14 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
             }
             kept = [k for part in store.each("rollouts", ["keep_prob"])
                     for row in part["keep_prob"].to_pylist() for k in row]  # fmt: skip
-    chunks = len(own) / size
+    tokens = total([spent[name] for name in names], len(own))
+    relative = [edge / tokens.likely for edge in (tokens.likely, tokens.low, tokens.high)]
     return Plan(
         problems=len(own),
         measured=len(pilot),
-        tokens=total([spent[name] for name in names], len(own)),
-        seconds=total([size * each for each in seconds], chunks),
-        bytes=total([size * each for each in disk], chunks),
+        tokens=tokens,
+        seconds=total(seconds, len(own) / size),
+        bytes=Range(*(each * len(own) * edge for edge in relative)),
         rollout_tokens=compared,
         leaving=1 - sum(kept) / len(kept) if kept else None,
         loading=loading,
@@ -137,7 +134,23 @@ def total(costs: Sequence[float], count: float) -> Range:
     mean = sum(costs) / n
     deviation = sqrt(sum((cost - mean) ** 2 for cost in costs) / (n - 1))
     width = t.ppf(0.975, n - 1) * count * deviation * sqrt(max(0.0, 1 - n / count) / n)
-    return Range(mean * count, max(0.0, mean * count - width), mean * count + width)
+    likely, width = mean * count, float(width)
+    return Range(likely, max(0.0, likely - width), likely + width)
+
+
+def _bytes_a_problem(store: Store, pilot: Sequence[Problem], size: int) -> float:
+    """Bytes a problem of the tables, written again in parts as large as the run's: the footer of a short
+    part is longer than its rows."""
+    found, first = 0, max(store.chunks("problems")) + 1
+    for table in ("problems", "solutions", "rollouts"):
+        rows = [row for chunk in store.chunks(table) for row in store.rows(table, chunk)]
+        for number, chunk in chunked(pilot, size).items():
+            names = {problem.problem_id for problem in chunk}
+            if own := [row for row in rows if row["problem_id"] in names]:
+                store.write(table, first + number, own)
+                found += store.path(table, first + number).stat().st_size
+                store.path(table, first + number).unlink()
+    return found / len(pilot)
 
 
 def _sampled(store: Store) -> Counter[str]:
