@@ -10,7 +10,7 @@ from ctm_data.pages.summary import summarize
 from ctm_data.plan import Range, plan, total
 from ctm_eval.errors import CtmError
 
-SMALL = {"limit": 8, "n_samples": 4, "n_rollouts": 1, "chunk_size": 2, "max_new_tokens": 96,
+SMALL = {"limit": 4, "n_samples": 4, "n_rollouts": 1, "chunk_size": 2, "max_new_tokens": 96,
          "stages": ("rollouts",), "reliability_sample": 0}  # fmt: skip
 
 
