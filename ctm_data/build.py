@@ -146,5 +146,4 @@ def _copy_parts(shard: Store, merged: Store) -> None:
 
 def lazy_engine(config: BuildConfig, name: str) -> LazyEngine:
     """The engine of one of a build's models, not loaded yet."""
-    parallel = {"tensor_parallel": config.tensor_parallel} if config.tensor_parallel > 1 else {}
-    return LazyEngine(lambda: load_engine(config.engine, name, **config.placed, **parallel))
+    return LazyEngine(lambda: load_engine(config.engine, name, **config.placed))

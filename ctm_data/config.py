@@ -143,12 +143,16 @@ class Config:
     dtype: str
     device: str | None
     device_map: str | None
+    tensor_parallel: int
 
     @property
     def placed(self) -> dict[str, Any]:
         """What an engine is told of where and in which numbers it computes."""
-        placed = {"device": self.device, "dtype": self.dtype}
-        return placed if self.device_map is None else {**placed, "device_map": self.device_map}
+        given: dict[str, Any] = {"device_map": self.device_map}
+        if self.tensor_parallel > 1:
+            given["tensor_parallel"] = self.tensor_parallel
+        told = {name: value for name, value in given.items() if value is not None}
+        return {"device": self.device, "dtype": self.dtype, **told}
 
     def recipe(self) -> dict[str, Any]:
         """The options that determine a run's rows, by name. A data file is recorded by name and hash."""
@@ -347,6 +351,7 @@ class BuildConfig(Config):
             ),
         )
         _check_shard(self.shard)
+        _check_parallel(self.tensor_parallel, self.engine)
         if self.label_only and (self.estimator != "branch" or self.rule != "critical"):
             raise CtmError(
                 "--label-only finds only the critical token: use it with --estimator branch and "
@@ -538,6 +543,7 @@ class EvalConfig(Config):
             self, ("n_samples", "chunk_size", "limit", "max_new_tokens", "tensor_parallel")
         )
         _check_shard(self.shard)
+        _check_parallel(self.tensor_parallel, self.engine)
         one = self.n_samples == 1
         temperature = self.temperature if self.temperature is not None else 0.0 if one else 1.0
         if temperature == 0 and not one:
@@ -609,6 +615,15 @@ def _check_choices(config: Config) -> None:
             )
 
 
+def _check_place(config: "BuildConfig | EvalConfig") -> None:
+    if config.device_map is None:
+        return
+    if config.engine != "transformers":
+        raise CtmError("--device-map needs --engine transformers", usage=True)
+    if config.device is not None:
+        raise CtmError("give --device or --device-map, not both", usage=True)
+
+
 def _check_shard(shard: Shard | None) -> None:
     if shard and not 0 <= shard[0] < shard[1]:
         raise CtmError(
@@ -616,15 +631,9 @@ def _check_shard(shard: Shard | None) -> None:
         )
 
 
-def _check_place(config: "BuildConfig | EvalConfig") -> None:
-    if config.tensor_parallel > 1 and config.engine != "vllm":
+def _check_parallel(tensor_parallel: int, engine: str) -> None:
+    if tensor_parallel > 1 and engine != "vllm":
         raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
-    if config.device_map is None:
-        return
-    if config.engine != "transformers":
-        raise CtmError("--device-map needs --engine transformers", usage=True)
-    if config.device is not None:
-        raise CtmError("give --device or --device-map, not both", usage=True)
 
 
 def _check_counts(config: Config, names: Sequence[str]) -> None:

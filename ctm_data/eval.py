@@ -144,10 +144,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
 
 
 def _load(config: EvalConfig) -> Engine:
-    parallel = {"tensor_parallel": config.tensor_parallel} if config.tensor_parallel > 1 else {}
-    return load_engine(
-        config.engine, config.model, adapter=config.adapter, **config.placed, **parallel
-    )
+    return load_engine(config.engine, config.model, adapter=config.adapter, **config.placed)
 
 
 def _done(store: Store, chunk: int, problems: Sequence[Problem], n_samples: int) -> bool:
