@@ -148,7 +148,7 @@ def make(folder: Path, problems: int, shard: tuple[int, int]) -> None:
         for chunk in range(shard[0], -(-problems // CHUNK), shard[1]):
             for name, table in first.items():
                 columns = [
-                    pc.replace_substring(table[c], "chunk", f"{chunk:05d}") if c.endswith("_id")
+                    pc.replace_substring(table[c], "chunk", f"{chunk:05d}") if table[c].type == "string"
                     else table[c]
                     for c in SCHEMAS[name].names
                 ]  # fmt: skip

@@ -18,6 +18,7 @@ from ctm_data.asking import ask
 from ctm_data.build import lazy_engine
 from ctm_data.config import BuildConfig
 from ctm_data.estimator.values import branch_counts
+from ctm_data.run.recipe import with_sampler
 from ctm_data.run.records import chunked
 from ctm_data.run.store import Store
 from ctm_data.stages import rollouts, solutions
@@ -25,6 +26,7 @@ from ctm_eval.benchmarks import load_problems
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
 from ctm_eval.scoring import Scorer
+from ctm_eval.types import Problem
 
 CHUNKS = 4  # of the pilot
 SHARE = 20  # the pilot is at most about a 20th of the run, and at least CHUNKS * 2 problems
@@ -87,17 +89,18 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
     seconds: list[float] = []
     with TemporaryDirectory() as scratch, Scorer(isolate=config.isolate) as scorer:
         scorer.check(pilot)
-        with Store.open(Path(scratch) / "run", config.recipe()) as store:
+        with Store.open(Path(scratch) / "run", with_sampler(config.recipe())) as store:
             repeated = rollouts.repeated(problems, config)
             for done, (number, chunk) in enumerate(parts.items(), 1):
                 started, one = time.monotonic(), {number: chunk}
                 named = {config.models[0]: engine}
                 solutions.write(store, one, named, prompts, config, silent, scorer.score)
                 rollouts.write(store, one, engine, config, silent, repeated)
-                seconds.append((time.monotonic() - started) / len(chunk))
+                seconds.append((time.monotonic() - started) * size / len(chunk))
                 progress("planning", done, len(parts))
             names = [problem.problem_id for problem in pilot]
             spent = _sampled(store) + _rolled_out(store)
+            each = _bytes_a_problem(store, pilot, config.chunk_size)
             compared = {
                 f"{estimator}, {n}": total([costs[name] for name in names], len(own))
                 for n in BUDGETS
@@ -105,21 +108,14 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
             }
             kept = [k for part in store.each("rollouts", ["keep_prob"])
                     for row in part["keep_prob"].to_pylist() for k in row]  # fmt: skip
-            per_part, per_problem = _bytes(store, list(parts), len(pilot))
-    chunks = len(own) / size
     tokens = total([spent[name] for name in names], len(own))
-    written = -(-len(own) // config.chunk_size) * per_part
+    relative = [edge / max(1.0, tokens.likely) for edge in (tokens.likely, tokens.low, tokens.high)]
     return Plan(
         problems=len(own),
         measured=len(pilot),
         tokens=tokens,
-        seconds=total([size * each for each in seconds], chunks),
-        bytes=Range(
-            *(
-                written + per_problem * len(own) * bound / max(1.0, tokens.likely)
-                for bound in (tokens.likely, tokens.low, tokens.high)
-            )
-        ),
+        seconds=total(seconds, len(own) / size),
+        bytes=Range(*(each * len(own) * edge for edge in relative)),
         rollout_tokens=compared,
         leaving=1 - sum(kept) / len(kept) if kept else None,
         loading=loading,
@@ -138,24 +134,23 @@ def total(costs: Sequence[float], count: float) -> Range:
     mean = sum(costs) / n
     deviation = sqrt(sum((cost - mean) ** 2 for cost in costs) / (n - 1))
     width = t.ppf(0.975, n - 1) * count * deviation * sqrt(max(0.0, 1 - n / count) / n)
-    return Range(mean * count, max(0.0, mean * count - width), mean * count + width)
+    likely, width = mean * count, float(width)
+    return Range(likely, max(0.0, likely - width), likely + width)
 
 
-def _bytes(store: Store, numbers: Sequence[int], problems: int) -> tuple[float, float]:
-    """What a chunk's parts take by themselves, and what a problem adds to them, in bytes.
-
-    From the parts that are there and from the same rows as one part of each table.
-    """
-    tables, together = ("problems", "solutions", "rollouts"), max(numbers) + 1
-    apart = one = 0
-    for table in tables:
-        paths = [store.path(table, number) for number in numbers]
-        apart += sum(path.stat().st_size for path in paths if path.exists())
-        rows = [row for part in store.each(table) for row in part.to_pylist()]
-        store.write(table, together, rows)
-        one += store.path(table, together).stat().st_size
-    per_part = (apart - one) / (len(numbers) - 1)
-    return per_part, (one - per_part) / problems
+def _bytes_a_problem(store: Store, pilot: Sequence[Problem], size: int) -> float:
+    """Bytes a problem of the tables, written again in parts as large as the run's: the footer of a short
+    part is longer than its rows."""
+    found, first = 0, max(store.chunks("problems")) + 1
+    for table in ("problems", "solutions", "rollouts"):
+        rows = [row for chunk in store.chunks(table) for row in store.rows(table, chunk)]
+        for number, chunk in chunked(pilot, size).items():
+            names = {problem.problem_id for problem in chunk}
+            if own := [row for row in rows if row["problem_id"] in names]:
+                store.write(table, first + number, own)
+                found += store.path(table, first + number).stat().st_size
+                store.path(table, first + number).unlink()
+    return found / len(pilot)
 
 
 def _sampled(store: Store) -> Counter[str]:

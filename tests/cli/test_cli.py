@@ -165,7 +165,7 @@ WRONG_TRAINING = {
     "an unknown tracker": ([*TRAIN, "--report-to", "nope"], "unknown --report-to 'nope'"),
     "an option of another method": (
         [*TRAIN, "--simpo-gamma", "1"],
-        "--simpo-gamma goes with simpo; cdpo has no use for it",
+        "--simpo-gamma goes with simpo, confpo; cdpo has no use for it",
     ),
     "merging without an adapter": ([*TRAIN, "--merge"], "--no-lora has none"),
     "a model that is not there": ([*TRAIN, "--model", "./no"], "there is no model folder ./no"),
