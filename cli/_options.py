@@ -73,6 +73,13 @@ Unisolated = Annotated[
     bool,
     typer.Option("--allow-unisolated", help="Run programs even where they cannot be isolated."),
 ]
+Merge = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Merge finished shards instead; repeat the option for each shard's folder.",
+        rich_help_panel="Running",
+    ),
+]
 
 
 PANELS = ("Model", "Benchmark", "Prompt", "Sampling", "Rollouts", "Contrast", "Verifier", "Choosing",

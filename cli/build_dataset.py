@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Config, with_options_of
+from ctm_cli._options import AsJson, Config, Merge, with_options_of
 from ctm_cli._output import answer, next_steps, say, tell_set_aside, tell_truncated
 from ctm_data.config import BuildConfig
 
 if TYPE_CHECKING:
     from ctm_data.pages.summary import Summary
+    from ctm_data.plan import Plan
 
 EXAMPLES = """Examples:
 
 ctm build-dataset
 
 ctm build-dataset --benchmark gsm8k --data-file test.jsonl --model Qwen/Qwen2.5-0.5B --limit 50
+
+ctm build-dataset --limit 1000 --plan
 
 ctm build-dataset --shard 0/2 --output-dir runs/a0
 
@@ -35,13 +38,15 @@ def add_to(app: typer.Typer) -> None:
 @with_options_of(BuildConfig)
 def command(
     config: BuildConfig,
-    merge: Annotated[
-        list[Path] | None,
+    merge: Merge = None,
+    plan: Annotated[
+        bool,
         typer.Option(
-            help="Merge finished shards instead; repeat the option for each shard's folder.",
+            "--plan",
+            help="Run a few problems and print what the whole run will cost; write nothing.",
             rich_help_panel="Running",
         ),
-    ] = None,
+    ] = False,
     recipe: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,6 +59,13 @@ def command(
     from ctm_data import build
     from ctm_data.pages.summary import summarize
 
+    if plan:
+        from ctm_data.plan import plan as planned
+
+        with Progress() as progress:
+            found = planned(config, progress)
+        answer(asdict(found), as_json=as_json, render=lambda: _show_plan(found))
+        return
     with Progress() as progress:
         if merge:
             store = build.merge_shards(
@@ -74,6 +86,27 @@ def command(
         as_json=as_json,
         render=lambda: _show(summary, store.folder),
     )
+
+
+def _show_plan(plan: "Plan") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "likely", "95% interval"):
+        table.add_column(name, justify="right" if name else "left")
+    rows = [("tokens", plan.tokens, 1.0), ("minutes", plan.seconds, 60.0), ("MB", plan.bytes, 1e6)]
+    rows += [(f"rollout tokens, {name}", cost, 1.0) for name, cost in plan.rollout_tokens.items()]
+    for name, cost, unit in rows:
+        likely, low, high = (f"{x / unit:,.0f}" if x >= 10 * unit else f"{x / unit:.2g}"
+                             for x in (cost.likely, cost.low, cost.high))  # fmt: skip
+        table.add_row(name, likely, f"{low} – {high}")
+    say(f"{plan.problems:,} problems, from {plan.measured:,} of them\n")
+    say(table)
+    if plan.leaving is not None:
+        say(
+            f"\n{plan.leaving:.1%} of the probability leaves a token, which decides what branch costs"
+        )
+    say(f"Without {plan.loading:.0f} s to load the model, and without the training of p+ and p-.")
 
 
 def _show(summary: "Summary", folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctm_cli import _completion
-from ctm_cli._options import AsJson, Config, with_options_of
+from ctm_cli._options import AsJson, Config, Merge, with_options_of
 from ctm_cli._output import answer, say, tell_set_aside, tell_truncated
 from ctm_data.config import PROCESSBENCH, EvalConfig, Select
 
@@ -31,6 +31,10 @@ ctm eval --n 16 --verifier models/orm --cotnpot --output-dir runs/eval-16
 
 ctm eval --benchmark processbench --data-file gsm8k.jsonl --verifier models/prm
 
+ctm eval --chunk-size 64 --shard 0/2 --output-dir runs/e0
+
+ctm eval --merge runs/e0 --merge runs/e1 --output-dir runs/e
+
 ctm eval --summary runs/eval-pocket --compare runs/eval-other
 """
 
@@ -50,6 +54,7 @@ def command(
             autocompletion=_completion.run_folders,
         ),
     ] = None,
+    merge: Merge = None,
     recipe: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,6 +64,7 @@ def command(
     give the same command again.
     """
     from ctm_cli._progress import Progress
+    from ctm_data.build import merge_shards
     from ctm_data.eval import evaluate, evaluate_steps
     from ctm_data.pages import evaluation
     from ctm_data.run.store import Store
@@ -73,6 +79,8 @@ def command(
         return
     if summary is not None:
         store = Store(summary)
+    elif merge:
+        store = merge_shards(merge, config.folder)
     else:
         with Progress() as progress:
             store = evaluate(config, progress)

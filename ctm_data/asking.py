@@ -3,7 +3,7 @@
 Only tokenizers and configurations are read, so that what cannot work is refused before a model is loaded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,13 +15,12 @@ from ctm_eval.models import load_tokenizer, positions
 from ctm_eval.prompts import Prompting, exemplars, fingerprint
 from ctm_eval.types import Problem
 
-Prompts = Mapping[str, Sequence[int]]  # token ids by problem id
 C = TypeVar("C", BuildConfig, EvalConfig)
 
 
 def ask(
     config: C, models: Sequence[str], problems: Sequence[Problem]
-) -> tuple[C, dict[str, Prompts]]:
+) -> tuple[C, dict[str, "Prompts"]]:
     """The prompts by model, and the configuration with `max_new_tokens` filled in.
 
     Its default is cut to the positions that the longest prompt leaves. Raises CtmError if a prompt does
@@ -34,10 +33,9 @@ def ask(
     fits = config.max_new_tokens or OTHER_TOKENS
     for name in models:
         asker = Asker(name)
-        own = {problem.problem_id: prompting.encode(asker, problem) for problem in problems}
-        rendered[name] = own
-        longest = max(own, key=lambda problem_id: len(own[problem_id]))
-        length, room = len(own[longest]), positions(name)
+        rendered[name] = own = Prompts(prompting, asker, problems)
+        length, longest = own.longest()
+        room = positions(name)
         if room is None or length + fits <= room:
             continue
         if config.max_new_tokens is None and length < room:
@@ -52,9 +50,31 @@ def ask(
     return replace(config, max_new_tokens=fits), rendered
 
 
-def prompts_sha256(rendered: Mapping[str, Prompts]) -> str:
+def prompts_sha256(rendered: Mapping[str, "Prompts"]) -> str:
     """The hash of all rendered prompts, model by model in the order of their problems."""
-    return fingerprint([ids for own in rendered.values() for ids in own.values()])
+    return fingerprint(ids for own in rendered.values() for ids in own.values())
+
+
+class Prompts(Mapping[str, Sequence[int]]):
+    """Token ids by problem id, rendered whenever they are asked for: those of a large run are not held."""
+
+    def __init__(self, prompting: Prompting, asker: "Asker", problems: Sequence[Problem]) -> None:
+        self._prompting, self._asker = prompting, asker
+        self._problems = {problem.problem_id: problem for problem in problems}
+
+    def __getitem__(self, problem_id: str) -> list[int]:
+        return self._prompting.encode(self._asker, self._problems[problem_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._problems)
+
+    def __len__(self) -> int:
+        return len(self._problems)
+
+    def longest(self) -> tuple[int, str]:
+        """How many tokens the longest prompt has, and of which problem it is, the first of equals."""
+        lengths = ((len(ids), problem_id) for problem_id, ids in self.items())
+        return max(lengths, key=lambda pair: pair[0])
 
 
 class Asker(WithTokenizer):

@@ -8,6 +8,7 @@ from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
 from ctm_data.run import files
 from ctm_data.run.recipe import differences, with_sampler
+from ctm_data.run.records import chunked
 from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages import contrast, rollouts, solutions, verifier
@@ -16,7 +17,6 @@ from ctm_eval.engines import LazyEngine, load_engine
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
 from ctm_eval.scoring import Scorer
-from ctm_eval.types import Problem
 
 
 def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Store:
@@ -37,10 +37,10 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
         limit=config.limit,
         seed=config.seed,
     )
-    chunks = _chunks(problems, config.chunk_size, config.shard or (0, 1))
+    chunks = chunked(problems, config.chunk_size, config.shard)
     config, prompts = ask(config, config.models, problems)
     recipe = {**with_sampler(config.recipe()), "prompts_sha256": prompts_sha256(prompts)}
-    engines = {name: _engine(config, name) for name in config.models}
+    engines = {name: lazy_engine(config, name) for name in config.models}
     loaders = list(engines.values())
     with Scorer(isolate=config.isolate) as scorer:
         if not is_run_folder(config.folder):  # fail before a folder is created
@@ -54,6 +54,8 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
             if "rollouts" in config.stages:
                 repeated = rollouts.repeated(problems, config)
                 rollouts.write(store, chunks, loaders[0], config, progress, repeated)
+            for engine in loaders:  # p+ and p- train in the memory that it leaves
+                engine.forget()
             if "contrast" in config.stages and (config.positive_model or not config.shard):
                 contrast.write(store, recipe, progress, config.device)
             if "verifier" in config.stages:
@@ -70,7 +72,7 @@ def merge_shards(
     device: str | None = None,
     progress: Progress | None = None,
 ) -> Store:
-    """Joins all shards of a run into one run folder, equal to that of an unsharded run.
+    """Joins all shards of a run or an evaluation into one folder, equal to an unsharded one.
 
     Of `stages`, `contrast` is done here if the shards left it. Raises CtmError if a shard is missing,
     unfinished or of another recipe, or a part of it is not what its manifest says: nothing is written then.
@@ -103,7 +105,7 @@ def merge_shards(
     with Store.open(output_dir, stores[0].manifest["recipe"]) as merged:
         for store in stores:
             _copy_parts(store, merged)
-        if "contrast" in stages:
+        if "contrast" in stages and merged.manifest["recipe"].get("command") != "eval":
             contrast.write(merged, merged.manifest["recipe"], progress or silent, device)
         finish(merged)
     return merged
@@ -142,13 +144,6 @@ def _copy_parts(shard: Store, merged: Store) -> None:
                 raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
 
 
-def _chunks(
-    problems: Sequence[Problem], size: int, shard: tuple[int, int]
-) -> dict[int, list[Problem]]:
-    """The chunks of problems that belong to the shard, by number."""
-    numbers = range(shard[0], -(-len(problems) // size), shard[1])
-    return {number: list(problems[number * size : (number + 1) * size]) for number in numbers}
-
-
-def _engine(config: BuildConfig, name: str) -> LazyEngine:
+def lazy_engine(config: BuildConfig, name: str) -> LazyEngine:
+    """The engine of one of a build's models, not loaded yet."""
     return LazyEngine(lambda: load_engine(config.engine, name, **config.placed))

@@ -51,6 +51,13 @@ class Option:
     metavar: str | None = None
 
 
+TensorParallel = Annotated[
+    int, Option("Number of GPUs to split the model over (vllm only).", "Model", recipe=False)
+]
+Shard_ = Annotated[
+    Shard | None,
+    Option("Process only shard I of N; I counts from 0.", "Running", recipe=False, metavar="I/N"),
+]
 OutputDir = Annotated[
     Path | None, Option("Run folder. [default: runs/BENCHMARK]", "Running", recipe=False)
 ]
@@ -136,12 +143,16 @@ class Config:
     dtype: str
     device: str | None
     device_map: str | None
+    tensor_parallel: int
 
     @property
     def placed(self) -> dict[str, Any]:
         """What an engine is told of where and in which numbers it computes."""
-        placed = {"device": self.device, "dtype": self.dtype}
-        return placed if self.device_map is None else {**placed, "device_map": self.device_map}
+        given: dict[str, Any] = {"device_map": self.device_map}
+        if self.tensor_parallel > 1:
+            given["tensor_parallel"] = self.tensor_parallel
+        told = {name: value for name, value in given.items() if value is not None}
+        return {"device": self.device, "dtype": self.dtype, **told}
 
     def recipe(self) -> dict[str, Any]:
         """The options that determine a run's rows, by name. A data file is recorded by name and hash."""
@@ -287,12 +298,8 @@ class BuildConfig(Config):
     dtype: Dtype_ = "auto"
     device: Device = None
     device_map: DeviceMap = None
-    shard: Annotated[
-        Shard | None,
-        Option(
-            "Process only shard I of N; I counts from 0.", "Running", recipe=False, metavar="I/N"
-        ),
-    ] = None
+    shard: Shard_ = None
+    tensor_parallel: TensorParallel = 1
     isolate: Isolate = True
 
     @property
@@ -333,13 +340,18 @@ class BuildConfig(Config):
         _check_place(self)
         _check_counts(
             self,
-            ("n_samples", "n_rollouts", "trajectories", "chunk_size", "max_new_tokens", "limit"),
+            (
+                "n_samples",
+                "n_rollouts",
+                "trajectories",
+                "chunk_size",
+                "max_new_tokens",
+                "limit",
+                "tensor_parallel",
+            ),
         )
-        if self.shard and not 0 <= self.shard[0] < self.shard[1]:
-            raise CtmError(
-                f"--shard I/N takes I from 0 to N - 1, not {self.shard[0]}/{self.shard[1]}",
-                usage=True,
-            )
+        _check_shard(self.shard)
+        _check_parallel(self.tensor_parallel, self.engine)
         if self.label_only and (self.estimator != "branch" or self.rule != "critical"):
             raise CtmError(
                 "--label-only finds only the critical token: use it with --estimator branch and "
@@ -462,9 +474,8 @@ class EvalConfig(Config):
     dtype: Dtype_ = "auto"
     device: Device = None
     device_map: DeviceMap = None
-    tensor_parallel: Annotated[
-        int, Option("Number of GPUs to split the model over (vllm only).", "Model", recipe=False)
-    ] = 1
+    shard: Shard_ = None
+    tensor_parallel: TensorParallel = 1
     isolate: Isolate = True
     verifier: Annotated[
         Path | None,
@@ -531,6 +542,8 @@ class EvalConfig(Config):
         _check_counts(
             self, ("n_samples", "chunk_size", "limit", "max_new_tokens", "tensor_parallel")
         )
+        _check_shard(self.shard)
+        _check_parallel(self.tensor_parallel, self.engine)
         one = self.n_samples == 1
         temperature = self.temperature if self.temperature is not None else 0.0 if one else 1.0
         if temperature == 0 and not one:
@@ -538,8 +551,6 @@ class EvalConfig(Config):
                 "greedy samples of a problem are all equal: use one sample or a --temperature above 0",
                 usage=True,
             )
-        if self.tensor_parallel > 1 and self.engine != "vllm":
-            raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
         if self.select in ("best-of-n", "weighted") and self.verifier is None:
             raise CtmError(f"--select {self.select} needs a --verifier", usage=True)
         known, limit = BENCHMARKS.get(self.benchmark), self.limit
@@ -611,6 +622,18 @@ def _check_place(config: "BuildConfig | EvalConfig") -> None:
         raise CtmError("--device-map needs --engine transformers", usage=True)
     if config.device is not None:
         raise CtmError("give --device or --device-map, not both", usage=True)
+
+
+def _check_shard(shard: Shard | None) -> None:
+    if shard and not 0 <= shard[0] < shard[1]:
+        raise CtmError(
+            f"--shard I/N takes I from 0 to N - 1, not {shard[0]}/{shard[1]}", usage=True
+        )
+
+
+def _check_parallel(tensor_parallel: int, engine: str) -> None:
+    if tensor_parallel > 1 and engine != "vllm":
+        raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
 
 
 def _check_counts(config: Config, names: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from ctm_data.pages.card import finish
 from ctm_data.pages.evaluation import check_comparable
 from ctm_data.programs import check_run
 from ctm_data.run.recipe import with_sampler
+from ctm_data.run.records import chunked
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.score import score_run
 from ctm_data.stages.solutions import sample_solutions
@@ -34,7 +35,8 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
 
     Unless `config` says otherwise, a single sample is greedy, and several are drawn at temperature 1 and
     top-p 0.95. With `cotnpot`, each sample is checked by a program that `coder` writes; with `verifier`,
-    each is scored. A call with the same options resumes a stopped run. Raises CtmError.
+    each is scored. A `shard` does every N-th chunk of problems, and `build.merge_shards` joins them.
+    A call with the same options resumes a stopped run. Raises CtmError.
     """
     config = config.check()
     if config.verifier is not None:
@@ -104,16 +106,23 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
         config, prompts = ask(config, [config.model], problems)
         size, max_new_tokens = config.chunk_size, config.max_new_tokens
         assert size is not None and max_new_tokens is not None
-        chunks = {i: problems[i * size : (i + 1) * size] for i in range(-(-len(problems) // size))}
+        chunks = chunked(problems, size, config.shard)
+        if not chunks:
+            raise CtmError(
+                f"shard {'/'.join(map(str, config.shard or ()))} has no problems: there are "
+                f"{len(problems)}, {size} in a chunk; give a lower --chunk-size to every shard, or make "
+                "fewer shards",
+                usage=True,
+            )
         if new:
             ready = _load(config)
-        with Store.open(config.folder, with_sampler(config.recipe())) as store:
+        with Store.open(config.folder, with_sampler(config.recipe()), config.shard) as store:
             n = config.n_samples
             wanted = [chunk for chunk, own in chunks.items() if not _done(store, chunk, own, n)]
             if wanted and ready is None:
                 scorer.check(problems)
                 ready = _load(config)
-            counter = Counter(progress, "sampling", len(problems) * n)
+            counter = Counter(progress, "sampling", sum(map(len, chunks.values())) * n)
             counter(n * sum(len(own) for i, own in chunks.items() if i not in wanted))
             for chunk in wanted:
                 assert ready is not None
@@ -135,10 +144,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
 
 
 def _load(config: EvalConfig) -> Engine:
-    parallel = {"tensor_parallel": config.tensor_parallel} if config.tensor_parallel > 1 else {}
-    return load_engine(
-        config.engine, config.model, adapter=config.adapter, **config.placed, **parallel
-    )
+    return load_engine(config.engine, config.model, adapter=config.adapter, **config.placed)
 
 
 def _done(store: Store, chunk: int, problems: Sequence[Problem], n_samples: int) -> bool:

@@ -6,7 +6,7 @@ In a chat, the question is followed by the benchmark's instruction; worked examp
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -106,7 +106,7 @@ def exemplars(
     return tuple(rows[:count])
 
 
-def fingerprint(prompts: Sequence[Sequence[int]]) -> str:
+def fingerprint(prompts: Iterable[Sequence[int]]) -> str:
     """The SHA-256 of rendered prompts, as token ids in the order of their problems."""
     digest = hashlib.sha256()
     for ids in prompts:

@@ -5,12 +5,14 @@ An evaluation is a run folder like any other: samples, verifier scores and progr
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ctm_data.run.recipe import differences
-from ctm_data.run.records import are_programs, samples
+from ctm_data.run.records import are_programs
+from ctm_data.run.schema import SCHEMAS
 from ctm_data.run.store import Store
 from ctm_eval import report as figures
 from ctm_eval.benchmarks import BENCHMARKS
@@ -18,6 +20,7 @@ from ctm_eval.errors import CtmError
 from ctm_eval.metrics import Comparison
 from ctm_eval.prompts import fingerprint
 from ctm_eval.report import Results
+from ctm_eval.types import Solution
 
 SAMPLING = ("n_samples", "temperature", "top_p", "max_new_tokens", "chat", "system", "few_shot",
             "few_shot_file", "engine")  # fmt: skip
@@ -29,7 +32,7 @@ def summarize(run: Store | str | Path) -> Results:
     For an unfinished run, they cover the samples so far. Raises CtmError if there are none.
     """
     store = run if isinstance(run, Store) else Store(run)
-    own = samples(store)
+    own = _graded(store)
     return figures.measure(
         own,
         programs=are_programs(store),
@@ -67,7 +70,7 @@ def paired(first: str | Path, second: str | Path) -> Comparison:
             "data",
             usage=True,
         )
-    return figures.paired_by_problem(*(samples(store) for store in stores))
+    return figures.paired_by_problem(*(_graded(store) for store in stores))
 
 
 def sampled_differently(first: str | Path, second: str | Path) -> list[str]:
@@ -89,6 +92,17 @@ def check_comparable(other: str | Path, benchmark: str) -> None:
         raise CtmError(f"{other} is of {name}, not of {benchmark}: nothing to compare", usage=True)
 
 
+def _graded(store: Store) -> list[Solution]:
+    """All samples of a run, without their texts and tokens, which no figure needs."""
+    absent = {"prompt_ids": (), "token_ids": (), "text": ""}
+    columns = [name for name in SCHEMAS["solutions"].names if name not in absent]
+    return [
+        Solution(**row, **absent)  # type: ignore[arg-type]
+        for part in store.each("solutions", columns)
+        for row in part.to_pylist()
+    ]
+
+
 def _columns(store: Store, *names: str) -> list[list[Any]]:
     table = store.read("problems", list(names))
     return [table[name].to_pylist() for name in names]
@@ -96,17 +110,23 @@ def _columns(store: Store, *names: str) -> list[list[Any]]:
 
 def _provenance(store: Store) -> dict[str, Any]:
     """What the figures depend on beyond the recipe: the data source, the prompts, the versions."""
-    seen: dict[str, list[int]] = {}
-    for part in store.each("solutions", ["problem_id", "prompt_ids"]):
-        for row in part.to_pylist():
-            seen.setdefault(row["problem_id"], row["prompt_ids"])
     recipe = store.manifest["recipe"]
     kind = BENCHMARKS.get(recipe["benchmark"])
     return {
         "dataset": kind.repo if kind and not recipe["data_file"] else None,
-        "prompts_sha256": fingerprint(list(seen.values())),
+        "prompts_sha256": fingerprint(_prompts(store)),
         "versions": store.manifest["versions"],
     }
+
+
+def _prompts(store: Store) -> Iterator[list[int]]:
+    """The prompt of every problem that was asked, once."""
+    seen: set[str] = set()
+    for part in store.each("solutions", ["problem_id", "prompt_ids"]):
+        for row in part.to_pylist():
+            if row["problem_id"] not in seen:
+                seen.add(row["problem_id"])
+                yield row["prompt_ids"]
 
 
 def _scores(store: Store, count: int) -> dict[str, figures.Scores]:

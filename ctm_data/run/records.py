@@ -1,11 +1,20 @@
 """Rows of a run as what they stand for: its problems, and the solutions sampled for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
 from ctm_eval.types import Problem, Solution
+
+
+def chunked(
+    problems: Sequence[Problem], size: int, shard: tuple[int, int] | None = None
+) -> dict[int, list[Problem]]:
+    """The chunks of `size` problems by number; of a shard (I, N), every N-th from the I-th on."""
+    first, step = shard or (0, 1)
+    numbers = range(first, -(-len(problems) // size), step)
+    return {number: list(problems[number * size : (number + 1) * size]) for number in numbers}
 
 
 def problems_of(store: Store, chunk: int) -> Iterator[Problem]:

@@ -25,11 +25,14 @@ class Source:
 def load(run: str | Path, table: str, *, revision: str | None = None) -> "Dataset":
     """A table of a run folder or of user/name on the Hub, as a `datasets.Dataset`.
 
-    It is memory-mapped, not held in memory. Raises CtmError if there is no such run or table.
+    A folder's is read from its parts as they are now, into memory: `load_dataset` keeps a copy of local
+    files by name and time, and may give the rows of another run. One on the Hub is pinned to a commit and
+    memory-mapped. Raises CtmError if there is no such run or table.
     """
-    from datasets import load_dataset
+    from datasets import Dataset, load_dataset
 
     from ctm_data.run.hub_client import ask
+    from ctm_data.run.store import Store
 
     source = find(run, revision)
     if not source.parts.get(table):
@@ -37,6 +40,8 @@ def load(run: str | Path, table: str, *, revision: str | None = None) -> "Datase
         raise CtmError(
             f"{source.name} has no table {table!r}; it has: {have or 'none yet'}", usage=True
         )
+    if source.filesystem is None:
+        return Dataset(Store(run).read(table))
     return ask(
         source.name, lambda: load_dataset("parquet", data_files=source.parts[table], split="train")
     )

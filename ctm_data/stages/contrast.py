@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from json import loads
+from pathlib import Path
 from random import Random
 from shutil import rmtree
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ctm_data.run.records import problems_of, rollouts_of, solutions_of
@@ -45,21 +47,18 @@ def write(
 ) -> None:
     """Writes the `contrast` table from the run's solutions; trains p+ and p- unless they are given."""
     chunks = store.chunks("solutions")
-    seed, count = recipe["seed"], recipe["trajectories"]
-    todo: dict[int, list[Pair]] = {}
+    seed = recipe["seed"]
+    todo: list[int] = []
     total = finished = 0
-    for chunk in chunks:
-        own = solutions_of(store, chunk)
-        pairs = [
-            pair
-            for problem in problems_of(store, chunk)
-            for pair in select_pairs(problem, own[problem.problem_id], count, seed)
-        ]
-        total += 2 * len(pairs)
-        if len(store.done("contrast", chunk)) == len(pairs):
-            finished += 2 * len(pairs)
+    for (
+        chunk
+    ) in chunks:  # the pairs of all chunks would not fit the memory: they are selected again
+        pairs = len(_pairs(store, chunk, recipe))
+        total += 2 * pairs
+        if len(store.done("contrast", chunk)) == pairs:
+            finished += 2 * pairs
         elif pairs:
-            todo[chunk] = pairs
+            todo.append(chunk)
     if not todo:
         return
     positive, negative = recipe["positive_model"], recipe["negative_model"]
@@ -72,15 +71,32 @@ def write(
     counter = Counter(progress, "contrasting", total)
     counter(finished)
     tokenizer = load_tokenizer(recipe["model"])
-    for chunk, pairs in todo.items():
-        rollouts = rollouts_of(store, chunk)
-        rows = score_pairs(models, pairs, how, tokenizer, rollouts, counter)
+    for chunk in todo:
+        rows = score_pairs(
+            models,
+            _pairs(store, chunk, recipe),
+            how,
+            tokenizer,
+            rollouts_of(store, chunk),
+            counter,
+        )
         for row in rows:  # the prompt as it was put, a chat with its special tokens
             if recipe.get("chat"):
                 row["prompt"] = tokenizer.decode(row["prompt_ids"])
             elif recipe.get("few_shot"):
                 row["prompt"] = decode(tokenizer, row["prompt_ids"])
         store.write("contrast", chunk, rows)
+
+
+def _pairs(store: "Store", chunk: int, recipe: Mapping[str, Any]) -> list[Pair]:
+    own = solutions_of(store, chunk)
+    return [
+        pair
+        for problem in problems_of(store, chunk)
+        for pair in select_pairs(
+            problem, own[problem.problem_id], recipe["trajectories"], recipe["seed"]
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -112,39 +128,58 @@ def train_models(
     from ctm_train.settings import settings_for
     from ctm_train.train import RECORD, clear, train
 
-    chosen: dict[str, list[Solution]] = {"positive": [], "negative": []}
-    for problem_id, own in solutions:
-        chosen["positive"] += positives(own, Random(seed_of(seed, problem_id, "positives")))
-        chosen["negative"] += negatives(own, Random(seed_of(seed, problem_id, "negatives")))
     settings = settings_for("sft", "pocket" if model == "pocket" else None, seed=seed % 2**32)
-    tokenizer = load_tokenizer(model)
     folders = []
-    for name, rows in chosen.items():
-        if not rows:
-            raise CtmError(f"there are no {'right' if name == 'positive' else 'wrong'} solutions")
-        ids = [
-            {"prompt_ids": s.prompt_ids, "completion_ids": target(s, tokenizer)[0]} for s in rows
-        ]
-        folder = store.folder / "models" / name
-        folders.append(str(folder))
-        if (record := folder / RECORD).exists():
-            before = loads(record.read_text())
-            if "outcome" in before:
-                clear(folder)
-                continue
-            if before["settings"] != asdict(settings):  # of another version's recipe
-                rmtree(folder)
-        train(
-            "sft",
-            Dataset.from_list(ids),
-            folder,
-            model=model_path(model),
-            settings=settings,
-            name=model,
-            described={"data": f"the {name} solutions of a run"},
-            progress=progress and _staged(progress, f"p{'+' if name == 'positive' else '-'}"),
-        )
+    with TemporaryDirectory() as scratch:
+        files = _training_data(Path(scratch), solutions, load_tokenizer(model), seed)
+        for name, file in files.items():
+            folder = store.folder / "models" / name
+            folders.append(str(folder))
+            if (record := folder / RECORD).exists():
+                before = loads(record.read_text())
+                if "outcome" in before:
+                    clear(folder)
+                    continue
+                if before["settings"] != asdict(settings):  # of another version's recipe
+                    rmtree(folder)
+            train(
+                "sft",
+                Dataset.from_file(str(file)),
+                folder,
+                model=model_path(model),
+                settings=settings,
+                name=model,
+                described={"data": f"the {name} solutions of a run"},
+                progress=progress and _staged(progress, f"p{'+' if name == 'positive' else '-'}"),
+            )
     return folders[0], folders[1]
+
+
+def _training_data(
+    folder: Path, solutions: Iterable[tuple[str, Sequence[Solution]]], tokenizer: Any, seed: int
+) -> dict[str, Path]:
+    """The token ids that p+ and p- learn, as Arrow files: those of a large run do not fit the memory."""
+    from datasets import Features, List, Value
+    from datasets.arrow_writer import ArrowWriter
+
+    ids = List(Value("int64"))
+    features = Features({"prompt_ids": ids, "completion_ids": ids})
+    choose = {"positive": positives, "negative": negatives}
+    files = {name: folder / f"{name}.arrow" for name in choose}
+    writers = {name: ArrowWriter(path=str(file), features=features) for name, file in files.items()}
+    counts = dict.fromkeys(files, 0)
+    for problem_id, own in solutions:
+        for name, draw in choose.items():
+            for solution in draw(own, Random(seed_of(seed, problem_id, f"{name}s"))):
+                row = {"prompt_ids": solution.prompt_ids,
+                       "completion_ids": target(solution, tokenizer)[0]}  # fmt: skip
+                writers[name].write(row)
+                counts[name] += 1
+    for name, writer in writers.items():
+        writer.finalize()
+        if not counts[name]:
+            raise CtmError(f"there are no {'right' if name == 'positive' else 'wrong'} solutions")
+    return files
 
 
 def score_pairs(

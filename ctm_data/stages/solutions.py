@@ -76,11 +76,15 @@ def sample_solutions(
     verdicts on (problem, text, whether it ended by itself), by default by grading the answers.
     """
     keys = [(problem, index) for problem in problems for index in range(first, first + n_samples)]
-    if prompts is None:
-        prompts = {problem.problem_id: engine.encode(prompt(problem)) for problem in problems}
+    own = {
+        problem.problem_id: engine.encode(prompt(problem))
+        if prompts is None
+        else prompts[problem.problem_id]
+        for problem in problems
+    }
     requests = [
         Request(
-            prompt_ids=prompts[problem.problem_id],
+            prompt_ids=own[problem.problem_id],
             seed=seed_of(seed, problem.problem_id, "sample", index),
             max_new_tokens=max_new_tokens,
         )

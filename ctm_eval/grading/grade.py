@@ -86,6 +86,8 @@ def matches(gold: str, answer: str) -> Equality:
     """Return whether `answer` counts as `gold`: `equal`, or a convention that only golds have."""
     equality = equal(gold, answer)
     wanted = _number(_cleaned(gold))
+    if not equality and wanted and (spelled := conventions.with_metres(answer)):
+        return equal(gold, spelled)
     if equality or equality.layer == "number" and not (wanted and wanted.places):
         return equality
     value = _value(_cleaned(answer))

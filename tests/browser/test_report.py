@@ -107,6 +107,31 @@ def test_axe_finds_no_violation(opened, options):
     assert found.violations_count == 0, found.generate_report()
 
 
+def test_a_narrow_page_does_not_scroll_sideways(opened):
+    page = opened(viewport={"width": 360, "height": 800})
+    page.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_long_list_is_shown_in_pages_and_grows_to_a_permalink(
+    opened, file, monkeypatch, tmp_path
+):
+    filled = pages._filled
+
+    def long(data):
+        [entry, _] = data["index"]
+        return filled({**data, "index": [{**entry, "id": f"t{n}"} for n in range(1000)]})
+
+    monkeypatch.setattr(pages, "_filled", long)
+    report(tmp_path / "run", file)
+    page = opened()
+    assert page.locator("#list a").count() == 300
+    page.locator("#more").click()
+    assert page.locator("#list a").count() == 600
+    page = opened("#t950")
+    assert page.locator("#list a[aria-current]").get_attribute("href") == "#t950"
+
+
 def test_it_prints_the_trajectory_alone(opened):
     page = opened()
     page.emulate_media(media="print")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typed import Typed
 
+from ctm_data.build import merge_shards
 from ctm_data.config import EvalConfig
 from ctm_data.eval import evaluate
 from ctm_data.pages.evaluation import as_json, paired, summarize
@@ -321,3 +322,18 @@ def test_an_evaluation_passes_verify_and_is_published_with_its_figures(whole):
     assert publication.card.startswith(
         "---\npretty_name: Evaluation of pocket on pocket\nlicense: apache-2.0"
     )
+
+
+def test_merged_shards_are_the_evaluation_that_was_not_sharded(whole, tmp_path):
+    shards = [
+        evaluate(EvalConfig(tmp_path / str(i), shard=(i, 2), **SMALL)).folder for i in range(2)
+    ]
+    merged = merge_shards(shards, tmp_path / "merged").folder
+    assert content(merged) == content(whole)
+
+
+def test_a_shard_without_problems_is_refused_and_leaves_nothing(tmp_path):
+    config = EvalConfig(tmp_path / "run", limit=4, chunk_size=2, shard=(2, 3))
+    with pytest.raises(CtmError, match=r"shard 2/3 has no problems: there are 4, 2 in a chunk"):
+        evaluate(config)
+    assert not (tmp_path / "run").exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -191,6 +192,19 @@ def test_python_has_the_same_connection_and_rows(whole_run):
     assert len(ctm_data.load(whole_run, "rollouts")) == Store(whole_run).read("rollouts").num_rows
     con = ctm_data.connect(whole_run)
     assert con.execute("select count(*) from critical_tokens").fetchall()[0][0] > 0
+
+
+def test_a_table_is_read_as_it_is_now(by_hand, tmp_path):
+    """The rows that stood in this very file a moment ago, of this time and size, are not the answer."""
+    run = shutil.copytree(by_hand, tmp_path / "run")
+    part = next((run / "problems").glob("*.parquet"))
+    before, times = pq.read_table(part, partitioning=None), part.stat()
+    assert ctm_data.load(run, "problems")["question"][:] != ["other"] * before.num_rows
+    column = before.column_names.index("question")
+    other = before.set_column(column, "question", [["other"] * before.num_rows])
+    pq.write_table(other, part)
+    os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert ctm_data.load(run, "problems")["question"][:] == ["other"] * before.num_rows
 
 
 def test_a_table_that_is_not_there_is_said(by_hand):

@@ -5,7 +5,8 @@ const $ = (id) => document.getElementById(id);
 const STEPS = ["#e8702a", "#f08f50", "#f5ab78", "#f8c6a2", "#fae0cb", "#f0eeea", "#dae8f2", "#c0d9ec", "#a5c9e6", "#88b8df", "#6ba6d8"];
 const UNSEEN = "#c9c9c9";
 const LONGEST = 400; // characters of a token that are shown
-let shown = [], current = null, at = 0;
+const PAGE = 300; // trajectories that the list shows at once
+let shown = [], listed = PAGE, current = null, at = 0;
 
 const make = (tag, text, attributes = {}) => {
   const element = document.createElement(tag);
@@ -37,8 +38,14 @@ function list() {
     (!kind || row.class === kind) && (!$("solvable").checked || row.start > 0));
   const by = { drop: (a, b) => b.drop - a.drop, at: (a, b) => (a.at ?? 1e9) - (b.at ?? 1e9), id: (a, b) => a.id < b.id ? -1 : 1 };
   shown.sort(by[order]);
+  listed = PAGE;
+  drawList();
+}
+
+function drawList() {
   $("count").textContent = `${shown.length.toLocaleString("en")} of ${data.index.length.toLocaleString("en")} trajectories`;
-  $("list").replaceChildren(...shown.map((row) => {
+  $("more").hidden = shown.length <= listed;
+  $("list").replaceChildren(...shown.slice(0, listed).map((row) => {
     const item = make("li", null), link = make("a", null, { href: "#" + encodeURIComponent(row.id) });
     link.append(make("span", row.question), make("span", row.piece === null ? "no critical token" :
       `${visible(row.piece)} · ${percent(row.before)} → ${percent(row.after)} · position ${row.at} of ${row.length}`));
@@ -46,6 +53,11 @@ function list() {
     item.append(link);
     return item;
   }));
+}
+
+function more(place) {
+  listed = PAGE * (Math.floor(place / PAGE) + 1);
+  drawList();
 }
 
 async function open(id, token) {
@@ -56,6 +68,8 @@ async function open(id, token) {
     return;
   }
   if (!current || current.id !== row.id) current = { id: row.id, ...(await inflate(data.rows[row.row])) };
+  const place = shown.findIndex((other) => other.id === row.id);
+  if (place >= listed) more(place);
   for (const link of $("list").querySelectorAll("a")) {
     const same = link.getAttribute("href") === "#" + encodeURIComponent(row.id);
     if (same) { link.setAttribute("aria-current", "true"); link.scrollIntoView({ block: "nearest" }); }
@@ -166,6 +180,7 @@ document.addEventListener("keydown", (event) => {
   if (Object.hasOwn(keys, event.key)) { event.preventDefault(); keys[event.key](); }
 });
 for (const id of ["search", "class", "order", "solvable"]) $(id).addEventListener("input", list);
+$("more").addEventListener("click", () => more(listed));
 addEventListener("hashchange", follow);
 
 $("name").textContent = data.name;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from ctm_eval.grading.maths import equations, identity, numeric
@@ -23,6 +24,15 @@ def of_gold(gold: Number, answer: Tree) -> str | None:
     if gold.places and is_rounded(gold, answer):
         return "gold is rounded"
     return None
+
+
+def with_metres(answer: str) -> str | None:
+    """Return an answer that ends in `m^2` or `m^3` with that as a unit, None for any other.
+
+    Where the gold is a number, the m of `10 m^2` can only be the metre; a blank has to stand before it.
+    """
+    found = _METRES.fullmatch(answer.strip().strip("$")) if len(answer) < 80 else None
+    return rf"{found[1]}\text{{ m}}^{found[2]}" if found else None
 
 
 def is_rounded(gold: Number, answer: Tree) -> bool:
@@ -48,6 +58,9 @@ def is_rounded(gold: Number, answer: Tree) -> bool:
             return False
         return abs(exact - gold.value) * 2 * 10**gold.places <= 1
     return numeric.is_near(answer, gold.value, Fraction(1, 2 * 10**gold.places))
+
+
+_METRES = re.compile(r"(-?[\d.,]+)(?:\s|~|\\,|\\ )+m\^\{?([23])\}?")
 
 
 def _terminates(denominator: int) -> bool:

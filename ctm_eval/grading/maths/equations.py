@@ -23,6 +23,8 @@ def solution(relation: Tree) -> Solution | None:
     `20 - 5 = 15`; the value is the last member of a chain. `x in S` has the value S.
     """
     signs, *sides = relation.args
+    if all(side == sides[0] for side in sides):
+        return None  # 0 = 0 says nothing
     if signs == ("in",):
         return Solution(name_of(sides[0]), sides[1])
     if any(sign != "=" for sign in signs):

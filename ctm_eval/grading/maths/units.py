@@ -30,9 +30,14 @@ def changes_the_value(words: Iterable[str]) -> bool:
         word = word.lower()
         if len(word) == 1 and word not in _UNITS and word != "a":
             return True
-        if word in _NO_UNIT or _ORDINAL_OR_NUMBER.fullmatch(word):
+        if word in _NO_UNIT or _ORDINAL_OR_NUMBER.fullmatch(word) or _qualifies(word):
             return True
     return False
+
+
+def _qualifies(word: str) -> bool:
+    """Return whether a word qualifies what it stands by: an adverb (upward, hypothetically, likewise)."""
+    return _ADVERB.fullmatch(word) is not None and word not in _NO_ADVERB
 
 
 def known(word: str) -> bool:
@@ -123,7 +128,28 @@ _NO_UNIT = frozenset(
     "excluded rejected removed negated crossed extraneous impossible contradiction contradictory nope "
     "guess ish undefined missing off rather ruled discarded disproved refuted wrongly error "
     "unknown to through between until up down plusminus reciprocal inverse opposite imaginary "
-    "squares cubes base point hundred thousand million billion trillion".split()
+    "squares cubes base point hundred thousand million billion trillion "
+    # comparisons, bounds and places
+    "higher lower greater bigger smaller larger extra beyond before after within above outside "
+    "underneath beneath inclusive exclusive upper bound bounded unbounded infinite finite upto atleast "
+    "atmost ballpark circa somewhat something kinda sorta plusish "
+    # operations
+    "conjugate transpose transposed inverted flipped reversed mirrored rounded truncated doubled tripled "
+    "quadrupled halved quartered increased decreased reduced raised lowered added subtracted "
+    "incremented decremented cos sin tan log ln irrational "
+    # clauses
+    "otherwise else however although though because since while when where whether so thus hence "
+    "therefore then till against despite versus vs vice versa via besides including excluding save "
+    "barring given assuming provided suppose nothing everything anything any some many few several "
+    "various both same sometimes often seldom ever yet with".split()
+)
+_ADVERB = re.compile(r"[a-z]+(?:wards?|wise|ly)")
+_NO_ADVERB = frozenset(
+    # nouns and adjectives that count things, and adverbs that leave a value what it is
+    "award awards reward rewards ward wards steward stewards coward cowards family fly butterfly "
+    "dragonfly firefly jelly lily belly assembly ally supply reply bully monthly daily weekly yearly "
+    "hourly nightly early only totally fully exactly precisely friendly elderly lovely curly lonely "
+    "respectively really additionally initially finally originally".split()
 )
 _ORDINAL_OR_NUMBER = re.compile(
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|twenty|thirty"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ctm_eval.grading.maths import plain_answers
 from ctm_eval.grading.maths.cursor import Cursor, Rules
@@ -27,6 +28,7 @@ from ctm_eval.grading.maths.units import changes_the_value
 MAX_ITEMS = 6_000
 
 
+@lru_cache(maxsize=16)  # an answer is read once, though several layers ask for it
 def read(cleaned: str) -> Tree:
     """Return the typed value of a text from `text.clean`; raises Unreadable."""
     try:

@@ -1,0 +1,193 @@
+"""`plan`: what a run will cost in tokens, time and disk, from a few of its problems that are really run.
+
+Random problems go through sampling, grading and rollouts as the run would do it, in a folder that is
+thrown away. What a problem costs is scaled to all of them, with a 95% prediction interval of Student's t.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ctm_data.asking import ask
+from ctm_data.build import lazy_engine
+from ctm_data.config import BuildConfig
+from ctm_data.estimator.values import branch_counts
+from ctm_data.run.records import chunked
+from ctm_data.run.store import Store
+from ctm_data.stages import rollouts, solutions
+from ctm_eval.benchmarks import load_problems
+from ctm_eval.errors import CtmError
+from ctm_eval.progress import Progress, silent
+from ctm_eval.scoring import Scorer
+
+CHUNKS = 4  # of the pilot
+SHARE = 20  # the pilot is at most about a 20th of the run, and at least CHUNKS * 2 problems
+BUDGETS = (16, 32, 64)  # rollouts a token, for which the estimators are compared
+
+
+@dataclass(frozen=True)
+class Range:
+    """A figure, and the 95% interval that the run's own will lie in."""
+
+    likely: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cost of a run of `problems`, by `measured` of them; `seconds` and `bytes` are of this machine.
+
+    `rollout_tokens` maps 'branch, 64' and the like to the tokens of the rollouts alone. `leaving` is the
+    mean probability that the next token is another one, which decides what branch costs. Loading the
+    model took `loading` seconds. Training p+ and p- is in none of them.
+    """
+
+    problems: int
+    measured: int
+    tokens: Range
+    seconds: Range
+    bytes: Range
+    rollout_tokens: dict[str, Range]
+    leaving: float | None
+    loading: float
+
+
+def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
+    """What `build_dataset(config)` will cost. Nothing is written to its folder. Raises CtmError."""
+    config, progress = config.check(), progress or silent
+    if len(config.models) > 1 or "rollouts" not in config.stages:
+        raise CtmError("--plan is for runs of one model with rollouts", usage=True)
+    problems = load_problems(
+        config.benchmark,
+        split=config.split,
+        data_file=config.data_file,
+        limit=config.limit,
+        seed=config.seed,
+    )
+    config, prompts = ask(config, config.models, problems)
+    own = [
+        p for chunk in chunked(problems, config.chunk_size, config.shard).values() for p in chunk
+    ]
+    size = max(2, min(config.chunk_size, len(own) // (SHARE * CHUNKS)))
+    pilot = Random(config.seed).sample(own, min(len(own), size * CHUNKS))
+    parts = chunked(pilot, size)
+    if len(parts) < 2:
+        raise CtmError("a run of so few problems is not planned: run it", usage=True)
+    engine = lazy_engine(config, config.models[0])
+    started = time.monotonic()
+    engine()
+    loading = time.monotonic() - started
+    seconds: list[float] = []
+    with TemporaryDirectory() as scratch, Scorer(isolate=config.isolate) as scorer:
+        scorer.check(pilot)
+        with Store.open(Path(scratch) / "run", config.recipe()) as store:
+            repeated = rollouts.repeated(problems, config)
+            for done, (number, chunk) in enumerate(parts.items(), 1):
+                started, one = time.monotonic(), {number: chunk}
+                named = {config.models[0]: engine}
+                solutions.write(store, one, named, prompts, config, silent, scorer.score)
+                rollouts.write(store, one, engine, config, silent, repeated)
+                seconds.append((time.monotonic() - started) / len(chunk))
+                progress("planning", done, len(parts))
+            names = [problem.problem_id for problem in pilot]
+            spent = _sampled(store) + _rolled_out(store)
+            compared = {
+                f"{estimator}, {n}": total([costs[name] for name in names], len(own))
+                for n in BUDGETS
+                for estimator, costs in _by_estimator(store, n).items()
+            }
+            kept = [k for part in store.each("rollouts", ["keep_prob"])
+                    for row in part["keep_prob"].to_pylist() for k in row]  # fmt: skip
+            per_part, per_problem = _bytes(store, list(parts), len(pilot))
+    chunks = len(own) / size
+    tokens = total([spent[name] for name in names], len(own))
+    written = -(-len(own) // config.chunk_size) * per_part
+    return Plan(
+        problems=len(own),
+        measured=len(pilot),
+        tokens=tokens,
+        seconds=total([size * each for each in seconds], chunks),
+        bytes=Range(
+            *(
+                written + per_problem * len(own) * bound / max(1.0, tokens.likely)
+                for bound in (tokens.likely, tokens.low, tokens.high)
+            )
+        ),
+        rollout_tokens=compared,
+        leaving=1 - sum(kept) / len(kept) if kept else None,
+        loading=loading,
+    )
+
+
+def total(costs: Sequence[float], count: float) -> Range:
+    """The sum of `count` units, from the costs of a random few of them, with its 95% interval.
+
+    The unknown sum of count units has the standard error count * s * sqrt((1 - n / count) / n): what was
+    measured is part of it.
+    """
+    from scipy.stats import t
+
+    n = len(costs)
+    mean = sum(costs) / n
+    deviation = sqrt(sum((cost - mean) ** 2 for cost in costs) / (n - 1))
+    width = t.ppf(0.975, n - 1) * count * deviation * sqrt(max(0.0, 1 - n / count) / n)
+    return Range(mean * count, max(0.0, mean * count - width), mean * count + width)
+
+
+def _bytes(store: Store, numbers: Sequence[int], problems: int) -> tuple[float, float]:
+    """What a chunk's parts take by themselves, and what a problem adds to them, in bytes.
+
+    From the parts that are there and from the same rows as one part of each table.
+    """
+    tables, together = ("problems", "solutions", "rollouts"), max(numbers) + 1
+    apart = one = 0
+    for table in tables:
+        paths = [store.path(table, number) for number in numbers]
+        apart += sum(path.stat().st_size for path in paths if path.exists())
+        rows = [row for part in store.each(table) for row in part.to_pylist()]
+        store.write(table, together, rows)
+        one += store.path(table, together).stat().st_size
+    per_part = (apart - one) / (len(numbers) - 1)
+    return per_part, (one - per_part) / problems
+
+
+def _sampled(store: Store) -> Counter[str]:
+    """Tokens of the solutions by problem."""
+    tokens: Counter[str] = Counter()
+    for row in _rows(store, "solutions", "problem_id", "token_ids"):
+        tokens[row["problem_id"]] += len(row["token_ids"])
+    return tokens
+
+
+def _rolled_out(store: Store) -> Counter[str]:
+    """Tokens of all rollouts by problem: those of values, of replacements, and of second runs."""
+    names = ("generated_tokens", "replacement_tokens", "repeat_tokens")
+    tokens: Counter[str] = Counter()
+    for row in _rows(store, "rollouts", "problem_id", *names):
+        tokens[row["problem_id"]] += sum(row[name] or 0 for name in names)
+    return tokens
+
+
+def _by_estimator(store: Store, n: int) -> dict[str, Counter[str]]:
+    """Tokens by problem of N rollouts after every token, each as long as the rest, and of `branch`, whose
+    number of rollouts follows from the keep probabilities."""
+    found: dict[str, Counter[str]] = {"branch": Counter(), "exhaustive": Counter()}
+    for row in _rows(store, "rollouts", "problem_id", "keep_prob"):
+        rest = range(len(row["keep_prob"]), 0, -1)
+        counts = branch_counts(row["keep_prob"], n)
+        found["branch"][row["problem_id"]] += sum(
+            int(count) * left for count, left in zip(counts, rest, strict=True)
+        )
+        found["exhaustive"][row["problem_id"]] += n * sum(rest)
+    return found
+
+
+def _rows(store: Store, table: str, *columns: str) -> list[dict[str, Any]]:
+    return [row for part in store.each(table, list(columns)) for row in part.to_pylist()]
