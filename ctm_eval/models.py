@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+# What the libraries raise for a folder of a model that others made, or broke.
+BROKEN = (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
 
 def model_path(model: str) -> str:
     """A Hub id, or the folder of a local or built-in model. Raises CtmError if it is not there."""
@@ -90,10 +98,10 @@ def load_model(
             bare = kind.from_pretrained(model_path(base), **options, **labels)
             return PeftModel.from_pretrained(bare, name).merge_and_unload()
         return kind.from_pretrained(model_path(name), **options)
-    except (OSError, ValueError) as error:
+    except BROKEN as error:
         raise CtmError(
             f"cannot load the model {name!r}: it is neither a folder with a model or an adapter nor a "
-            f"reachable Hub model ({str(error).strip().splitlines()[0]})",
+            f"reachable Hub model ({first_line(error)})",
             usage=True,
         ) from error
 
@@ -107,9 +115,10 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
         raise CtmError(missing("transformers")) from error
     try:
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CtmError(f"cannot load the tokenizer {name!r} ({reason})", usage=True) from error
+    except BROKEN as error:
+        raise CtmError(
+            f"cannot load the tokenizer {name!r} ({first_line(error)})", usage=True
+        ) from error
 
 
 def has_chat_template(name: str) -> bool:
@@ -125,9 +134,10 @@ def positions(name: str) -> int | None:
         config = AutoConfig.from_pretrained(
             model_path(adapter_base(name) or name), trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CtmError(f"cannot load the model {name!r} ({reason})", usage=True) from error
+    except BROKEN as error:
+        raise CtmError(
+            f"cannot load the model {name!r} ({first_line(error)})", usage=True
+        ) from error
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 

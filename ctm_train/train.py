@@ -182,10 +182,11 @@ def load(
         if head:
             torch.manual_seed(settings.seed)
             loaded = with_head(loaded)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise TrainError(
             f"cannot load the model {model!r}: it is neither a folder with a model nor a Hub model "
-            f"that can be reached ({str(error).strip().splitlines()[0]})",
+            f"that can be reached ({reason})",
             usage=True,
         ) from error
     if tokenizer.eos_token_id is None:
@@ -235,7 +236,7 @@ def last_checkpoint(folder: Path) -> str | None:
     for checkpoint in reversed(found):
         try:  # the trainer writes this file last
             json.loads((checkpoint / "trainer_state.json").read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         return str(checkpoint)
     return None

@@ -238,7 +238,9 @@ def _generation(settings: Any, path: str) -> Any:
 
 
 def _rank(adapter: str) -> int:
-    import json
+    from ctm_eval.data_files import read_json
 
-    settings = json.loads((adapter_folder(adapter) / "adapter_config.json").read_text())
-    return max(8, 1 << (int(settings["r"]) - 1).bit_length())  # vllm takes powers of two from 8
+    rank = read_json(adapter_folder(adapter) / "adapter_config.json").get("r")
+    if type(rank) is not int or rank < 1:
+        raise CtmError(f"the adapter_config.json of {adapter} names no rank `r`", usage=True)
+    return max(8, 1 << (rank - 1).bit_length())  # vllm takes powers of two from 8

@@ -315,6 +315,15 @@ def test_a_dry_run_shows_files_and_card_and_asks_the_hub_nothing(hub, ctm, run):
     assert hub.calls == []
 
 
+def test_a_dry_run_shows_no_escape_sequence_of_a_card(ctm, model):
+    (model / "README.md").write_text("---\nlicense: mit\n---\n\x1b]0;title\x07 A model \x1b[2J\n")
+    (model / "\x1b[2Jname").write_text("")
+    done = ctm("publish", model, "alice/model", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "A model" in done.stdout
+    assert not {"\x1b", "\x07"} & set(done.stdout + done.stderr)
+
+
 OTHERS = {
     "a table of another schema": {"rollouts/part-00000.parquet": "problems/part-00000.parquet"},
     "a table that is none": {"rollouts/part-00000.parquet": "README.md"},

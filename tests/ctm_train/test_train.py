@@ -52,6 +52,13 @@ def weighted(rows):
 
 
 def rows_for(method, count=6):
+    if method == "cliff-dpo":
+        return Dataset.from_list(
+            [
+                {"prompt_ids": [1], "chosen_ids": [7 + i], "rejected_ids": [8 + i]}
+                for i in range(count)
+            ]
+        )
     return weighted(rows(count)) if method == "cdpo" else rows(count)
 
 
@@ -368,7 +375,9 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
     (tmp_path / "share.py").write_text(SHARE)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "ACCELERATE_USE_CPU": "true"}
     launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [sys.executable, "-m", *launch, str(tmp_path / "share.py"), str(tmp_path / "two")]
+    support = str(Path(__file__).parents[1] / "support")
+    script = [str(tmp_path / "share.py"), str(tmp_path / "two"), support]
+    command = [sys.executable, "-m", *launch, *script]
     subprocess.run(command, env={**environment, "OMP_NUM_THREADS": "1"}, check=True, timeout=120)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     start = load(MODEL, settings)[0].state_dict()
