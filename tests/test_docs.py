@@ -16,7 +16,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 SMALL = {
     "build-dataset": "--limit 4 --n-samples 8 --n-rollouts 8 --chunk-size 2".split(),
-    "eval": "--limit 8".split(),
+    "eval": "--limit 8 --chunk-size 4".split(),
 }
 # What a command needs that is not here: weights, data sets, GPUs. Its options are read, it is not run.
 ELSEWHERE = re.compile(

@@ -102,6 +102,7 @@ def _run(
         file = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, number)
         os.close(file)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in the background
     os.chdir(cwd)
     os.environ.update(environment)
     sys.argv = ["-c", *words]
