@@ -52,7 +52,7 @@ def rows(tmp_path, *rows):
 
 def test_marked_solutions_are_rolled_out_and_a_second_call_reads_them(tmp_path, monkeypatch):
     data = rows(tmp_path, WRONG)
-    asked = {"data_file": data, "n_rollouts": 4, "max_new_tokens": 40, "device": "cpu"}
+    asked = {"data_file": data, "n_rollouts": 32, "max_new_tokens": 40, "device": "cpu"}
     first = compare_steps(tmp_path / "run", **asked)
     assert (first.solutions, first.problems, first.set_aside) == (1, 1, {})
     assert sum(one.share.value for one in first.placements) == 1
