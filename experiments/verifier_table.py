@@ -222,7 +222,8 @@ Curves = dict[str, np.ndarray]  # by the name of a choice, (seeds, problems, n) 
 
 def _choices(folder: Path, cell: Cell, results: Sequence[Mapping[str, Any]]) -> Curves:
     """What `ctm_eval.report.choices` says of a split's samples, for the scores of every seed."""
-    from ctm_data.pages.evaluation import kept, samples
+    from ctm_data.pages.evaluation import kept
+    from ctm_data.run.records import samples
     from ctm_data.run.store import Store
     from ctm_eval.report import choices
     from ctm_eval.verifiers import weight
@@ -250,7 +251,7 @@ def measure(
     plan: Plan, folder: Path, benchmark: str, results: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> Curves:
     """All curves of a benchmark by the row they are in the table."""
-    from ctm_data.pages.evaluation import samples
+    from ctm_data.run.records import samples
     from ctm_data.run.store import Store
     from ctm_eval.metrics import maj_at_k, pass_at_k
     from ctm_eval.report import votes
