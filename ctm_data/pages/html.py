@@ -11,15 +11,18 @@ import heapq
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.resources import files
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ctm_data.pages.summary import summarize
 from ctm_data.run.store import Store
 from ctm_data.sql.word_class import CLASSES, word_class
 from ctm_eval.errors import CtmError
+
+if TYPE_CHECKING:
+    from pyarrow import Table
 
 DIGITS = 4  # of a probability
 QUESTION = 160  # characters of a question in the list
@@ -34,15 +37,15 @@ def html(store: Store, limit: int) -> str:
     if not chosen:
         raise CtmError(f"{store.folder} has no rolled-out solutions; `ctm show` says why")
     solutions = _texts(store, "solutions", "solution_id", chosen, ["answer"])
-    problems = _texts(store, "problems", "problem_id", None, ["question", "answer"])
+    asked = set(chosen.values())
+    problems = _texts(store, "problems", "problem_id", asked, ["question", "answer"])
     index: list[dict[str, Any]] = []
     packed: list[str] = []
     for part in store.each("rollouts"):
-        for row in part.to_pylist():
-            if row["solution_id"] in chosen:
-                problem = problems[row["problem_id"]]
-                index.append(_entry(row, problem, len(packed)))
-                packed.append(_pack(_whole(row, problem, solutions[row["solution_id"]])))
+        for row in _those(part, "solution_id", chosen):
+            problem = problems[row["problem_id"]]
+            index.append(_entry(row, problem, len(packed)))
+            packed.append(_pack(_whole(row, problem, solutions[row["solution_id"]])))
     index.sort(key=lambda entry: -entry["drop"])
     summary = summarize(store)
     left_out = summary.trajectories - len(index)
@@ -60,28 +63,37 @@ def html(store: Store, limit: int) -> str:
     return _filled(data)
 
 
-def _chosen(store: Store, limit: int) -> set[str]:
-    """The names of the trajectories with the largest drops."""
+def _chosen(store: Store, limit: int) -> dict[str, str]:
+    """The trajectories with the largest drops: the problem of each by its name."""
+    columns = ["solution_id", "problem_id", "prompt_value", "value", "critical_index"]
 
-    def drops() -> Iterable[tuple[float, str]]:
-        for part in store.each(
-            "rollouts", ["solution_id", "prompt_value", "value", "critical_index"]
-        ):
+    def drops() -> Iterator[tuple[float, str, str]]:
+        for part in store.each("rollouts", columns):
             for row in part.to_pylist():
-                yield _around(row)[2], row["solution_id"]
+                yield _around(row)[2], row["solution_id"], row["problem_id"]
 
-    return {name for _, name in heapq.nlargest(limit, drops())}
+    return {name: problem for _, name, problem in heapq.nlargest(limit, drops())}
 
 
 def _texts(
-    store: Store, table: str, key: str, wanted: set[str] | None, columns: list[str]
+    store: Store, table: str, key: str, wanted: Collection[str], columns: list[str]
 ) -> dict[str, dict[str, Any]]:
     return {
         row[key]: row
         for part in store.each(table, [key, *columns])
-        for row in part.to_pylist()
-        if wanted is None or row[key] in wanted
+        for row in _those(part, key, wanted)
     }
+
+
+def _those(part: "Table", key: str, wanted: Collection[str]) -> list[dict[str, Any]]:
+    """The rows of a part whose key is wanted; the others are never made."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows: list[dict[str, Any]] = part.filter(
+        pc.is_in(part[key], pa.array(list(wanted)))
+    ).to_pylist()
+    return rows
 
 
 def _around(row: Mapping[str, Any]) -> tuple[float | None, float | None, float]:

@@ -71,6 +71,12 @@ def test_keys_walk_trajectories_and_tokens(opened):
     assert page_says(page, '" the"')
 
 
+def test_the_trajectory_asked_for_last_is_shown_whichever_is_inflated_first(opened):
+    page = opened()
+    page.evaluate("Promise.all([open('b'), open('a')])")
+    assert "a · m" in page.locator("article").inner_text()
+
+
 def test_a_click_on_a_token_tells_of_it_and_makes_its_link(opened):
     page = opened()
     page.locator("#tokens span").nth(2).click()

@@ -6,7 +6,7 @@ const STEPS = ["#e8702a", "#f08f50", "#f5ab78", "#f8c6a2", "#fae0cb", "#f0eeea",
 const UNSEEN = "#c9c9c9";
 const LONGEST = 400; // characters of a token that are shown
 const PAGE = 300; // trajectories that the list shows at once
-let shown = [], listed = PAGE, current = null, at = 0;
+let shown = [], listed = PAGE, current = null, wanted = null, at = 0;
 
 const make = (tag, text, attributes = {}) => {
   const element = document.createElement(tag);
@@ -67,7 +67,12 @@ async function open(id, token) {
     $("trajectory").replaceChildren(make("p", "This browser cannot inflate the page's data (it lacks DecompressionStream). Any browser of 2023 or later can."));
     return;
   }
-  if (!current || current.id !== row.id) current = { id: row.id, ...(await inflate(data.rows[row.row])) };
+  wanted = row.id;
+  if (!current || current.id !== row.id) {
+    const inflated = await inflate(data.rows[row.row]);
+    if (wanted !== row.id) return; // another one was asked for meanwhile
+    current = { id: row.id, ...inflated };
+  }
   const place = shown.findIndex((other) => other.id === row.id);
   if (place >= listed) more(place);
   for (const link of $("list").querySelectorAll("a")) {

@@ -100,10 +100,19 @@ def test_the_judge_knows_a_value_from_another():
 
 def test_the_hunt_reports_an_answer_that_every_gold_takes(monkeypatch):
     monkeypatch.setattr(universal, "matches", lambda gold, answer: Equality(True, "text"))
-    count, wrong, (most, _) = universal.hunt([str(n) for n in range(40)], 1.0, seed=0)
-    assert count and wrong and most == 40
+    found = universal.hunt([str(n) for n in range(40)], 1.0, seed=0)
+    assert found.answers and found.wrong and found.champion[0] == 40
+
+
+def test_the_hunt_counts_what_no_judge_can_decide(monkeypatch):
+    """A reader who sees none wrong must see how many of them were looked at."""
+    monkeypatch.setattr(universal, "matches", lambda gold, answer: Equality(True, "text"))
+    monkeypatch.setattr(universal, "judge", lambda gold, answer: None)
+    monkeypatch.setattr(universal, "answers", lambda golds, seed: iter(["one", "two"]))
+    found = universal.hunt(["a", "b", "one"], 60.0, seed=0)
+    assert (found.answers, found.judged, found.unjudged, found.wrong) == (2, 0, 5, [])
 
 
 def test_a_short_hunt_finds_nothing(golds):
-    count, wrong, _ = universal.hunt(golds[:400], 15.0, seed=2026)
-    assert count > 20 and wrong == []
+    found = universal.hunt(golds[:400], 15.0, seed=2026)
+    assert found.answers > 20 and found.wrong == []
