@@ -54,7 +54,7 @@ def publish(
     from ctm_data.pages.card import CARD, PICTURE, RESULTS, dataset_card
     from ctm_data.run.hub_client import REPO, api, ask
     from ctm_data.run.store import MANIFEST, Store
-    from ctm_train.train import RECORD
+    from ctm_train.record import RECORD
 
     if REPO.fullmatch(repo) is None or ".." in repo or "--" in repo:
         raise CtmError(f"{repo!r} cannot be the name of a repository: give user/name", usage=True)
@@ -109,7 +109,7 @@ def _publish_model(
     from ctm_data.pages.card import CARD
     from ctm_data.run.files import read_bounded
     from ctm_data.run.hub_client import api, ask
-    from ctm_train.train import RECORD
+    from ctm_train.record import RECORD
 
     try:
         record = json.loads(read_bounded(folder / RECORD, LONGEST).decode("utf-8"))

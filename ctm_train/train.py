@@ -12,19 +12,17 @@ import json
 import math
 import os
 import resource
-import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctm_train import moved
+from ctm_train import moved, record
 from ctm_train.card import model_card
-from ctm_train.data import ROWS
 from ctm_train.errors import TrainError
 from ctm_train.settings import HAVE_REFERENCE, Settings
 
@@ -33,10 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Progress = Callable[[str, float, float, int, str], None]  # stage, steps done, in all, tokens, loss
-RECORD, METRICS = "training.json", "metrics.jsonl"
-PARTIAL = f".{RECORD}.partial"  # what a kill leaves of a record that was being written
-RENAMED = {"settings.gamma": "settings.beta", "settings.margin": "settings.simpo_gamma"}
-ADDED = ("reference", "settings.warmup_limit", "data.pairs_without_weights")  # not in old records
+METRICS = "metrics.jsonl"
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 DISK_SAID = (*map(os.strerror, DISK), "PytorchStreamWriter failed", "unexpected pos")
 PACKAGES = ("ctm", "torch", "transformers", "trl", "peft", "accelerate")
@@ -104,8 +99,8 @@ def train(
         "data": described or {},
         "versions": {package: version(package) for package in PACKAGES},
     }
-    if done := _finished(folder, call):
-        return done
+    if (outcome := record.finished(folder, call)) is not None:
+        return TrainingSummary(folder=folder, **outcome)
     with _quiet(), _advice(), _explained(folder):
         common = _common(folder, settings, report_to, save_steps)
         # DeepSpeed and FSDP tell transformers how to load the model by way of its arguments.
@@ -121,11 +116,11 @@ def train(
         _bound_warmup(trainer, settings)
         _listen(trainer, folder, method, progress)
         if trainer.is_world_process_zero():
-            _begin(folder, call)
+            record.begin(folder, call)
         looked_at = [] if sharded else moved.sample(method, rows, tokenizer, settings.max_length)
         start = moved.log_probs(_bare(trainer), looked_at) if looked_at else None
         began = time.monotonic()
-        result = trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        result = trainer.train(resume_from_checkpoint=record.last_checkpoint(folder))
         trained = _bare(trainer)
         kl = None
         if start is not None:
@@ -136,7 +131,7 @@ def train(
             trainer.save_model(str(folder))
         elif trainer.is_world_process_zero():
             trained.save_pretrained(folder)
-        outcome = TrainingSummary(
+        summary = TrainingSummary(
             folder=folder,
             steps=result.global_step,
             seconds=time.monotonic() - began,
@@ -146,13 +141,13 @@ def train(
         )
         if trainer.is_world_process_zero():
             tokenizer.save_pretrained(folder)
-            figures = {k: v for k, v in asdict(outcome).items() if k not in ("folder", "dropped")}
-            record = {**call, "outcome": figures}
-            card = model_card(record, adapter=settings.lora and not merge)
+            figures = {k: v for k, v in asdict(summary).items() if k not in ("folder", "dropped")}
+            told = {**call, "outcome": figures}
+            card = model_card(told, adapter=settings.lora and not merge)
             (folder / "README.md").write_text(card, encoding="utf-8")
-            _write(folder / RECORD, record)
-            clear(folder)
-    return outcome
+            record.write(folder, told)
+            record.clear(folder)
+    return summary
 
 
 def load(
@@ -230,68 +225,6 @@ def with_head(model: "PreTrainedModel") -> "PreTrainedModel":
     return classifier
 
 
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint of a run; what a kill left half-written is not whole."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    for checkpoint in reversed(found):
-        try:  # the trainer writes this file last
-            json.loads((checkpoint / "trainer_state.json").read_text())
-        except (OSError, ValueError, RecursionError):
-            continue
-        return str(checkpoint)
-    return None
-
-
-def _finished(folder: Path, call: dict[str, Any]) -> TrainingSummary | None:
-    """The outcome if the folder's run is done. Raises TrainError if it was another run's."""
-    if not (folder / RECORD).exists():
-        if folder.exists() and any(path.name not in (ROWS, PARTIAL) for path in folder.iterdir()):
-            raise TrainError(
-                f"{folder} is not empty and no training was begun there; give another --output-dir",
-                usage=True,
-            )
-        return None
-    try:
-        before = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        before = None
-    if not isinstance(before, dict):
-        raise TrainError(f"{folder / RECORD} cannot be read; give another --output-dir", usage=True)
-    flat, there = _flat(call), _flat({k: v for k, v in before.items() if k != "outcome"})
-    own = {RENAMED.get(name, name): value for name, value in there.items()}
-    changed = [
-        f"{name}: {own.get(name)!r} there, {flat.get(name)!r} here"
-        for name in sorted({*flat, *own})
-        if flat.get(name) != own.get(name)
-        and not name.startswith("versions")
-        and not (name in ADDED and name not in own)
-    ]
-    if changed:
-        raise TrainError(
-            f"{folder} belongs to another training ({'; '.join(changed)}); give the same options to go "
-            "on with it, or another --output-dir",
-            usage=True,
-        )
-    if "outcome" not in before:
-        return None
-    with suppress(OSError):  # the work is done, so a disk that cannot be written to is no hindrance
-        clear(folder)  # a kill may have come between the last record and the cleaning
-    return TrainingSummary(folder=folder, **before["outcome"])
-
-
-def clear(folder: Path) -> None:
-    """Removes what only an unfinished run needs."""
-    (folder / PARTIAL).unlink(missing_ok=True)
-    for scratch in (*folder.glob("checkpoint-*"), folder / ROWS):
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _begin(folder: Path, call: dict[str, Any]) -> None:
-    """Makes the folder and the record of a run that is not finished yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / RECORD, call)
-
-
 def _check_reports(report_to: Sequence[str]) -> None:
     """Raises TrainError for a tracker that transformers does not know or that is not installed."""
     from transformers.integrations import get_available_reporting_integrations
@@ -318,16 +251,6 @@ def _bound_warmup(trainer: Any, settings: Settings) -> None:
 
 def _bare(trainer: Any) -> Any:
     return trainer.accelerator.unwrap_model(trainer.model)
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, entry in value.items():
-        if isinstance(entry, dict):
-            flat |= _flat(entry, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = entry
-    return flat
 
 
 def _common(
@@ -486,14 +409,3 @@ def _peak_bytes() -> int:
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _write(path: Path, value: dict[str, Any]) -> None:
-    """Writes a record whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(json.dumps(value, indent=2) + "\n")
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise

@@ -125,8 +125,9 @@ def train_models(
     """
     from datasets import Dataset
 
+    from ctm_train.record import RECORD, clear
     from ctm_train.settings import settings_for
-    from ctm_train.train import RECORD, clear, train
+    from ctm_train.train import train
 
     settings = settings_for("sft", "pocket" if model == "pocket" else None, seed=seed % 2**32)
     folders = []

@@ -22,8 +22,9 @@ from ctm_eval.pocket import MODEL_DIR, problems
 from ctm_train.data import pairs
 from ctm_train.errors import TrainError
 from ctm_train.methods import METHODS
+from ctm_train.record import RECORD, last_checkpoint
 from ctm_train.settings import settings_for
-from ctm_train.train import METRICS, RECORD, _advice, _bound_warmup, last_checkpoint, load, train
+from ctm_train.train import METRICS, _advice, _bound_warmup, load, train
 
 MODEL = str(MODEL_DIR)
 
