@@ -9,7 +9,7 @@ import typer
 
 from ctm_cli import _completion
 from ctm_data.config import Config as Configuration
-from ctm_data.config import Option, options
+from ctm_data.options import Option, options
 from ctm_eval.errors import CtmError
 from ctm_eval.printable import printable
 

@@ -6,11 +6,12 @@ the rows of a run, only how they are computed; they may change between the calls
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 
 from ctm_data.estimator.settings import LOST, RESOLUTION, Estimator, RolloutSettings, Rule
+from ctm_data.options import Option, check_choices, check_counts, options
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines.base import Sampling
@@ -32,23 +33,6 @@ STAGES: tuple[Stage, ...] = ("rollouts", "contrast")
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
 POCKET_PROBLEMS = 500  # default --limit of a generated benchmark in an evaluation
 IN_FLIGHT = {"transformers": 512, "vllm": 4096}  # samples given to the engine at once
-
-
-@dataclass(frozen=True)
-class Option:
-    """How a field appears on the command line, and whether it belongs to a run's recipe.
-
-    `flag` is the name of the option if it differs from the field's name. With `negated`, the option sets a
-    boolean field to False.
-    """
-
-    help: str
-    panel: str
-    recipe: bool = True
-    flag: str | None = None
-    short: str | None = None
-    negated: bool = False
-    metavar: str | None = None
 
 
 TensorParallel = Annotated[
@@ -336,9 +320,9 @@ class BuildConfig(Config):
 
     def check(self) -> "BuildConfig":
         """A copy with all defaults filled in. Raises CtmError for invalid or incompatible options."""
-        _check_choices(self)
+        check_choices(self)
         _check_place(self)
-        _check_counts(
+        check_counts(
             self,
             (
                 "n_samples",
@@ -537,9 +521,9 @@ class EvalConfig(Config):
 
     def check(self) -> "EvalConfig":
         """A copy with all defaults filled in. Raises CtmError for invalid or incompatible options."""
-        _check_choices(self)
+        check_choices(self)
         _check_place(self)
-        _check_counts(
+        check_counts(
             self, ("n_samples", "chunk_size", "limit", "max_new_tokens", "tensor_parallel")
         )
         _check_shard(self.shard)
@@ -573,48 +557,6 @@ class EvalConfig(Config):
         return filled
 
 
-def options(kind: type[Config]) -> list[tuple[str, Option]]:
-    """The fields of a configuration with their options, in the order of definition.
-
-    A field without an option is a constant of the recipe.
-    """
-    hints = get_type_hints(kind, include_extras=True)
-    found = []
-    for one in fields(kind):  # type: ignore[arg-type]
-        marks = getattr(hints[one.name], "__metadata__", ())
-        option = next((mark for mark in marks if isinstance(mark, Option)), Option("", ""))
-        found.append((one.name, option))
-    return found
-
-
-def spelled(kind: type[Config], name: str) -> str:
-    """The command line spelling of a field, such as `--max-new-tokens`."""
-    flag = dict(options(kind))[name].flag or name
-    return "--" + flag.replace("_", "-")
-
-
-def choices(annotation: Any) -> tuple[str, ...]:
-    """The values of a Literal, also inside Annotated, Optional and tuple; () for any other type."""
-    if get_origin(annotation) is Literal:
-        return tuple(get_args(annotation))
-    inner = (
-        get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
-    )
-    return tuple(value for part in inner for value in choices(part))
-
-
-def _check_choices(config: Config) -> None:
-    hints = get_type_hints(type(config), include_extras=True)
-    for name, _ in options(type(config)):
-        known, value = choices(hints[name]), getattr(config, name)
-        given = value if isinstance(value, tuple | list) else () if value is None else (value,)
-        if known and (unknown := [one for one in given if one not in known]):
-            raise CtmError(
-                f"unknown {spelled(type(config), name)} {unknown[0]!r}; there are: {', '.join(known)}",
-                usage=True,
-            )
-
-
 def _check_place(config: "BuildConfig | EvalConfig") -> None:
     if config.device_map is None:
         return
@@ -634,15 +576,6 @@ def _check_shard(shard: Shard | None) -> None:
 def _check_parallel(tensor_parallel: int, engine: str) -> None:
     if tensor_parallel > 1 and engine != "vllm":
         raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
-
-
-def _check_counts(config: Config, names: Sequence[str]) -> None:
-    for name in names:
-        number = getattr(config, name)
-        if number is not None and number < 1:
-            raise CtmError(
-                f"{spelled(type(config), name)} must be 1 or more, not {number}", usage=True
-            )
 
 
 def _builtin(models: Sequence[str]) -> bool:

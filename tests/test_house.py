@@ -16,6 +16,7 @@ FOLDER_OF = {"ctm_cli": "cli", "ctm_cards": "cards"}
 FLOOR_OF_DATA = {
     "run": 1,
     "estimator": 1,
+    "options": 1,
     "config": 2,
     "sql": 2,
     "formats": 2,
