@@ -17,6 +17,7 @@ from ctm_eval.engines import LazyEngine, load_engine
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
 from ctm_eval.scoring import Scorer
+from ctm_eval.types import Problem
 
 
 def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Store:
@@ -30,13 +31,7 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
     Raises CtmError.
     """
     config, progress = config.check(), progress or silent
-    problems = load_problems(
-        config.benchmark,
-        split=config.split,
-        data_file=config.data_file,
-        limit=config.limit,
-        seed=config.seed,
-    )
+    problems = problems_of(config)
     chunks = chunked(problems, config.chunk_size, config.shard)
     config, prompts = ask(config, config.models, problems)
     recipe = {**with_sampler(config.recipe()), "prompts_sha256": prompts_sha256(prompts)}
@@ -142,6 +137,17 @@ def _copy_parts(shard: Store, merged: Store) -> None:
             target.parent.mkdir(exist_ok=True)
             if not files.copy(shard.folder / part, target, digest):
                 raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
+
+
+def problems_of(config: BuildConfig) -> list[Problem]:
+    """The problems that a build asks of its models. Raises CtmError."""
+    return load_problems(
+        config.benchmark,
+        split=config.split,
+        data_file=config.data_file,
+        limit=config.limit,
+        seed=config.seed,
+    )
 
 
 def lazy_engine(config: BuildConfig, name: str) -> LazyEngine:

@@ -15,14 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ctm_data.asking import ask
-from ctm_data.build import lazy_engine
+from ctm_data.build import lazy_engine, problems_of
 from ctm_data.config import BuildConfig
 from ctm_data.estimator.values import branch_counts
 from ctm_data.run.recipe import with_sampler
 from ctm_data.run.records import chunked
 from ctm_data.run.store import Store
 from ctm_data.stages import rollouts, solutions
-from ctm_eval.benchmarks import load_problems
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
 from ctm_eval.scoring import Scorer
@@ -66,13 +65,7 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
     config, progress = config.check(), progress or silent
     if len(config.models) > 1 or "rollouts" not in config.stages:
         raise CtmError("--plan is for runs of one model with rollouts", usage=True)
-    problems = load_problems(
-        config.benchmark,
-        split=config.split,
-        data_file=config.data_file,
-        limit=config.limit,
-        seed=config.seed,
-    )
+    problems = problems_of(config)
     config, prompts = ask(config, config.models, problems)
     own = [
         p for chunk in chunked(problems, config.chunk_size, config.shard).values() for p in chunk

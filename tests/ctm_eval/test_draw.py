@@ -5,31 +5,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logits import KINDS, logits_of
 
 from ctm_eval.engines.draw import draw, inside
 from ctm_eval.engines.nucleus import nucleus
 
-KINDS = {
-    "random": lambda noise: 3 * noise,
-    "peaky": lambda noise: 30 * noise,
-    "flat": lambda noise: 0.01 * noise,
-    "equal": lambda noise: 0 * noise,
-    "tied": lambda noise: noise.round(),
-    "bfloat16": lambda noise: (3 * noise).bfloat16(),
-    "masked": lambda noise: noise.masked_fill(noise < noise.amax(-1, keepdim=True) - 2, -torch.inf),
-    "mixed": lambda noise: noise * torch.logspace(1.5, -2, len(noise))[:, None],
-}
 cases = given(
     kind=st.sampled_from(sorted(KINDS)),
     rows=st.integers(1, 6),
     vocabulary=st.one_of(st.integers(1, 700), st.integers(4000, 5000)),
     seed=st.integers(0, 2**32),
 )
-
-
-def logits_of(kind, rows, vocabulary, seed):
-    noise = torch.randn(rows, vocabulary, generator=torch.Generator().manual_seed(seed))
-    return KINDS[kind](noise)
 
 
 @cases

@@ -4,21 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logits import KINDS, logits_of
 
 from ctm_eval.engines import nucleus as module
 from ctm_eval.engines.nucleus import nucleus
-
-KINDS = {
-    "random": lambda noise: 3 * noise,
-    "peaky": lambda noise: 30 * noise,
-    "flat": lambda noise: 0.01 * noise,
-    "equal": lambda noise: 0 * noise,
-    "tied": lambda noise: noise.round(),
-    "bfloat16": lambda noise: (3 * noise).bfloat16(),
-    "masked": lambda noise: noise.masked_fill(noise < noise.amax(-1, keepdim=True) - 2, -torch.inf),
-    # Rows of every width, so that each of them stops after a look of its own.
-    "mixed": lambda noise: noise * torch.logspace(1.5, -2, len(noise))[:, None],
-}
 
 
 def sorted_nucleus(logits, temperature, top_p):
@@ -58,8 +47,7 @@ cases = given(
 @cases
 @settings(max_examples=200, deadline=None)
 def test_it_is_the_nucleus_of_a_full_stable_sort(kind, rows, vocabulary, temperature, top_p, seed):
-    noise = torch.randn(rows, vocabulary, generator=torch.Generator().manual_seed(seed))
-    logits = KINDS[kind](noise)
+    logits = logits_of(kind, rows, vocabulary, seed)
     assert_same(nucleus(logits, temperature, top_p), sorted_nucleus(logits, temperature, top_p))
 
 
@@ -68,8 +56,7 @@ def test_it_is_the_nucleus_of_a_full_stable_sort(kind, rows, vocabulary, tempera
 def test_a_row_alone_is_the_row_of_its_batch_bit_by_bit(
     kind, rows, vocabulary, temperature, top_p, seed
 ):
-    noise = torch.randn(rows, vocabulary, generator=torch.Generator().manual_seed(seed))
-    logits = KINDS[kind](noise)
+    logits = logits_of(kind, rows, vocabulary, seed)
     ids, probs = nucleus(logits, temperature, top_p)
     for row in range(rows):
         own_ids, own_probs = nucleus(logits[row : row + 1], temperature, top_p)
