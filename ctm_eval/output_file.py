@@ -1,4 +1,4 @@
-"""A file that a user asked for by name: it is there whole or not at all."""
+"""Files that are there whole or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -10,23 +10,49 @@ from ctm_eval.errors import CtmError
 
 
 @contextmanager
-def output_file(path: str | Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which has its name only once the block has ended without an error.
 
-    Raises CtmError where it cannot be written, as on a full or read-only disk.
+    It is on the disk then (fsync), and so is its name. A failure leaves nothing behind. Raises OSError.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     try:
         with partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+        _sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):  # a read-only disk refuses that too
+            partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def output_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A whole file that a user asked for by name.
+
+    Raises CtmError where it cannot be written, as on a full or read-only disk.
+    """
+    try:
+        with whole_file(Path(path)) as file:
+            yield file
     except OSError as error:
         raise CtmError(
             f"cannot write {path}: {error.strerror or error}; free some space there, or give another file"
         ) from error
+
+
+def partial_of(path: Path) -> Path:
+    """The name that a file has until it is whole."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        with suppress(OSError):  # a read-only disk refuses that too
-            partial.unlink(missing_ok=True)
+        os.close(handle)

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import BinaryIO
 
 from ctm_eval.data_files import refuse_irregular
 from ctm_eval.errors import CtmError
+from ctm_eval.output_file import whole_file
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BLOCK = 1 << 20
@@ -22,22 +22,8 @@ def atomic_write(path: Path, text: str) -> None:
 
 def atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Lets `write` fill a file that is there whole or not at all; a failure leaves nothing behind."""
-    partial = partial_of(path)
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        sync_folder(path.parent)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def partial_of(path: Path) -> Path:
-    """The name that a file has until it is whole."""
-    return path.with_name(f".{path.name}.partial")
+    with whole_file(path) as file:
+        write(file)
 
 
 def copy(source: Path, target: Path, digest: str) -> bool:
@@ -100,12 +86,3 @@ def explained(folder: Path) -> Iterator[None]:
             f"cannot write to {folder}: {error.strerror or error}; see that you may, and run the same "
             "command again"
         ) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

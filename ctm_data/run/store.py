@@ -21,12 +21,13 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctm_data.run.files import atomic, atomic_write, explained, partial_of, sha256
+from ctm_data.run.files import atomic, atomic_write, explained, sha256
 from ctm_data.run.manifest import MANIFEST, PART, read_manifest
 from ctm_data.run.recipe import differences, recipe_hash
 from ctm_data.run.schema import KEYS, SCHEMA_VERSION, SCHEMAS, fits, to_table
 from ctm_eval.data_files import BATCH, UNPACKED_BYTES, bounded_parquet, repeated_bytes
 from ctm_eval.errors import CtmError
+from ctm_eval.output_file import partial_of
 
 PACKAGES = ("ctm", "torch", "transformers", "pyarrow")
 BESIDE = (
