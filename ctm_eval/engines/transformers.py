@@ -24,9 +24,8 @@ from ctm_eval.progress import Advance
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-TOKENS_AT_ONCE = (
-    1 << 24
-)  # bound on the tokens that requests walked together may draw, 16 bytes each
+# Bound on the tokens that requests walked together may draw, 16 bytes each.
+TOKENS_AT_ONCE = 1 << 24
 OF_FREE_MEMORY = {"cpu": 0.25, "cuda": 0.8}  # the share that a key-value cache may take
 LOGIT_BYTES = 1 << 28  # bound on the logits of one batch of `next_token_distributions`
 ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
