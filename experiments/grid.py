@@ -1,4 +1,5 @@
-"""What the experiments share: a folder of cells, made by processes of one thread each, resumable.
+"""What the experiments share: a folder of cells, made by processes of one thread each, resumable; and the
+bootstrap.
 
 A cell is one training with what follows from it, kept as a file of its own; a stopped run goes on where it
 was. A folder belongs to one plan.
@@ -11,11 +12,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 QUIET_SECONDS = 15  # between lines of progress
 
@@ -33,28 +36,43 @@ def arguments(doc: str, folder: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     parser.add_argument("--output-dir", type=Path, default=Path(folder))
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="processes of one thread each; 0: this one alone"
+    )
     return parser.parse_args()
 
 
 @contextmanager
-def pool_for(plan: Any, folder: Path, jobs: int) -> Iterator[ProcessPoolExecutor]:
+def pool_for(plan: Any, folder: Path, jobs: int) -> Iterator[Executor]:
     """The processes for a plan (a dataclass) in its folder; exits if that belongs to another plan."""
     (folder / "cells").mkdir(parents=True, exist_ok=True)
     kept = folder / "plan.json"
     if kept.exists() and kept.read_text() != json.dumps(asdict(plan)):
         sys.exit(f"{folder} belongs to another plan; give another --output-dir")
     kept.write_text(json.dumps(asdict(plan)))
+    if not jobs:
+        _one_thread()
+        yield _Here()
+        return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, initializer=_one_thread) as pool:
         yield pool
+
+
+class _Here(Executor):
+    """Does in this process, at once, what is submitted."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
 
 
 def run_cells(
     make: Callable[[Any, Path, Any], str],
     plan: Any,
     folder: Path,
-    pool: ProcessPoolExecutor,
+    pool: Executor,
     cells: Sequence[Cell],
 ) -> list[dict[str, Any]]:
     """The results of the cells in their order; those that are there are not made again.
@@ -81,6 +99,25 @@ def load(folder: Path, cell: Cell) -> dict[str, Any]:
     """The result of a cell."""
     loaded: dict[str, Any] = json.loads(_path(folder, cell).read_text())
     return loaded
+
+
+def bootstrap(values: np.ndarray, rounds: int = 10_000, seed: int = 0) -> np.ndarray:
+    """`rounds` means of (seeds, problems) values with both resampled, shape (rounds,).
+
+    Methods resampled with the same seed meet the same problems: their differences are paired.
+    """
+    seeds, problems = values.shape
+    of_problems, of_seeds = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
+    means = []
+    for start in range(0, rounds, 1000):
+        size = min(1000, rounds - start)
+        chosen = of_problems.integers(problems, size=(size, problems))
+        flat = chosen + problems * np.arange(size)[:, None]
+        times = np.bincount(flat.ravel(), minlength=size * problems).reshape(size, problems)
+        by_seed = times @ values.T / problems
+        own = of_seeds.integers(seeds, size=(size, seeds))
+        means.append(np.take_along_axis(by_seed, own, axis=1).mean(axis=1))
+    return np.concatenate(means)
 
 
 class Lines:

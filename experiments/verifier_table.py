@@ -18,13 +18,13 @@ samples, on one thread. Every cell is a file, so a stopped run goes on where it 
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from grid import Lines, arguments, keep, load, pool_for, run_cells
+from grid import Lines, arguments, bootstrap, keep, load, pool_for, run_cells
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ QUICK = Plan(
     held_out=8,
     n=4,
     seeds=1,
-    rates=(1e-3,),
+    rates=(1e-3, 3e-3),
     pair_rates=(2e-4,),
 )
 HEADS, TUNED = ("orm", "prm"), ("dpo", "simpo")
@@ -143,7 +143,7 @@ def _data(plan: Plan, folder: Path, benchmark: str) -> None:
 
 
 def run_all(
-    plan: Plan, folder: Path, pool: ProcessPoolExecutor, benchmark: str, methods: Sequence[str]
+    plan: Plan, folder: Path, pool: Executor, benchmark: str, methods: Sequence[str]
 ) -> dict[str, list[dict[str, Any]]]:
     """By method, the held-out cells of all seeds at the rate that does best on development problems."""
     grid = {
@@ -153,9 +153,10 @@ def run_all(
         ]
         for method in methods
     }
-    run_cells(_cell, plan, folder, pool, [cell for cells in grid.values() for cell in cells])
-    best = {}
-    for method, cells in grid.items():
+    best = {method: cells[0].rate for method, cells in grid.items() if len(cells) == 1}
+    open_ = {method: cells for method, cells in grid.items() if method not in best}
+    run_cells(_cell, plan, folder, pool, [cell for cells in open_.values() for cell in cells])
+    for method, cells in open_.items():
         value = {
             cell: np.mean(
                 [at[-1] for at in _choices(folder, cell, [load(folder, cell)])["best"][0]]
@@ -278,16 +279,6 @@ def measure(
                 way = {"best": "best-of-N", "weighted": "weighted vote"}[what]
                 curves[f"{NAMES[method]}, {way}{with_programs}"] = values
     return curves
-
-
-def bootstrap(values: np.ndarray, rounds: int = 4000) -> np.ndarray:
-    """`rounds` means of (seeds, problems) chances with both resampled; the same problems in every call."""
-    problems, seeds = np.random.default_rng(0), np.random.default_rng(1)
-    means = np.empty(rounds)
-    for i in range(rounds):
-        chosen = problems.integers(values.shape[1], size=values.shape[1])
-        means[i] = values[seeds.integers(len(values), size=len(values))][:, chosen].mean()
-    return means
 
 
 def spent(folder: Path, benchmark: str) -> tuple[float, float]:

@@ -1,16 +1,20 @@
 """The statistics of the paper's table, and the whole of it in its quick form."""
 
-import subprocess
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typed import python
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "experiments"))
 
-from paper_table import Plan, bootstrap, table  # noqa: E402
+from grid import bootstrap  # noqa: E402
+from paper_table import Plan, table  # noqa: E402
+
+PROGRAM = f"import sys; sys.path.insert(0, {sys.path[0]!r}); from paper_table import main; main()"
 
 
 def results(**correct):
@@ -50,9 +54,8 @@ def test_the_table_says_by_how_much_a_rival_differs():
 
 
 def test_the_quick_form_runs_and_goes_on_where_it_was(tmp_path):
-    command = [sys.executable, str(ROOT / "experiments" / "paper_table.py"), "--quick"]
-    command += ["--output-dir", str(tmp_path)]
-    subprocess.run(command, check=True, capture_output=True)
+    words = ("--quick", "--output-dir", tmp_path, "--jobs")
+    assert python(PROGRAM, *words, 0).returncode == 0
     text = (tmp_path / "table.md").read_text()
     rows = ("base", "SFT", "DPO", "SFT → DPO", "SFT → TDPO", "RPO", "cDPO")
     assert all(f"\n| {name} |" in text for name in rows)
@@ -61,12 +64,11 @@ def test_the_quick_form_runs_and_goes_on_where_it_was(tmp_path):
     gone = next(path for path in cells if path.name.startswith("cdpo") and "test" in path.name)
     before = gone.read_text()
     gone.unlink()
-    subprocess.run(command, check=True, capture_output=True)
+    again = python(PROGRAM, *words, 1)  # in a process of its own
+    assert again.returncode == 0, again.stderr
     assert all(path.stat().st_mtime_ns == at for path, at in cells.items() if path != gone)
     assert answers(gone.read_text()) == answers(before)
 
 
 def answers(text):
-    import json
-
     return json.loads(text)["correct"]

@@ -1,16 +1,20 @@
 """The comparison of verifiers in its quick form, and its statistics."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typed import python
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "experiments"))
 
-from verifier_table import bootstrap  # noqa: E402
+from grid import bootstrap  # noqa: E402
+
+PROGRAM = (
+    f"import sys; sys.path.insert(0, {sys.path[0]!r}); from verifier_table import main; main()"
+)
 
 
 def test_problems_are_resampled():
@@ -25,9 +29,9 @@ def test_choices_are_compared_on_the_same_problems():
 
 
 def test_the_quick_form_writes_tables_and_pictures_and_goes_on_where_it_was(tmp_path):
-    command = [sys.executable, ROOT / "experiments" / "verifier_table.py", "--quick"]
-    command += ["--output-dir", tmp_path]
-    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    words = ("--quick", "--jobs", 0, "--output-dir", tmp_path)
+    first = python(PROGRAM, *words)
+    assert first.returncode == 0, first.stderr
     text = (tmp_path / "table.md").read_text()
     for name in ("ORM", "PRM", "DPO", "SimPO"):
         assert f"| {name}, best-of-N |" in text
@@ -35,5 +39,5 @@ def test_the_quick_form_writes_tables_and_pictures_and_goes_on_where_it_was(tmp_
     assert "| majority + CoTnPoT |" in text
     assert (tmp_path / "pocket.png").exists() and (tmp_path / "pocket-code.png").exists()
     cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
-    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    assert python(PROGRAM, *words).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()} == cells
