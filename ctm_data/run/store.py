@@ -25,7 +25,7 @@ from ctm_data.run.files import atomic, atomic_write, explained, sha256
 from ctm_data.run.manifest import MANIFEST, PART, read_manifest
 from ctm_data.run.recipe import differences, recipe_hash
 from ctm_data.run.schema import KEYS, SCHEMA_VERSION, SCHEMAS, fits, to_table
-from ctm_eval.data_files import BATCH, UNPACKED_BYTES, bounded_parquet, repeated_bytes
+from ctm_eval.data_files import BATCH, bounded_parquet
 from ctm_eval.errors import CtmError
 from ctm_eval.output_file import partial_of
 
@@ -321,7 +321,7 @@ def is_whole(path: Path, table: str) -> bool:
     """Whether a file is a part of a table, within bounds, whose every page can be read."""
     try:
         with bounded_parquet(path) as file:
-            if not fits(file.schema_arrow, table) or repeated_bytes(path, file) > UNPACKED_BYTES:
+            if not fits(file.schema_arrow, table):
                 return False
             for batch in file.iter_batches(BATCH):
                 batch.validate(full=True)  # also that texts are UTF-8

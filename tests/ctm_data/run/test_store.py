@@ -285,6 +285,12 @@ def test_an_older_run_reads_with_nulls_for_what_came_later(older):
     ]
 
 
+def test_of_an_older_run_no_program_is_said_to_be_honest(older):
+    from ctm_data.pages.evaluation import summarize
+
+    assert summarize(older).suspicious is None
+
+
 def test_an_older_run_answers_queries_on_what_came_later(older):
     from ctm_data.query import query
 
@@ -297,7 +303,7 @@ def test_an_older_run_answers_queries_on_what_came_later(older):
 def test_an_older_run_is_not_gone_on_with_and_nothing_of_it_is_set_aside(older):
     before = sorted(older.rglob("*.parquet"))
     with (
-        pytest.raises(CtmError, match="schema version 1, and this ctm writes 3"),
+        pytest.raises(CtmError, match="schema version 1, and this ctm writes 4"),
         Store.open(older, {}),
     ):
         pass
