@@ -113,10 +113,8 @@ def _refuse_occupied(folder: Path) -> None:
 def _pull_released(
     repo: str, sha: str, there: set[str], folder: Path, tokenizer: str | None
 ) -> Path:
-    from huggingface_hub import snapshot_download
-
     from ctm_data.released import import_released
-    from ctm_data.run.hub_client import ask
+    from ctm_data.run.hub_client import cached
 
     names = sorted(name for name in there if name.endswith(".json"))
     if not names:
@@ -124,11 +122,8 @@ def _pull_released(
             f"{repo} is neither a run of ctm (it has no manifest.json) nor data in the format of the "
             "paper's authors (it has no JSON files)"
         )
-    root = ask(
-        repo,
-        lambda: snapshot_download(repo, repo_type="dataset", revision=sha, allow_patterns=names),
-    )
-    files: dict[str, Any] = {name: Path(root) / name for name in names}
+    root = cached(repo, sha, names)
+    files: dict[str, Any] = {name: root / name for name in names}
     recipe = {"source": repo, "revision": sha, "tokenizer": tokenizer}
     import_released(files, folder, recipe, tokenizer=tokenizer)
     return folder

@@ -381,6 +381,29 @@ def test_a_manifest_cannot_lead_out_of_the_folder(hub, ctm, tmp_path):
     assert not list(tmp_path.rglob("*.parquet"))
 
 
+PAIRS = json.dumps({"prompt": ["?"], "chosen": ["1"], "rejected": ["2"], "answer": ["1"]}).encode()
+LITTLE_ROOM = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))
+from ctm_cli.main import run; run()
+"""
+
+
+def test_released_data_that_the_hubs_cache_has_no_room_for_get_one_line(hub, ctm, tmp_path):
+    hub.put("alice/released", {"pairs.json": PAIRS})
+    said = one_line(ctm("pull", "alice/released", python=LITTLE_ROOM))
+    assert "cannot write to the Hub's cache" in said and "File too large" in said
+    assert not (tmp_path / "runs").exists()
+    assert ctm("pull", "alice/released").returncode == 0
+
+
+def test_released_data_and_a_cache_that_cannot_be_written_to_get_one_line(hub, ctm, tmp_path):
+    hub.put("alice/released", {"pairs.json": PAIRS})
+    said = one_line(ctm("pull", "alice/released", HF_HUB_CACHE="/proc/cache"))
+    assert "cannot write to the Hub's cache /proc/cache" in said
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_pull_into_another_run_is_refused(hub, ctm, run, tmp_path):
     files = {name: path.read_bytes() for name, path in files_of(run).items()}
     hub.put(
