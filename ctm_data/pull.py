@@ -99,8 +99,11 @@ def _download(repo: str, sha: str, staging: Path, names: list[str]) -> list[Path
 
 
 def _refuse_occupied(folder: Path) -> None:
+    from ctm_data.run.files import refuse_links
+    from ctm_data.run.schema import SCHEMAS
     from ctm_data.run.store import is_run_folder
 
+    refuse_links(folder, (STAGING, *SCHEMAS))
     if folder.exists() and not folder.is_dir():
         raise CtmError(f"{folder} is a file; give a folder as --output-dir", usage=True)
     begun = (folder / STAGING).exists()

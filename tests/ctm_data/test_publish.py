@@ -514,6 +514,29 @@ def model(tmp_path):
     return folder
 
 
+def test_a_link_in_a_model_is_not_followed_to_the_hub(ctm, model, tmp_path):
+    (tmp_path / "token").write_text("hf_secret")
+    (model / "notes.txt").symlink_to(tmp_path / "token")
+    done = ctm("publish", model, "alice/model", "--dry-run")
+    assert (done.returncode, "is a symbolic link" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_link_in_a_run_is_not_followed_to_the_hub(ctm, run, tmp_path):
+    (run / "results.json").symlink_to(tmp_path)
+    done = ctm("publish", run, "alice/run", "--dry-run")
+    assert (done.returncode, "is a symbolic link" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_pull_writes_through_no_link(hub, ctm, run, tmp_path):
+    hub.put("alice/run", {name: path.read_bytes() for name, path in files_of(run).items()})
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "pulled" / ".pull").mkdir(parents=True)
+    (tmp_path / "pulled" / "problems").symlink_to(tmp_path / "elsewhere")
+    done = ctm("pull", "alice/run", "--output-dir", "pulled")
+    assert (done.returncode, "is a symbolic link" in done.stderr) == (2, True), done.stderr
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_trained_model_is_published_with_its_card(hub, ctm, model):
     done = ctm("publish", model, "alice/model")
     assert done.returncode == 0, done.stderr
