@@ -112,7 +112,7 @@ COMMANDS = {
     "verify": (["verify"], 1),
     "show": (["show"], 1),
     "query": (["query", "select count(distinct problem_id) from rollouts", "--run"], 2),
-    "a data file": (["eval", "--benchmark", "qa", "--data-file"], 2),
+    "a data file": (["eval", "--benchmark", "qa", "--data-file"], 1),
 }
 
 
