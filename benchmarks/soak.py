@@ -11,10 +11,10 @@ Four kinds of trouble, in turn, at places drawn from the seed:
     read-only  a file system that cannot be written to, with nothing in it or a run that was killed
 
 The commands are build-dataset (with rollouts and contrast training), its --merge, train, eval, score,
-publish and pull (with a Hub on loopback); with `--quick`, a run folder written by the store alone. A kill
-or a crash may strike twice. A full disk has to be explained in one line. Then the command is run again
-undisturbed: every file has to be, byte for byte, that of an undisturbed run, and none may be left over. Of
-a model's records, which hold times, only the names are compared.
+publish and pull (with a Hub on loopback, of a run and of the authors' data); with `--quick`, a run folder
+written by the store alone. A kill or a crash may strike twice. A full disk has to be explained in one line.
+Then the command is run again undisturbed: every file has to be, byte for byte, that of an undisturbed run,
+and none may be left over. Of a model's records, which hold times, only the names are compared.
 """
 
 import argparse
@@ -46,6 +46,7 @@ MOMENTS = ("before", "after")
 TURNS = ("kill", "crash", "kill", "disk", "kill", "crash", "kill", "crash", "kill", "read-only")
 SMALLEST, LARGEST = 2 << 10, 20 << 20  # bytes of room on a disk
 RECORDS = ("training.json", "metrics.jsonl", "README.md")  # of a model: they hold times
+CACHE = "cache"  # a folder of the Hub's client, which tidies up for itself
 RAW = 70  # exit code of an error that nobody explained
 PATIENCE = 900.0  # seconds for one command
 NEWNS, NEWUSER = 0x00020000, 0x10000000
@@ -253,7 +254,7 @@ class Soak:
             if "models" in path.relative_to(folder).parts and path.name in RECORDS
             else path.read_bytes()
             for path in folder.rglob("*")
-            if path.is_file()
+            if path.is_file() and CACHE not in path.relative_to(folder).parts
         }
         return found | STAGES[name].elsewhere(folder)
 
@@ -453,6 +454,32 @@ def _pull(folder: Path) -> None:
     pull("alice/published", folder / "run")
 
 
+def released(folder: Path) -> None:
+    """Pairs as the paper's authors released them, on the Hub as user alice's."""
+    from huggingface_hub import HfApi
+
+    texts = [f"text {i} " * 50 for i in range(400)]
+    pairs = {"prompt": texts, "chosen": texts, "rejected": texts, "answer": ["1"] * len(texts)}
+    folder.mkdir()
+    HfApi().create_repo("alice/released", repo_type="dataset", exist_ok=True)
+    HfApi().upload_file(
+        path_or_fileobj=json.dumps(pairs).encode(),
+        path_in_repo="pairs.json",
+        repo_id="alice/released",
+        repo_type="dataset",
+    )
+
+
+def _pull_released(folder: Path) -> None:
+    """With the Hub's cache in the same place, which is full or read-only where that is."""
+    from huggingface_hub import constants
+
+    from ctm_data.pull import pull
+
+    constants.HF_HUB_CACHE = str(folder / CACHE)
+    pull("alice/released", folder / "run")
+
+
 def _on_hub(folder: Path) -> dict[str, bytes]:
     """The files of the repository of a round; its name is left out of the card."""
     repo, url = f"alice/{folder.name}", os.environ["HF_ENDPOINT"]
@@ -504,6 +531,7 @@ STAGES = {
     "score": Stage(_score, (labelled, orm), _copies("labelled")),
     "publish": Stage(_publish, (built,), _copies("built"), _on_hub, _whole_or_none),
     "pull": Stage(_pull, (built, published)),
+    "released": Stage(_pull_released, (released,)),
 }
 
 

@@ -14,6 +14,7 @@ from ctm_eval.errors import CtmError
 from ctm_eval.printable import printable
 
 LONGEST = 1 << 20  # bytes of a recipe file
+NESTED = (dict, list, set, tuple)
 
 
 def _from_file(ctx: typer.Context, path: Path | None) -> Path | None:
@@ -31,10 +32,16 @@ def _from_file(ctx: typer.Context, path: Path | None) -> Path | None:
         raise typer.BadParameter(f"cannot read {path}: {printable(reason)}") from error
     if not isinstance(recipe, dict):
         raise typer.BadParameter(f"{path} is not a list of `option: value` lines")
-    known = {parameter.name for parameter in ctx.command.params}
+    known = {parameter.name: parameter for parameter in ctx.command.params}
     recipe = {str(name).replace("-", "_"): value for name, value in recipe.items()}
-    if unknown := sorted(set(recipe) - known):
-        raise typer.BadParameter(f"{path} names unknown options: {', '.join(unknown)}")
+    if unknown := sorted(recipe.keys() - known.keys()):
+        raise typer.BadParameter(f"{path} names unknown options: {printable(', '.join(unknown))}")
+    for name, value in recipe.items():
+        values = value if isinstance(value, list) else [value]
+        if any(isinstance(one, NESTED) for one in values):  # by aliases, lists without end
+            raise typer.BadParameter(f"{path}: {name} must be one value, or a list of values")
+        if getattr(known[name], "multiple", False) and value is not None:
+            recipe[name] = values
     ctx.default_map = {**(ctx.default_map or {}), **recipe}
     return path
 

@@ -122,7 +122,8 @@ def _show(summary: "Summary", folder: Path) -> None:
     table.add_row(f"{summary.solutions:,}", f"solutions sampled{accuracy}")
     for count, what in ((summary.truncated, "cut off by --max-new-tokens"),
                         (summary.unfinished_thought, "with a thought that does not end"),
-                        (summary.no_answer, "without an answer")):  # fmt: skip
+                        (summary.no_answer, "without an answer"),
+                        (summary.suspicious, "that did what an honest program would not")):  # fmt: skip
         if count:
             table.add_row(f"{count:,}", f"solutions {what}")
     for name, (right, wrong) in summary.generators.items():

@@ -121,7 +121,10 @@ def show_results(
     for coder, kept in results.filters.items():
         say(f"\n{_filter_in_words(coder, kept)}")
     verdicts = ", ".join(f"{count:,} {reason}" for reason, count in results.reasons.items())
-    say(f"\n{verdicts}\n")
+    say(f"\n{verdicts}")
+    if results.suspicious is not None:
+        say(f"programs that did what an honest one would not: {results.suspicious:,}")
+    say()
     say(markdown(results, recipe), wrap=False)
     say(f"\n{folder}", wrap=False)
 

@@ -52,6 +52,7 @@ def publish(
     Hub refuses.
     """
     from ctm_data.pages.card import CARD, PICTURE, RESULTS, dataset_card
+    from ctm_data.run.files import refuse_links
     from ctm_data.run.hub_client import REPO, api, ask
     from ctm_data.run.store import MANIFEST, Store
     from ctm_train.record import RECORD
@@ -64,6 +65,7 @@ def publish(
     _refuse_unfit(store)
     extras = [name for name in (PICTURE, RESULTS) if (store.folder / name).exists()]
     names = [*store.manifest["parts"], MANIFEST, *extras]
+    refuse_links(store.folder, names)
     files = {name: (store.folder / name).stat().st_size for name in names}
     if dry_run:
         card = dataset_card(store, repo=repo)
@@ -107,7 +109,7 @@ def _publish_model(
 ) -> Publication:
     """The folder as it is; hidden files and checkpoints stay here."""
     from ctm_data.pages.card import CARD
-    from ctm_data.run.files import read_bounded
+    from ctm_data.run.files import read_bounded, refuse_links
     from ctm_data.run.hub_client import api, ask
     from ctm_train.record import RECORD
 
@@ -126,6 +128,7 @@ def _publish_model(
         if path.is_file()
         and not any(part.startswith(SCRATCH) for part in path.relative_to(folder).parts)
     )
+    refuse_links(folder, names)
     files = {name: (folder / name).stat().st_size for name in names}
     if dry_run:
         return Publication(repo, files, card)

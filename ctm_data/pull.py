@@ -99,8 +99,11 @@ def _download(repo: str, sha: str, staging: Path, names: list[str]) -> list[Path
 
 
 def _refuse_occupied(folder: Path) -> None:
+    from ctm_data.run.files import refuse_links
+    from ctm_data.run.schema import SCHEMAS
     from ctm_data.run.store import is_run_folder
 
+    refuse_links(folder, (STAGING, *SCHEMAS))
     if folder.exists() and not folder.is_dir():
         raise CtmError(f"{folder} is a file; give a folder as --output-dir", usage=True)
     begun = (folder / STAGING).exists()
@@ -113,10 +116,8 @@ def _refuse_occupied(folder: Path) -> None:
 def _pull_released(
     repo: str, sha: str, there: set[str], folder: Path, tokenizer: str | None
 ) -> Path:
-    from huggingface_hub import snapshot_download
-
     from ctm_data.released import import_released
-    from ctm_data.run.hub_client import ask
+    from ctm_data.run.hub_client import cached
 
     names = sorted(name for name in there if name.endswith(".json"))
     if not names:
@@ -124,11 +125,8 @@ def _pull_released(
             f"{repo} is neither a run of ctm (it has no manifest.json) nor data in the format of the "
             "paper's authors (it has no JSON files)"
         )
-    root = ask(
-        repo,
-        lambda: snapshot_download(repo, repo_type="dataset", revision=sha, allow_patterns=names),
-    )
-    files: dict[str, Any] = {name: Path(root) / name for name in names}
+    root = cached(repo, sha, names)
+    files: dict[str, Any] = {name: root / name for name in names}
     recipe = {"source": repo, "revision": sha, "tokenizer": tokenizer}
     import_released(files, folder, recipe, tokenizer=tokenizer)
     return folder

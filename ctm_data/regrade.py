@@ -56,7 +56,13 @@ def regrade(
                 [(problems[r.problem_id], r.text, r.finish_reason == "stop") for r in rows]
             )
             again = [
-                replace(row, answer=v.answer, correct=v.correct, verdict=v.reason)
+                replace(
+                    row,
+                    answer=v.answer,
+                    correct=v.correct,
+                    verdict=v.reason,
+                    suspicious=v.suspicious,
+                )
                 for row, v in zip(rows, verdicts, strict=True)
             ]
             other = [

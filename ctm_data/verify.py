@@ -164,7 +164,7 @@ def verify(
     Raises CtmError if there is no such run.
     """
     from ctm_data.run.hub_client import is_repo_name
-    from ctm_data.run.sources import Source
+    from ctm_data.run.sources import Source, size_of_parts
     from ctm_data.run.store import Store
     from ctm_data.sql.connection import open_sources
 
@@ -175,7 +175,7 @@ def verify(
     else:
         store = Store(run)
     hashes, schemas, whole = check_parts(store)
-    source = Source(str(run), store.manifest, "", whole)
+    source = Source(str(run), store.manifest, "", whole, size_of_parts(whole))
     con = open_sources([source])
     checks = [hashes, schemas, _bound(store, whole)]
     checks += [_keys(con), _lengths(con), _probabilities(con)]

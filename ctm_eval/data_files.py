@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctm_eval.errors import CtmError
+from ctm_eval.parquet_pages import Sizes, sizes
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 LINE_BYTES = 64 << 20  # of one line of JSON
 UNPACKED_BYTES = 1 << 30  # of all that a Parquet file unpacks to
 BATCH = 1000  # rows that are unpacked at a time
+HELD = 64 << 20  # bytes of texts with shared beginnings that are unpacked at a time
 
 
 def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -131,56 +133,60 @@ def fingerprint(data_file: str | os.PathLike[str] | None) -> str | None:
 
 @contextmanager
 def bounded_parquet(path: str | os.PathLike[str]) -> Iterator["ParquetFile"]:
-    """An open Parquet file that its own footer says to unpack to no more than `UNPACKED_BYTES`.
+    """An open Parquet file that unpacks to no more than `UNPACKED_BYTES`, every text written out as often
+    as it is used. The footer and the header of every page must say so before anything is unpacked.
 
-    Texts that repeat are stored once and read as such (`read_dictionary`), so 8 bytes a value and the
-    pages are an upper bound. Raises CtmError for a larger file, OSError and ArrowException for a broken
-    one.
+    Raises CtmError for a larger file, OSError, ValueError and ArrowException for a broken one.
     """
     import pyarrow.parquet as pq
 
     refuse_irregular(Path(path))
+    said = sizes(path)
+    if said.stored > UNPACKED_BYTES:
+        raise _too_large(path)
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        file.scan_contents(
-            batch_size=BATCH
-        )  # refuses broken footers, on which `group.column` aborts
-        columns = [
-            (group.column(i).total_uncompressed_size, group.column(i).num_values)
-            for group in map(file.metadata.row_group, range(file.metadata.num_row_groups))
-            for i in range(group.num_columns)
-        ]
-        if (
-            any(size < 0 or values < 0 for size, values in columns)
-            or sum(size + 8 * values for size, values in columns) > UNPACKED_BYTES
-        ):
-            raise CtmError(
-                f"{path} unpacks to more than {UNPACKED_BYTES >> 20} MiB, which is not read: write it as "
-                "several files"
-            )
+        if said.written > UNPACKED_BYTES and _written(path, file, said) > UNPACKED_BYTES:
+            raise _too_large(path)
         yield file
 
 
-def repeated_bytes(path: str | os.PathLike[str], bounded: "ParquetFile") -> int:
-    """What the texts of a Parquet file come to when each that is stored once is written out as often as
-    it stands there: read a column at a time, as numbers into a dictionary. `bounded` is the same file."""
+def _too_large(path: str | os.PathLike[str]) -> CtmError:
+    return CtmError(
+        f"{path} unpacks to more than {UNPACKED_BYTES >> 20} MiB, which is not read: write it as several "
+        "files"
+    )
+
+
+def _written(path: str | os.PathLike[str], bounded: "ParquetFile", said: Sizes) -> int:
+    """What the texts of a file come to when each is written out as often as it is used. Read a column at a
+    time, as numbers into a dictionary where that can be, else a few texts. `bounded` is the same file."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    schema = bounded.schema
-    names = [schema.column(i).path for i in range(len(schema))
-             if schema.column(i).physical_type == "BYTE_ARRAY"]  # fmt: skip
+    columns = [bounded.schema.column(i) for i in range(len(bounded.schema))]
+    if any(columns[i].max_repetition_level for i in said.prefixed if i < len(columns)):
+        raise _too_large(path)  # one row may hold any number of them
+    few = max(1, min(BATCH, HELD // said.longest))
+    rows = {
+        column.path: few if i in said.prefixed else BATCH
+        for i, column in enumerate(columns)
+        if column.physical_type == "BYTE_ARRAY"
+    }
+    numbered = [c.path for i, c in enumerate(columns) if c.path in rows and i not in said.prefixed]
     total = 0
-    with pq.ParquetFile(path, read_dictionary=names) as file:
-        for name in names:
-            for batch in file.iter_batches(BATCH, columns=[name]):
+    with pq.ParquetFile(path, read_dictionary=numbered) as file:
+        for name, size in rows.items():
+            for batch in file.iter_batches(size, columns=[name]):
                 for column in batch.columns:
                     leaf = _leaf(column)
                     if pa.types.is_dictionary(leaf.type):
-                        lengths = pc.binary_length(leaf.dictionary)
-                        total += pc.sum(pc.take(lengths, leaf.indices)).as_py() or 0
-                    if total > UNPACKED_BYTES:
-                        return total
+                        lengths = pc.take(pc.binary_length(leaf.dictionary), leaf.indices)
+                        total += pc.sum(lengths).as_py() or 0
+                    else:
+                        total += leaf.nbytes
+                if total > UNPACKED_BYTES:
+                    return total
     return total
 
 
@@ -203,10 +209,6 @@ def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     number = 0
     try:
         with bounded_parquet(path) as file:
-            if repeated_bytes(path, file) > UNPACKED_BYTES:
-                raise CtmError(
-                    f"{path} unpacks to more than {UNPACKED_BYTES >> 20} MiB", usage=True
-                )
             for batch in file.iter_batches(BATCH):
                 for row in batch.to_pylist():
                     number += 1

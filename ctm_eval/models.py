@@ -3,8 +3,10 @@
 Code from a model's repository is never run: every loader gets `trust_remote_code=False`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from ctm_eval.data_files import read_json
@@ -90,7 +92,7 @@ def load_model(
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False}
     if device_map is not None:
         options["device_map"] = device_map
-    try:
+    with loading(name):
         if base := adapter_base(name):
             from peft import PeftModel
 
@@ -98,7 +100,22 @@ def load_model(
             bare = kind.from_pretrained(model_path(base), **options, **labels)
             return PeftModel.from_pretrained(bare, name).merge_and_unload()
         return kind.from_pretrained(model_path(name), **options)
-    except BROKEN as error:
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Turns what the libraries raise for a model or an adapter into a CtmError that names it."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except UnpicklingError as error:  # torch's own text advises to run it
+        raise CtmError(
+            f"cannot load the model {name!r}: its weights are no safetensors but a pickle that is broken "
+            "or names code, and such code is not run",
+            usage=True,
+        ) from error
+    except (*BROKEN, SafetensorError) as error:
         raise CtmError(
             f"cannot load the model {name!r}: it is neither a folder with a model or an adapter nor a "
             f"reachable Hub model ({first_line(error)})",

@@ -29,7 +29,8 @@ class Results:
     `accuracy` is avg@n, the mean share of correct samples. `pass_at` and `maj_at` map every k up to n to
     its figure; `maj_at` is empty for programs, which have no answers to vote with. `chosen` holds the
     figures of verifiers and CoTnPoT, by name (`best`, `weighted`, `cotnpot maj`, …) and k. `filters`
-    describes by coder what CoTnPoT keeps. `reasons` counts the verdicts of all samples.
+    describes by coder what CoTnPoT keeps. `reasons` counts the verdicts of all samples, `suspicious` the
+    programs that did what an honest one would not; None where none was run, or the run is older.
     """
 
     problems: int
@@ -40,6 +41,7 @@ class Results:
     reasons: Mapping[str, int]
     chosen: Mapping[str, Mapping[int, Estimate]] = field(default_factory=dict)
     filters: Mapping[str, Filter] = field(default_factory=dict)
+    suspicious: int | None = None
 
 
 Scores = Mapping[str, tuple[float, float]]  # solution id → (score, weight in a vote)
@@ -69,6 +71,7 @@ def measure(
     n = counts.pop()
     right = [sum(sample.correct for sample in own) for own in of.values()]
     majorities = [] if programs else [maj_at_k(*votes(own)) for own in of.values()]
+    ran = [sample.suspicious for sample in samples if sample.suspicious is not None]
     ks = range(1, n + 1)
     return Results(
         problems=len(of),
@@ -77,6 +80,7 @@ def measure(
         pass_at={k: clustered([pass_at_k(n, c, k) for c in right], n // k) for k in ks},
         maj_at={k: clustered([at[k - 1] for at in majorities], n // k) for k in ks if majorities},
         reasons=dict(Counter(sample.verdict for sample in samples).most_common()),
+        suspicious=sum(map(bool, ran)) if ran else None,
         filters={
             coder: filter_figures(
                 (s.problem_id, s.correct, agrees[s.solution_id]) for own in of.values() for s in own
@@ -221,6 +225,7 @@ def lm_eval(
             **extra,
             "recipe": dict(recipe),
             "verdicts": dict(results.reasons),
+            "suspicious": results.suspicious,
             "cotnpot": {coder: asdict(filtered) for coder, filtered in results.filters.items()},
             "intervals_95": {name: [e.low, e.high] for name, e in figures.items()},
         },

@@ -38,8 +38,6 @@ class Scorer:
         self, *, isolate: bool = True, processes: int | None = None, limits: Limits | None = None
     ) -> None:
         self._sandbox = Sandbox(processes, isolate=isolate, limits=limits)
-        self.suspicious: list[tuple[str, str]] = []
-        """Problem and reason of every program scored so far that did what an honest one would not."""
 
     def __enter__(self) -> "Scorer":
         return self
@@ -68,8 +66,6 @@ class Scorer:
         outcomes = self._sandbox.run(list(programs.values()))
         for (i, program), outcome in zip(programs.items(), outcomes, strict=True):
             verdicts[i] = _verdict(program.code, outcome, responses[i][2])
-            if outcome.suspicious:
-                self.suspicious.append((responses[i][0].problem_id, outcome.suspicious))
         return [verdict for verdict in verdicts if verdict is not None]
 
     def check(self, problems: Sequence[Problem]) -> list[str]:
@@ -128,7 +124,7 @@ def _verdict(code: str, outcome: Outcome, finished: bool) -> Verdict:
     reason = REASONS[outcome.status]
     if reason in ("wrong", "unparsed") and not finished:
         reason = "truncated"
-    return Verdict(reason == "correct", reason, code)
+    return Verdict(reason == "correct", reason, code, suspicious=outcome.suspicious)
 
 
 def _reference(problem: Problem) -> str:

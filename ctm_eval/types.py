@@ -25,7 +25,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Solution:
-    """A row of the `solutions` table. `token_ids` ends with the end-of-sequence token if it was drawn."""
+    """A row of the `solutions` table. `token_ids` ends with the end-of-sequence token if it was drawn.
+
+    `suspicious` is that of its `grading.Verdict`.
+    """
 
     solution_id: str
     problem_id: str
@@ -41,6 +44,7 @@ class Solution:
     temperature: float
     top_p: float
     seed: int
+    suspicious: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The house rules: imports run downwards and never in a circle, and importing stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -145,3 +146,12 @@ def test_no_loader_runs_the_code_of_a_repository():
                 found += 1
                 assert refuses_remote_code(call, text), f"{path}:{call.lineno}"
     assert found >= 5
+
+
+def test_every_test_that_the_security_page_names_is_there():
+    page = (ROOT / "SECURITY.md").read_text()
+    files = set(re.findall(r"`(tests/[\w/]+\.py)`", page))
+    code = "".join((ROOT / file).read_text() for file in files)
+    names = set(re.findall(r"`(test_\w+)`", page))
+    assert len(files) > 10 and len(names) > 10
+    assert {name for name in names if f"def {name}(" not in code} == set()

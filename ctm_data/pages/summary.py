@@ -17,15 +17,15 @@ CONFIDENT = 0.8  # a critical_prob that is called confident
 class Summary:
     """The contents of a run, counted from its tables.
 
-    `hopeless` counts trajectories whose value was 0 before their first token. That token is then the
-    critical one, which says more about the problem than about the token. `confident` counts trajectories
-    whose critical token has a probability of CONFIDENT or more. `reliability` is how often two runs give
-    the same critical token, predicted from the rollouts and checked by a second run, None where there is
-    none. `exhaustive_tokens` is the
-    number of tokens that N rollouts after every token would generate, if each were as long as the rest of
-    its trajectory. `generators` maps each generator to its numbers of right and wrong rows in the
-    `verifier` table. `asked` is how the questions were put to the model, None for data of others.
-    `left_out` counts the problems that were not rolled out by reason.
+    `suspicious` counts programs that did what an honest one would not. `hopeless` counts trajectories
+    whose value was 0 before their first token. That token is then the critical one, which says more
+    about the problem than about the token. `confident` counts trajectories whose critical token has a
+    probability of CONFIDENT or more. `reliability` is how often two runs give the same critical token,
+    predicted from the rollouts and checked by a second run, None where there is none.
+    `exhaustive_tokens` is the number of tokens that N rollouts after every token would generate, if
+    each were as long as the rest of its trajectory. `generators` maps each generator to its numbers of
+    right and wrong rows in the `verifier` table. `asked` is how the questions were put to the model,
+    None for data of others. `left_out` counts the problems that were not rolled out by reason.
     """
 
     problems: int
@@ -34,6 +34,7 @@ class Summary:
     truncated: int
     unfinished_thought: int
     no_answer: int
+    suspicious: int
     trajectories: int
     critical: int
     hopeless: int
@@ -68,13 +69,15 @@ def summarize(store: Store) -> Summary:
     counts: Counter[str] = Counter()
     solved: Counter[str] = Counter()
     tried: Counter[str] = Counter()
-    for part in store.each("solutions", ["problem_id", "correct", "verdict", "token_ids"]):
+    counted = ["problem_id", "correct", "verdict", "suspicious", "token_ids"]
+    for part in store.each("solutions", counted):
         tried.update(part["problem_id"].to_pylist())
         solved.update(part.filter(part["correct"])["problem_id"].to_pylist())
         counts["solutions"] += part.num_rows
         counts["correct"] += pc.sum(part["correct"]).as_py() or 0
         counts["solution_tokens"] += pc.sum(pc.list_value_length(part["token_ids"])).as_py() or 0
         counts.update(v for v in part["verdict"].to_pylist() if v in VERDICTS)
+        counts["suspicious"] += sum(map(bool, part["suspicious"].to_pylist()))
     n = store.manifest["recipe"].get("n_rollouts", 0)
     columns = [
         "critical_index",

@@ -2,7 +2,7 @@
 
 import errno
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -69,6 +69,18 @@ def sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CtmError(f"cannot read {path}: {error.strerror}") from error
+
+
+def refuse_links(folder: Path, names: Iterable[str]) -> None:
+    """Raises CtmError if a file or folder that belongs into `folder` is a link to another: what is written
+    or published through it is not of that folder."""
+    for name in names:
+        if (folder / name).is_symlink():
+            raise CtmError(
+                f"{folder / name} is a symbolic link, which may lead anywhere: put what it leads to in its "
+                "place",
+                usage=True,
+            )
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Talking to the Hub: calls are tried again when that can help, and errors say what to do."""
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable
@@ -65,15 +66,34 @@ def ask(repo: str, call: Callable[[], T]) -> T:
 
 def snapshot(repo: str, revision: str | None = None) -> Path:
     """The published run as a folder in the Hub's cache, nothing checked yet."""
-    from huggingface_hub import snapshot_download
-
     from ctm_data.run.store import MANIFEST
 
-    sha = ask(repo, lambda: api().dataset_info(repo, revision=revision)).sha
-    folder = ask(repo, lambda: snapshot_download(repo, repo_type="dataset", revision=sha))
-    if not (Path(folder) / MANIFEST).exists():
+    info = ask(repo, lambda: api().dataset_info(repo, revision=revision))
+    folder = cached(repo, str(info.sha))
+    if not (folder / MANIFEST).exists():
         raise CtmError(f"{repo} holds no run of ctm: it has no {MANIFEST}")
-    return Path(folder)
+    return folder
+
+
+def cached(repo: str, sha: str, names: list[str] | None = None) -> Path:
+    """Files of one commit, by default all, as a folder in the Hub's cache.
+
+    Raises CtmError, also where the cache cannot be written to.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    def call() -> str:
+        return snapshot_download(repo, repo_type="dataset", revision=sha, allow_patterns=names)
+
+    try:
+        return Path(ask(repo, call))
+    except OSError as error:
+        if error.errno is None:  # not the system's
+            raise
+        raise CtmError(
+            f"cannot write to the Hub's cache {constants.HF_HUB_CACHE} "
+            f"({os.strerror(error.errno)}): free some space there, or set HF_HOME to another folder"
+        ) from error
 
 
 def _of_the_hub(error: Exception) -> Exception:

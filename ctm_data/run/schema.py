@@ -8,8 +8,13 @@ import pyarrow as pa
 
 from ctm_eval.errors import CtmError
 
-SCHEMA_VERSION = 3  # of the runs that are written
-READABLE_VERSIONS = {1, 2, 3}  # of the runs that are read; columns of a later version read as null
+SCHEMA_VERSION = 4  # of the runs that are written
+READABLE_VERSIONS = {
+    1,
+    2,
+    3,
+    4,
+}  # of the runs that are read; columns of a later version read as null
 
 _text, _flag, _index, _count, _real = (
     pa.string(),
@@ -82,6 +87,13 @@ TABLES: dict[str, Table] = {
             ),
             Column(
                 "verdict", _text, "Result of grading: correct, wrong, or the reason for neither."
+            ),
+            Column(
+                "suspicious",
+                _text,
+                "What a program did that an honest one would not, such as bringing an equality of its own; "
+                "empty for nothing, null where no program was run.",
+                since=4,
             ),
             Column(
                 "finish_reason", _text, "stop, or length if the token limit cut the solution off."

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """A run: its name, its manifest, and the paths of the parts of every table it has."""
+    """A run: its name, its manifest, the paths of the parts of every table it has, and their bytes."""
 
     name: str
     manifest: dict[str, Any]
     root: str  # every part is below it
     parts: dict[str, list[str]]
+    size: int
     filesystem: "HfFileSystem | None" = None  # of an hf:// source
 
 
@@ -66,16 +67,24 @@ def find(run: str | Path, revision: str | None = None) -> Source:
 
     store = Store(run)
     parts = {table: [str(path) for path in store.parts(table)] for table in SCHEMAS}
-    return Source(str(run), store.manifest, f"{store.folder.resolve()}/", parts)
+    return Source(
+        str(run), store.manifest, f"{store.folder.resolve()}/", parts, size_of_parts(parts)
+    )
+
+
+def size_of_parts(parts: dict[str, list[str]]) -> int:
+    """The bytes of parts that are here."""
+    return sum(Path(path).stat().st_size for paths in parts.values() for path in paths)
 
 
 def _on_the_hub(repo: str, revision: str | None) -> Source:
     from ctm_data.run.hub_client import api, ask, filesystem
     from ctm_data.run.manifest import MANIFEST, parse_manifest, parts_by_table
 
-    info = ask(repo, lambda: api().dataset_info(repo, revision=revision))
+    info = ask(repo, lambda: api().dataset_info(repo, revision=revision, files_metadata=True))
     root = f"hf://datasets/{repo}@{info.sha}/"
-    if MANIFEST not in [file.rfilename for file in info.siblings or []]:
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
+    if MANIFEST not in sizes:
         raise CtmError(
             f"{repo} holds no run of ctm (it has no {MANIFEST}); `ctm pull {repo}` can bring down data in "
             "the format of the paper's authors"
@@ -84,7 +93,7 @@ def _on_the_hub(repo: str, revision: str | None) -> Source:
     manifest = parse_manifest(
         ask(repo, lambda: files.cat_file(root + MANIFEST)), repo, finished=True
     )
-    parts = {
-        table: [root + part for part in names] for table, names in parts_by_table(manifest).items()
-    }
-    return Source(repo, manifest, root, parts, files)
+    by_table = parts_by_table(manifest)
+    parts = {table: [root + part for part in names] for table, names in by_table.items()}
+    size = sum(sizes.get(part, 0) for names in by_table.values() for part in names)
+    return Source(repo, manifest, root, parts, size, files)

@@ -21,11 +21,11 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctm_data.run.files import atomic, atomic_write, explained, sha256
+from ctm_data.run.files import atomic, atomic_write, explained, refuse_links, sha256
 from ctm_data.run.manifest import MANIFEST, PART, read_manifest
 from ctm_data.run.recipe import differences, recipe_hash
 from ctm_data.run.schema import KEYS, SCHEMA_VERSION, SCHEMAS, fits, to_table
-from ctm_eval.data_files import BATCH, UNPACKED_BYTES, bounded_parquet, repeated_bytes
+from ctm_eval.data_files import BATCH, bounded_parquet
 from ctm_eval.errors import CtmError
 from ctm_eval.output_file import partial_of
 
@@ -36,6 +36,7 @@ BESIDE = (
     "trajectory.svg",
     "results.json",
 )  # what a run has beside its tables
+SET_ASIDE = "set-aside"
 RECIPE_KEY, PART_KEY = b"ctm.recipe", b"ctm.part"
 Binding = Literal["bound", "not bound", "other"]
 
@@ -73,6 +74,7 @@ class Store:
         if folder.exists() and not folder.is_dir():
             raise CtmError(f"{folder} is a file; give a folder as --output-dir", usage=True)
         _refuse_foreign(folder)
+        refuse_links(folder, (".lock", SET_ASIDE, *SCHEMAS))
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
@@ -237,7 +239,7 @@ class Store:
                     continue
                 if table not in makes:
                     raise CtmError(f"{path} {fault}; run the command that made it again first")
-                aside = self.folder / "set-aside"
+                aside = self.folder / SET_ASIDE
                 aside.mkdir(exist_ok=True)
                 target = aside / f"{table}-{path.name}"
                 while target.exists():
@@ -321,7 +323,7 @@ def is_whole(path: Path, table: str) -> bool:
     """Whether a file is a part of a table, within bounds, whose every page can be read."""
     try:
         with bounded_parquet(path) as file:
-            if not fits(file.schema_arrow, table) or repeated_bytes(path, file) > UNPACKED_BYTES:
+            if not fits(file.schema_arrow, table):
                 return False
             for batch in file.iter_batches(BATCH):
                 batch.validate(full=True)  # also that texts are UTF-8

@@ -17,6 +17,11 @@ from ctm_data.sql.word_class import word_class_sql
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+MEMORY = 768 << 20  # bytes that any query may hold before it spills to the disk
+TIMES = (
+    20  # of what the parts take, for larger runs: a small file that unpacks to gigabytes is refused
+)
+
 
 def open_sources(sources: Sequence[Source]) -> "DuckDBPyConnection":
     """A connection with the views over `sources`."""
@@ -24,7 +29,8 @@ def open_sources(sources: Sequence[Source]) -> "DuckDBPyConnection":
 
     from ctm_data.run.schema import SCHEMAS
 
-    con = duckdb.connect(config={"temp_directory": _spill()})
+    memory = max(MEMORY, TIMES * sum(source.size for source in sources))
+    con = duckdb.connect(config={"temp_directory": _spill(), "memory_limit": f"{memory}B"})
     for filesystem in [source.filesystem for source in sources if source.filesystem][:1]:
         con.register_filesystem(filesystem)
     con.execute(word_class_sql())

@@ -116,6 +116,7 @@ def sample_solutions(
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 seed=request.seed,
+                suspicious=verdict.suspicious,
             )
         )
     return solutions

@@ -18,7 +18,7 @@ from ctm_eval.engines.nucleus import nucleus
 from ctm_eval.engines.tokenizer import WithTokenizer, eos_ids
 from ctm_eval.engines.trie import Walk
 from ctm_eval.errors import CtmError
-from ctm_eval.models import adapter_folder, default_device, load_model, load_tokenizer
+from ctm_eval.models import adapter_folder, default_device, load_model, load_tokenizer, loading
 from ctm_eval.progress import Advance
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class TransformersEngine(WithTokenizer):
         if adapter is not None:
             from peft import PeftModel
 
-            loaded = PeftModel.from_pretrained(loaded, str(adapter_folder(adapter)))
+            with loading(adapter):
+                loaded = PeftModel.from_pretrained(loaded, str(adapter_folder(adapter)))
         return cls(loaded, tokenizer, model)
 
     def sample(

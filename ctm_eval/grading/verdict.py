@@ -27,13 +27,15 @@ class Verdict:
     before giving one); `unfinished_thought` (`<think>` without its end); `timeout` (the comparison ran
     into a limit of time or size); `unparsed` (the answer could not be read as mathematics and is not the
     gold's text); `refused` (a program that the sandbox stopped because it wanted more than it is given).
-    `answer` is what was extracted and `layer` the layer that decided, if one did.
+    `answer` is what was extracted and `layer` the layer that decided, if one did. `suspicious` says what a
+    program did that an honest one would not (`SECURITY.md`); '' for nothing, None where no program was run.
     """
 
     correct: bool
     reason: Reason
     answer: str | None = None
     layer: Layer | None = None
+    suspicious: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

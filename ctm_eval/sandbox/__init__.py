@@ -29,8 +29,8 @@ MARGIN = 10.0  # seconds beyond a program's own limit before its server is given
 class Limits:
     """What one program may use. CPU time decides on a time-out; the wall clock is for those that wait."""
 
-    cpu_seconds: int = 5
-    wall_seconds: float = 30.0
+    cpu_seconds: int = 10  # twice what the slowest reference of MBPP (mbpp-test-00123) took: 5.2 s
+    wall_seconds: float = 60.0  # six programs may share a processor before it cuts CPU time short
     memory: int = 512 << 20  # bytes of address space
     file_bytes: int = 16 << 20  # of a file, and of the working folder
     output_bytes: int = 64 << 10

@@ -12,6 +12,7 @@ import os
 import random
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, ClassVar, NoReturn
@@ -34,9 +35,12 @@ PREDICATES = {
     for kind in (str, bytes, set, float)
     for name in dir(kind)
     if name in ("startswith", "endswith") or name.startswith("is")
-}
-"""Methods of plain values that say whether something holds; an object that a function of the program
-returned instead of such a value does not decide it."""
+} | set(
+    "count index rindex find rfind compare difference symmetric_difference intersection union replace "
+    "split rsplit partition rpartition strip lstrip rstrip removeprefix removesuffix".split()
+)
+"""Methods of plain values that say whether something holds, or are told of a value and answer with one; an
+object that a function of the program returned instead of such a value does not decide it."""
 
 
 class Unfair(TypeError):
@@ -85,9 +89,7 @@ class Judge(Channel):
         if builtins.input is not self.input:
             streams["input"] = builtins.input
         result = self.ask("call", target, arguments, named, *([streams] if streams else []))
-        if isinstance(result, Remote) and "c" in target._ctm_can:
-            object.__setattr__(result, "_ctm_made", True)
-        return result
+        return self._made(result, "c" in target._ctm_can or target._ctm_made)
 
     def operate(self, name: str, *operands: Any) -> Any:
         told = any(isinstance(each, Remote) and each._ctm_told for each in operands)
@@ -108,7 +110,13 @@ class Judge(Channel):
             raise self.unfair("made a value of what it was told of one")
         if not remote._ctm_made and name in PREDICATES:
             raise self.unfair("has a method that asks plain values about others")
-        return super().attribute(remote, name)
+        return self._made(super().attribute(remote, name), remote._ctm_made)
+
+    def _made(self, value: Any, made: bool) -> Any:
+        """A value that came of calling a class, or of an object that did."""
+        if made and isinstance(value, Remote):
+            object.__setattr__(value, "_ctm_made", True)
+        return value
 
     def equal(self, remote: Remote, other: Any) -> Any:
         if remote is other:
@@ -238,6 +246,8 @@ def serve(requests: int, report: int, reader: int, writer: int, libraries: list[
         os.write(report, b"\n")  # from here on the time counts
         sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
         sys.modules["__main__"] = type(sys)("__main__")
+        # `f(2).__eq__(5)` of an object is NotImplemented, which would pass for true.
+        warnings.filterwarnings("error", "NotImplemented should not be used", DeprecationWarning)
         answer = _judge(request["code"], list(request["tests"]), Judge(reader, writer))
         sys.stdout.flush()
         os.write(report, json.dumps(answer).encode("ascii"))

@@ -17,7 +17,7 @@ class Remote:
         put(self, "_ctm_channel", channel)
         put(self, "_ctm_number", number)
         put(self, "_ctm_can", can)
-        put(self, "_ctm_made", False)  # by the call of a class
+        put(self, "_ctm_made", False)  # by the call of a class, or by what was
         put(self, "_ctm_told", False)  # it knows a value of the tests through an operator
 
     def __getattr__(self, name: str) -> Any:

@@ -183,7 +183,8 @@ def _see(
     elif ended == "output" or len(stdout) > limits["output_bytes"]:
         said = {"status": "refused", "detail": "it printed more than the limit"}
     elif said["status"] == "gone" and not went:
-        said = {**said, "status": "failed", "detail": "it left its tests"}
+        found = filter(None, (said["suspicious"], "it closed the channel of its tests"))
+        said = {"status": "failed", "detail": "it left its tests", "suspicious": "; ".join(found)}
     elif said["status"] == "gone":
         said = {**said, **_why_gone(*ends[0], limits, "it ended before its tests")}
     elif said["status"] == "none":

@@ -98,7 +98,7 @@ def test_show_takes_an_id(run_folder):
 
 def test_a_recipe_file_gives_defaults_and_flags_win(tmp_path):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("limit: 2\nn-samples: 4\nn_rollouts: 4\n")
+    recipe.write_text("model: pocket\nlimit: 2\nn-samples: 4\nn_rollouts: 4\n")
     folder = tmp_path / "run"
     done = ctm(
         "build-dataset", "--config", recipe, "--n-samples", 2, "--output-dir", folder, "--json"
@@ -231,6 +231,16 @@ def test_a_recipe_with_an_unknown_option_is_refused(tmp_path):
     done = ctm("build-dataset", "--config", "recipe.yaml", cwd=tmp_path)
     assert done.returncode == 2
     assert "unknown options: n_sample" in " ".join(done.stderr.split())
+
+
+def test_a_recipe_whose_aliases_grow_without_end_is_refused(tmp_path):
+    """Ten lists of ten of the one before: 10^10 texts in a few hundred bytes."""
+    lines = ["model:", "- &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"- &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+    (tmp_path / "recipe.yaml").write_text("\n".join(lines))
+    done = ctm("build-dataset", "--config", "recipe.yaml", cwd=tmp_path, timeout=60)
+    assert done.returncode == 2
+    assert "model must be one value, or a list of values" in " ".join(done.stderr.split())
 
 
 def test_a_broken_line_is_named_by_its_number(tmp_path):

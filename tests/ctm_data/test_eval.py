@@ -263,6 +263,28 @@ def test_programs_that_were_kept_are_scored_again(tasks, tmp_path):
     assert results.reasons == {"correct": 1, "wrong": 1}
 
 
+def test_a_suspicious_program_is_named_in_its_row_and_counted(tasks, tmp_path):
+    store = evaluate(
+        EvalConfig(tmp_path / "run", benchmark="mbpp", data_file=tasks, max_new_tokens=20)
+    )
+    rows = store.read("solutions").to_pylist()
+    equal = "class A:\n    def __eq__(self, other): return True\n"
+    rows[0]["text"], rows[0]["finish_reason"] = f"{equal}def twice(x): return A()", "stop"
+    rows[1]["text"], rows[1]["finish_reason"] = "def twice(x): return x + x", "stop"
+    store.write("solutions", 0, rows)
+    results, _ = regrade(store.folder)
+    found = store.read("solutions", ["suspicious"])["suspicious"].to_pylist()
+    assert found == ["an object with an equality of its own was compared with a value", ""]
+    assert results.suspicious == 1
+    assert json.loads((store.folder / "results.json").read_text())["ctm"]["suspicious"] == 1
+    assert "(column `suspicious`): 1." in (store.folder / "README.md").read_text()
+
+
+def test_where_no_program_was_run_none_can_be_suspicious(greedy):
+    assert json.loads((greedy / "results.json").read_text())["ctm"]["suspicious"] is None
+    assert "suspicious" not in (greedy / "README.md").read_text()
+
+
 def test_a_benchmark_whose_references_fail_leaves_no_folder(tasks, tmp_path):
     tasks.write_text(tasks.read_text().replace("2 * x", "3 * x"))
     with pytest.raises(CtmError, match="2 of 2 references are not scored as correct"):

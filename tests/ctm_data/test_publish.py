@@ -381,6 +381,29 @@ def test_a_manifest_cannot_lead_out_of_the_folder(hub, ctm, tmp_path):
     assert not list(tmp_path.rglob("*.parquet"))
 
 
+PAIRS = json.dumps({"prompt": ["?"], "chosen": ["1"], "rejected": ["2"], "answer": ["1"]}).encode()
+LITTLE_ROOM = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))
+from ctm_cli.main import run; run()
+"""
+
+
+def test_released_data_that_the_hubs_cache_has_no_room_for_get_one_line(hub, ctm, tmp_path):
+    hub.put("alice/released", {"pairs.json": PAIRS})
+    said = one_line(ctm("pull", "alice/released", python=LITTLE_ROOM))
+    assert "cannot write to the Hub's cache" in said and "File too large" in said
+    assert not (tmp_path / "runs").exists()
+    assert ctm("pull", "alice/released").returncode == 0
+
+
+def test_released_data_and_a_cache_that_cannot_be_written_to_get_one_line(hub, ctm, tmp_path):
+    hub.put("alice/released", {"pairs.json": PAIRS})
+    said = one_line(ctm("pull", "alice/released", HF_HUB_CACHE="/proc/cache"))
+    assert "cannot write to the Hub's cache /proc/cache" in said
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_pull_into_another_run_is_refused(hub, ctm, run, tmp_path):
     files = {name: path.read_bytes() for name, path in files_of(run).items()}
     hub.put(
@@ -489,6 +512,29 @@ def model(tmp_path):
     (folder / "checkpoint-7").mkdir()  # of a training that was killed before it had tidied up
     (folder / "checkpoint-7" / "optimizer.bin").write_bytes(bytes(1000))
     return folder
+
+
+def test_a_link_in_a_model_is_not_followed_to_the_hub(ctm, model, tmp_path):
+    (tmp_path / "token").write_text("hf_secret")
+    (model / "notes.txt").symlink_to(tmp_path / "token")
+    done = ctm("publish", model, "alice/model", "--dry-run")
+    assert (done.returncode, "is a symbolic link" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_link_in_a_run_is_not_followed_to_the_hub(ctm, run, tmp_path):
+    (run / "results.json").symlink_to(tmp_path)
+    done = ctm("publish", run, "alice/run", "--dry-run")
+    assert (done.returncode, "is a symbolic link" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_pull_writes_through_no_link(hub, ctm, run, tmp_path):
+    hub.put("alice/run", {name: path.read_bytes() for name, path in files_of(run).items()})
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "pulled" / ".pull").mkdir(parents=True)
+    (tmp_path / "pulled" / "problems").symlink_to(tmp_path / "elsewhere")
+    done = ctm("pull", "alice/run", "--output-dir", "pulled")
+    assert (done.returncode, "is a symbolic link" in done.stderr) == (2, True), done.stderr
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_trained_model_is_published_with_its_card(hub, ctm, model):

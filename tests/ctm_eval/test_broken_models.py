@@ -34,6 +34,45 @@ def test_a_broken_configuration_is_refused(tmp_path, config):
             load(str(tmp_path))
 
 
+class Harm:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_weights_that_are_a_pickle_run_nothing(tmp_path, adapter):
+    """torch reads such a file without running what it names."""
+    import torch
+    from transformers import LlamaConfig
+
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "vocab_size": 8, "num_hidden_layers": 1}
+    LlamaConfig(**sizes, num_attention_heads=1).save_pretrained(tmp_path)
+    name = "adapter_model.bin" if adapter else "pytorch_model.bin"
+    torch.save({"model.norm.weight": Harm(tmp_path / "written")}, tmp_path / name)
+    if adapter:
+        base = {
+            "base_model_name_or_path": "pocket",
+            "peft_type": "LORA",
+            "target_modules": ["q_proj"],
+        }
+        (tmp_path / "adapter_config.json").write_text(json.dumps(base))
+    with pytest.raises(CtmError, match="a pickle that is broken or names code"):
+        load_model(str(tmp_path), "auto")
+    assert not (tmp_path / "written").exists()
+
+
+def test_a_broken_adapter_of_an_engine_is_refused(tmp_path):
+    from ctm_eval.engines import load_engine
+
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(CtmError, match="cannot load the model"):
+        load_engine("transformers", "pocket", adapter=str(tmp_path), device="cpu")
+
+
 @pytest.mark.parametrize(
     "record",
     [DEEP, "[]", *(json.dumps({**RECORD, name: 3}) for name in ("method", "model", "data", "settings")),

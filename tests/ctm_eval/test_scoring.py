@@ -58,14 +58,15 @@ def test_verdicts_keep_the_order_of_mixed_responses(scorer):
     assert [v.reason for v in verdicts] == ["correct", "wrong", "no_answer", "correct"]
 
 
-def test_programs_that_decide_their_own_comparison_are_counted():
+def test_a_program_that_decides_its_own_comparison_is_suspicious(scorer):
     cheat = (
         "class A:\n    def __eq__(self, other):\n        return True\ndef twice(x):\n    return A()"
     )
-    with Scorer(processes=1) as fresh:
-        verdicts = fresh.score([(TASK, cheat, True), RESPONSES["a bare program that passes"][:3]])
-        assert [v.correct for v in verdicts] == [False, True]
-        assert [problem for problem, _ in fresh.suspicious] == ["t"]
+    names = ["a bare program that passes", "nothing", "an answer"]
+    verdicts = scorer.score([(TASK, cheat, True), *(RESPONSES[name][:3] for name in names)])
+    assert [v.correct for v in verdicts] == [False, True, False, True]
+    assert "an equality of its own" in str(verdicts[0].suspicious)
+    assert [v.suspicious for v in verdicts[1:]] == ["", None, None]
 
 
 BLOCKS = {

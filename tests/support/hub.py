@@ -287,7 +287,10 @@ class Handler(BaseHTTPRequestHandler):
     def _info(self, kind: str, name: str, revision: str | None) -> None:
         one = self.repo(kind, name)
         sha = one.find(revision or "main")
-        files = [{"rfilename": path} for path in sorted(one.commits[sha])]
+        files = [
+            {"rfilename": path, "size": len(file.content)}
+            for path, file in sorted(one.commits[sha].items())
+        ]
         about = {"_id": "0" * 24, "id": name, "sha": sha, "private": one.private, "tags": []}
         self.say({**about, "downloads": 0, "likes": 0, "gated": False, "siblings": files})
 

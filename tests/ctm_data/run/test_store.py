@@ -256,6 +256,21 @@ def test_a_small_part_that_unpacks_to_gigabytes_is_not_read(folder):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kilobytes"
 
 
+@pytest.mark.parametrize("name", [".lock", "problems", "set-aside"])
+def test_a_link_in_a_run_folder_is_not_written_through(folder, tmp_path, name):
+    """Whatever lies where a table's folder leads to would be set aside as foreign."""
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("x")
+    other = folder / name
+    if other.exists():
+        other.rename(tmp_path / "old")
+    other.symlink_to(tmp_path / ("letters" if name != ".lock" else "new"))
+    with pytest.raises(CtmError, match="is a symbolic link"), Store.open(folder, RECIPE):
+        pass
+    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["dear.txt"]
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.fixture
 def older(run):
     """A run as schema version 1 had it: without the columns that came later."""
@@ -285,6 +300,12 @@ def test_an_older_run_reads_with_nulls_for_what_came_later(older):
     ]
 
 
+def test_of_an_older_run_no_program_is_said_to_be_honest(older):
+    from ctm_data.pages.evaluation import summarize
+
+    assert summarize(older).suspicious is None
+
+
 def test_an_older_run_answers_queries_on_what_came_later(older):
     from ctm_data.query import query
 
@@ -297,7 +318,7 @@ def test_an_older_run_answers_queries_on_what_came_later(older):
 def test_an_older_run_is_not_gone_on_with_and_nothing_of_it_is_set_aside(older):
     before = sorted(older.rglob("*.parquet"))
     with (
-        pytest.raises(CtmError, match="schema version 1, and this ctm writes 3"),
+        pytest.raises(CtmError, match="schema version 1, and this ctm writes 4"),
         Store.open(older, {}),
     ):
         pass

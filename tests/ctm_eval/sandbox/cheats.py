@@ -289,4 +289,117 @@ CHEATS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
     "a method of the tests replaced": (
         "def f(c):\n    c.right = lambda x: True\n    return 0", "failed",
         ("class C:\n    def right(self, x): return x == 5\nc = C()\nassert c.right(f(c))",)),
+    # Found in a second hunt
+    "an equality that was asked for by its name": (
+        "class A: pass\ndef f(n): return A()", "failed", ("assert f(2).__eq__(5)",)),
+    "NotImplemented for true": ("def f(n): return NotImplemented", "failed", ("assert f(2)",)),
+    "a count of its own": (
+        "class L:\n    def count(self, x): return 1\ndef f(n): return L()", "failed", ("assert f(2).count(5) == 1",)),
+    "a place of its own": (
+        "class L:\n    def index(self, x): return 0\ndef f(n): return L()", "failed", ("assert f(2).index(5) == 0",)),
+    "a difference that is empty": (
+        "class S:\n    def difference(self, o): return set()\ndef f(n): return S()", "failed",
+        ("assert f(2).difference({5}) == set()",)),
+    "an intersection that is what it was asked for": (
+        "class S:\n    def intersection(self, o): return o\ndef f(n): return S()", "failed",
+        ("assert f(2).intersection({5}) == {5}",)),
+    "a text that is replaced by nothing": (
+        "class S:\n    def replace(self, a, b): return b\ndef f(n): return S()", "failed",
+        ("assert f(2).replace('five', '') == ''",)),
+    "a Decimal that compares itself": (
+        "from decimal import Decimal\nclass D(Decimal):\n    def compare(self, o): return Decimal(0)\ndef f(n): return D(0)",
+        "failed", ("from decimal import Decimal\nassert f(2).compare(Decimal(5)) == 0",)),
+    "a str that is replaced by nothing": (
+        "class S(str):\n    def replace(self, a, b): return b\ndef f(n): return S('six')", "failed",
+        ("assert f(2).replace('five', '') == ''",)),
+    "an int whose parts lie": (
+        "class I(int):\n    real = numerator = property(lambda s: 5)\n    def __int__(s): return 5\n    __index__ = __trunc__ = __int__\n"
+        "def f(n): return I(0)", "failed", ("assert f(2).real == 5 and int(f(2)) == 5",)),
+    "a float that says it is near": (
+        "class F(float):\n    def __sub__(s, o): return 0.0\n    __rsub__ = __abs__ = __sub__\n    def __lt__(s, o): return True\ndef f(n): return F('nan')",
+        "failed", CLOSE),
+    "infinity": ("def f(n): return float('inf')", "failed", CLOSE),
+    "a signalling nan": ("from decimal import Decimal\ndef f(n): return Decimal('sNaN')", "failed"),
+    "a bool of its own": (
+        "class B:\n    def __bool__(self): return True\ndef f(n): return B()", "failed", ("assert f(2) is True",)),
+    "a length that is any": (
+        "class L(list):\n    def __len__(self): return 3\n    def __eq__(self, o): return True\ndef f(n): return L()", "failed",
+        ("assert len(f(2)) == 3 and f(2) == [1, 2, 5]",)),
+    "a dict that has every key": (
+        "class D(dict):\n    def __missing__(self, k): return 5\n    def __contains__(self, k): return True\ndef f(n): return D()",
+        "failed", ("assert f(2)['a'] == 5",)),
+    "a list that indexes as it likes": (
+        "class L(list):\n    def __getitem__(self, i): return 5\n    def __iter__(self): return iter([5])\ndef f(n): return L()",
+        "failed", ("assert f(2)[0] == 5",)),
+    "a hash to be found by": (
+        "class H:\n    def __hash__(self): return hash(5)\n    def __eq__(self, o): return True\ndef f(n): return H()", "failed",
+        ("assert f(2) in {5}",)),
+    "a key that is found": (
+        "class H(str):\n    def __hash__(self): return hash('five')\n    def __eq__(self, o): return True\ndef f(n): return H('six')",
+        "failed", ("assert {'five': 1}[f(2)] == 1",)),
+    "a type that is another": (
+        "class M(type):\n    def __eq__(c, o): return True\n    __hash__ = type.__hash__\nclass C(int, metaclass=M): pass\ndef f(n): return C(5)",
+        "failed", ("assert type(f(2)) == int and f(2) == 5",)),
+    "a slice of what it was not": (
+        "class S:\n    def __getitem__(self, i): return self\n    def __eq__(self, o): return True\ndef f(n): return S()", "failed",
+        ("assert f(2)[::-1] == 'evif'",)),
+    "an unpacking that equals": (
+        EQUAL_TO_ALL.replace("BASE", "object") + "g = f\ndef f(n): return [g(n), g(n)]", "failed",
+        ("a, b = f(2)\nassert a == 5 and b == 6",)),
+    "a generator that reads ahead": (
+        "import sys\ndef f(n):\n    frame = sys._getframe()\n    yield frame.f_back and frame.f_back.f_locals.get('expected')",
+        "failed", ("expected = 5\nassert list(f(2)) == [expected]",)),
+    "a generator that is sent the answer": (
+        "def f(n):\n    x = yield\n    yield x", "failed", ("g = f(2)\nnext(g)\nassert next(g) == 5",)),
+    "a result that changes the arguments of the tests": (
+        "import threading\ndef f(x):\n    x.clear()\n    return x", "failed", ("x = [5]\nassert f(x[:]) == x",)),
+    "the stream of the tests": (
+        "import sys\ndef f(n):\n    sys.stdout.truncate(0)\n    sys.stdout.seek(0)\n    print('six')", "failed",
+        ("import io, contextlib\nb = io.StringIO()\nwith contextlib.redirect_stdout(b):\n    f(2)\nassert b.getvalue() == 'five\\n'",)),
+    "skipping a unittest": (
+        "import unittest\ndef f(n): raise unittest.SkipTest", "failed",
+        ("import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(2), 5)\nr = unittest.TestResult()\n"
+         "unittest.defaultTestLoader.loadTestsFromTestCase(T).run(r)\nassert r.wasSuccessful() and not r.skipped",)),
+    "a unittest's near enough": (
+        LEARNS, "failed",
+        ("import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertAlmostEqual(f(2), 5.25)\nr = unittest.TestResult()\n"
+         "unittest.defaultTestLoader.loadTestsFromTestCase(T).run(r)\nassert r.wasSuccessful()",)),
+    "KeyboardInterrupt": ("def f(n): raise KeyboardInterrupt", "failed"),
+    "an error whose text does not come": (
+        "class E(Exception):\n    def __str__(self): raise KeyboardInterrupt\n    __repr__ = __str__\ndef f(n): raise E(E())", "failed"),
+    "an exception whose class lies": (
+        "class M(type):\n    def __subclasscheck__(c, o): return True\n    def __instancecheck__(c, o): return True\n"
+        "class E(Exception, metaclass=M): pass\ndef f(n): raise E", "failed", ("try:\n    f(2)\nexcept ValueError:\n    pass",)),
+    "an assertion that passes for a pass": ("def f(n): raise AssertionError('passed')", "failed"),
+    "a report on standard output and error": (
+        "import os\nfor n in (0, 1, 2):\n    try: os.write(n, b'{\"status\": \"passed\", \"detail\": \"\", \"suspicious\": \"\"}\\n')\n    except OSError: pass\n"
+        "def f(n): return 0", "failed"),
+    "a message that takes back what it was never lent": (
+        "import os\ndef f(n):\n    b = b'[\"reply\",[\"back\",0,null],[]]'\n    os.write(4, len(b).to_bytes(4, 'big') + b)", "failed"),
+    "a message of a formatter": (
+        "import os\ndef f(n):\n    b = b'[\"reply\",[\"global\",\"string\",\"Formatter\"],[]]'\n    os.write(4, len(b).to_bytes(4, 'big') + b)", "failed"),
+    "a message of a value that is no number": (
+        "import os\ndef f(n):\n    b = b'[\"reply\",NaN,[]]'\n    os.write(4, len(b).to_bytes(4, 'big') + b)", "failed"),
+    "a message that is nested without end": (
+        "import os\ndef f(n):\n    b = b'[' * 100000 + b']' * 100000\n    os.write(4, len(b).to_bytes(4, 'big') + b)", "failed"),
+    "a message that changes what was not given": (
+        "import os\ndef f(n):\n    b = b'[\"reply\",0,[[7,[1]]]]'\n    os.write(4, len(b).to_bytes(4, 'big') + b)", "failed"),
+    "a garbage collector's callback": (
+        "import gc\nseen = []\ngc.callbacks.append(lambda p, i: seen.extend(gc.get_objects()))\ngc.collect()\n"
+        "def f(n): return int(str(seen).split(f'f({n}) == ')[1].split()[0])", "failed"),
+    "a weak reference's callback": (
+        "import weakref, os\nclass A: pass\na = A()\nr = weakref.ref(a, lambda _: os._exit(0))\ndef f(n):\n    global a\n    del a\n    return 0", "failed"),
+    "a finaliser that leaves": (
+        "import os\nclass A:\n    def __del__(self): os._exit(0)\ndef f(n): A(); return 0", "failed"),
+    "a filter of warnings": (
+        "import warnings\nwarnings.simplefilter('ignore')\nclass A: pass\ndef f(n): return A()", "failed", ("assert f(2).__eq__(5)",)),
+    "the machine's own interpreter": (
+        "import os, sys\nos.execv(sys.executable, [sys.executable, '-c', 'print(1)'])", "failed"),
+    "slowing its judge down": (
+        "import os\nos.setpriority(os.PRIO_USER, 0, 19)\ndef f(n): return 0", "failed"),
+    "a limit for its judge": (
+        "import resource\nfor pid in range(1, 400):\n    try: resource.prlimit(pid, resource.RLIMIT_CPU, (0, 0))\n    except (OSError, ProcessLookupError): pass\n"
+        "def f(n): return 0", "failed"),
+    "a pipe for the judge's folder": (
+        "import os\nfor n in ('json', 'random', 'helper.py'):\n    try: os.mkfifo(n)\n    except OSError: pass\ndef f(n): return 0", "failed"),
 }  # fmt: skip
