@@ -67,6 +67,13 @@ RunOrRepo = Annotated[
         autocompletion=_completion.run_folders,
     ),
 ]
+Compare = Annotated[
+    Path | None,
+    typer.Option(
+        help="Another run: show the problems that both have, from it to RUN.",
+        autocompletion=_completion.run_folders,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value to stdout.")]
 Seed = Annotated[int, typer.Option(help="Random seed. The same seed gives the same rows.")]
 Revision = Annotated[

@@ -24,6 +24,7 @@ from ctm_cli import (
     show,
     train,
     verify,
+    view,
 )
 
 INTERRUPTED = 130
@@ -39,6 +40,7 @@ for module in (
     build_dataset,
     show,
     report,
+    view,
     runs,
     grade,
     compare,

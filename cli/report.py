@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Run
+from ctm_cli._options import AsJson, Compare, Run
 from ctm_cli._output import answer, say
 
 EXAMPLES = """Examples:
@@ -13,6 +13,10 @@ EXAMPLES = """Examples:
 ctm report runs/pocket
 
 ctm report runs/pocket --output pocket.html --limit 200
+
+ctm report runs/eval-after --compare runs/eval-before
+
+ctm report runs/pocket --figures figures
 """
 
 
@@ -25,14 +29,36 @@ def command(
     run: Run,
     output: Annotated[Path, typer.Option(help="HTML file.")] = Path("report.html"),
     limit: Annotated[
-        int, typer.Option(help="Use only the N trajectories whose critical tokens cost most.")
+        int,
+        typer.Option(
+            help="Use only the N trajectories whose critical tokens cost most, or the N problems of an "
+            "evaluation with the fewest right samples."
+        ),
     ] = 5000,
+    compare: Compare = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the figures of the run into this folder instead, each as SVG and PNG, for a column "
+            "and for a page, with its numbers as CSV.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a run as one HTML page to look at, which opens offline."""
+    """Write a run or an evaluation as one HTML page to look at, which opens offline."""
+    if figures is not None:
+        from ctm_data.report import write_figures
+
+        names = write_figures(run, figures, compare=compare)
+        answer(
+            {"figures": [str(figures / name) for name in names]},
+            as_json=as_json,
+            render=lambda: say("\n".join(str(figures / name) for name in names), wrap=False),
+        )
+        return
     from ctm_data.report import report
 
-    size = report(run, output, limit=limit)
+    size = report(run, output, limit=limit, compare=compare)
     answer(
         {"report": str(output), "bytes": size},
         as_json=as_json,

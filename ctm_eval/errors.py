@@ -21,6 +21,7 @@ EXTRAS = {  # heavy packages, by the extra of ctm that brings them
     "peft": "transformers",
     "accelerate": "train",
     "trl": "train",
+    "matplotlib": "figures",
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ctm_data.pages.curve import curve
+from ctm_data.pages.palette import INK, STEPS, UNSEEN, step
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
 from ctm_eval.printable import printable
@@ -12,13 +13,6 @@ from ctm_eval.printable import printable
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.text import Text
-
-# From lost to safe: eleven steps that differ in lightness too, for eyes that do not tell red from green.
-COLOURS = (
-    "#8b1a1a #a83232 #c0504d #cf7a55 #d9a35f #dcc36f #c9cf7a #a5c878 #7fbf7b #59b06f #3f9f68"
-).split()
-UNSEEN = "#808080"
-
 
 NARROWEST = 20  # columns
 
@@ -187,7 +181,7 @@ def _legend(colour: bool, marked: str) -> "Text":
         legend.append(f"0 to 9 tenths, # certain, ? not looked at, ^ {marked}")
         return legend
     legend.append("0% ")
-    for ground in COLOURS:
+    for ground in STEPS:
         legend.append("  ", style=f"on {ground}")
     legend.append(" 100%   ")
     legend.append(marked, style="bold underline")
@@ -269,10 +263,8 @@ def _line(line: "Text", below: str, colour: bool) -> Iterator["Text"]:
 
 
 def _style(value: float | None, critical: bool) -> str:
-    step = 5 if value is None else round(value * (len(COLOURS) - 1))
-    ground = UNSEEN if value is None else COLOURS[step]
-    ink = "white" if step < 3 else "black"  # the first steps are dark
-    return f"bold underline {ink} on {ground}" if critical else f"{ink} on {ground}"
+    ground = UNSEEN if value is None else STEPS[step(value)]
+    return f"{'bold underline ' if critical else ''}{INK} on {ground}"
 
 
 def _digit(value: float | None) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ctm_data.run.sources import Source
 from ctm_data.sql.word_class import word_class_sql
+from ctm_eval.errors import CtmError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -24,7 +25,7 @@ TIMES = (
 
 
 def open_sources(sources: Sequence[Source]) -> "DuckDBPyConnection":
-    """A connection with the views over `sources`."""
+    """A connection with the views over `sources`. Raises CtmError if a part cannot be read."""
     import duckdb
 
     from ctm_data.run.schema import SCHEMAS
@@ -35,7 +36,13 @@ def open_sources(sources: Sequence[Source]) -> "DuckDBPyConnection":
         con.register_filesystem(filesystem)
     con.execute(word_class_sql())
     for table in SCHEMAS:
-        _make_view(con, table, sources)
+        try:
+            _make_view(con, table, sources)
+        except duckdb.Error as error:
+            raise CtmError(
+                f"{table} cannot be read ({str(error).splitlines()[0]}); `ctm verify` says which parts are "
+                "damaged"
+            ) from error
     for view in ("kind_of_character", "ce_scores", "tokens", "critical_tokens"):
         con.execute(
             (files("ctm_data.sql") / "queries" / "views" / f"{view}.sql").read_text("utf-8")

@@ -50,3 +50,44 @@ def made_by_hand(folder):
         store.write("rollouts", 0, rollouts)
         store.write("contrast", 0, contrast)
     return folder
+
+
+def evaluated_by_hand(folder, right="110 100"):
+    """An evaluation of two problems with three samples each, right where `right` has a 1.
+
+    The right answer is 7 to both; wrong samples say 8. One verifier and one coder have seen every sample.
+    """
+    levels, tables = ("1", "2"), {"problems": [], "solutions": [], "scores": [], "programs": []}
+    for number, marks in enumerate(right.split()):
+        name = f"p{number}"
+        tables["problems"].append(
+            {"problem_id": name, "benchmark": "math500", "split": "test", "question": f"{number}?",
+             "answer": "7", "subject": None, "level": levels[number], "tests": []}
+        )  # fmt: skip
+        for index, mark in enumerate(marks):
+            yes, key = mark == "1", {"solution_id": f"{name}-{index}", "problem_id": name}
+            says = "7" if yes else "8"
+            tables["solutions"].append(
+                {**key, "sample_index": index, "model": "m", "prompt_ids": [1], "token_ids": [2],
+                 "text": rf"So \boxed{{{says}}}.", "answer": says, "correct": yes,
+                 "verdict": "correct" if yes else "wrong", "finish_reason": "stop", "temperature": 1.0,
+                 "top_p": 1.0, "seed": 0}
+            )  # fmt: skip
+            tables["scores"].append(
+                {
+                    **key,
+                    "verifier": "v",
+                    "method": "orm",
+                    "pool": None,
+                    "score": 0.9 if yes else 0.1,
+                }
+            )
+            tables["programs"].append(
+                {**key, "coder": "c", "token_ids": [3], "program": "print(7)", "printed": "7",
+                 "result": "agrees" if yes else "disagrees", "agrees": yes, "description": None}
+            )  # fmt: skip
+    recipe = {"command": "eval", "benchmark": "math500", "model": "m", "temperature": 1.0}
+    with Store.open(folder, recipe) as store:
+        for table, rows in tables.items():
+            store.write(table, 0, rows)
+    return folder
