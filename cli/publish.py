@@ -17,7 +17,7 @@ ctm publish runs/pocket user/name --dry-run
 
 ctm publish runs/pocket user/name --private
 
-ctm publish runs/pocket user/name --revision v2
+ctm publish runs/pocket user/name --revision v2 --no-report
 
 ctm publish models/cdpo user/name
 """
@@ -44,6 +44,13 @@ def command(
         bool,
         typer.Option("--dry-run", help="Show the files and the card without contacting the Hub."),
     ] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report",
+            help="Publish the page of `ctm report` with a run, if it is not too large.",
+        ),
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Publish a finished run or a trained model on the Hugging Face Hub, with its card, in one commit.
@@ -55,7 +62,13 @@ def command(
 
     with Progress(unit="bytes/s") as progress:
         done = publish(
-            run, repo, private=private, revision=revision, dry_run=dry_run, progress=progress
+            run,
+            repo,
+            private=private,
+            revision=revision,
+            dry_run=dry_run,
+            report=report,
+            progress=progress,
         )
     value: dict[str, Any] = {
         "repo": done.repo,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ctm_data.run.store import Store
 
 LONGEST = 16 << 20  # bytes of a card or of a training record
+LARGEST_PAGE = 15 << 20  # bytes of the page that goes along
 SCRATCH = (".", "checkpoint-")  # what a training that was killed may leave beside the model
 BATCH = 50  # parts that travel between two words of progress
 
@@ -41,17 +42,19 @@ def publish(
     private: bool = False,
     revision: str | None = None,
     dry_run: bool = False,
+    report: bool = True,
     progress: Progress | None = None,
 ) -> Publication:
     """Publishes the finished run in a folder as the dataset `repo` (user/name), on branch `revision`; or
     the model that `ctm train` left there as the model `repo`.
 
-    A dataset's card that is there keeps the text that is not ours. Interrupted, it goes on where it was
+    With `report`, the page of `ctm report` goes along, as far as LARGEST_PAGE allows. A dataset's card that
+    is there keeps the text that is not ours. Interrupted, it goes on where it was
     when it is called again. `dry_run` asks the Hub nothing. Raises CtmError if the run does not pass
     `verify`, or the repository holds tables of another schema, or the training has not ended, or the
     Hub refuses.
     """
-    from ctm_data.pages.card import CARD, PICTURE, RESULTS, dataset_card
+    from ctm_data.pages.card import CARD, PICTURE, REPORT, RESULTS, dataset_card
     from ctm_data.run.files import refuse_links
     from ctm_data.run.hub_client import REPO, api, ask
     from ctm_data.run.store import MANIFEST, Store
@@ -67,8 +70,11 @@ def publish(
     names = [*store.manifest["parts"], MANIFEST, *extras]
     refuse_links(store.folder, names)
     files = {name: (store.folder / name).stat().st_size for name in names}
+    page = _page(store) if report else None
+    if page is not None:
+        files[REPORT] = len(page)
     if dry_run:
-        card = dataset_card(store, repo=repo)
+        card = dataset_card(store, repo=repo, report=page is not None)
         return Publication(repo, {**files, CARD: len(card.encode())}, card)
     client = api()
     ask(repo, client.whoami)
@@ -81,10 +87,12 @@ def publish(
         there = {file.rfilename for file in head.siblings or []}
         _refuse_other_schema(repo, str(head.sha), there)
         existing = _card(repo, str(head.sha)) if CARD in there else None
-        card = dataset_card(store, repo=repo, existing=existing)
+        card = dataset_card(store, repo=repo, existing=existing, report=page is not None)
         parts = [CommitOperationAdd(name, store.folder / name) for name in names]
+        if page is not None:
+            parts.append(CommitOperationAdd(REPORT, page))
         _send(repo, "dataset", revision, parts, progress)
-        gone = [CommitOperationDelete(name) for name in sorted(_ours(there) - set(names))]
+        gone = [CommitOperationDelete(name) for name in sorted(_ours(there) - set(files))]
         commit = client.create_commit(
             repo,
             [*parts, CommitOperationAdd(CARD, card.encode()), *gone],
@@ -97,6 +105,19 @@ def publish(
         return Publication(repo, all_files, card, commit.oid, f"{client.endpoint}/datasets/{repo}")
 
     return ask(repo, attempt)
+
+
+def _page(store: "Store") -> bytes | None:
+    """The page of a run, with as many entries as fit; None if there is nothing to look at."""
+    from ctm_data.report import whole_page
+
+    if not store.parts("solutions"):
+        return None
+    for limit in (1000, 100):
+        page = whole_page(store.folder, limit=limit).encode()
+        if len(page) <= LARGEST_PAGE:
+            return page
+    return None
 
 
 def _publish_model(
@@ -208,14 +229,14 @@ def _send(
 
 
 def _ours(names: set[str]) -> set[str]:
-    """Of a repository's files, the parts of tables, our picture and our results."""
-    from ctm_data.pages.card import PICTURE, RESULTS
+    """Of a repository's files, the parts of tables, our picture, our page and our results."""
+    from ctm_data.pages.card import PICTURE, REPORT, RESULTS
     from ctm_data.run.schema import SCHEMAS
     from ctm_data.run.store import PART
 
     split = [(name, *name.partition("/")[::2]) for name in names]
     parts = {name for name, table, part in split if table in SCHEMAS and PART.fullmatch(part)}
-    return parts | ({PICTURE, RESULTS} & names)
+    return parts | ({PICTURE, REPORT, RESULTS} & names)
 
 
 def _refuse_other_schema(repo: str, sha: str, there: set[str]) -> None:

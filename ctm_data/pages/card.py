@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BEGIN = "<!-- ctm: what stands from here to the end mark is written by ctm, and replaced -->"
 END = "<!-- ctm: end -->"
 CARD, PICTURE, RESULTS = "README.md", "trajectory.svg", "results.json"
+REPORT = "report.html"  # beside the card on the Hub, not in a run folder
 OURS = ("configs", "size_categories")  # metadata that is always ours
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"),
          (10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"))  # fmt: skip
@@ -44,15 +45,21 @@ def finish(store: "Store") -> None:
     store.finish(dataset_card(store, existing=existing))
 
 
-def dataset_card(store: "Store", *, repo: str | None = None, existing: str | None = None) -> str:
+def dataset_card(
+    store: "Store", *, repo: str | None = None, existing: str | None = None, report: bool = False
+) -> str:
     """The README.md that makes a run folder a dataset repository of the Hub, named `repo` there.
 
-    `existing` is the card that is there already. Raises CtmError if its metadata or markers are broken.
+    `existing` is the card that is there already, and `report` whether the page REPORT is beside it. Raises
+    CtmError if its metadata or markers are broken.
     """
     import yaml
 
     evaluation = store.manifest["recipe"].get("command") == "eval"
-    rendered = _evaluation(store) if evaluation else _dataset(store, repo or "user/name")
+    page = REPORT if report else None
+    rendered = (
+        _evaluation(store, page) if evaluation else _dataset(store, repo or "user/name", page)
+    )
     metadata, body = split_card(rendered)
     if existing is not None:
         metadata, body = _merged(existing, metadata, body)
@@ -94,7 +101,7 @@ def _merged(existing: str, metadata: dict[str, Any], body: str) -> tuple[dict[st
     return merged, text[:begin] + body.strip() + text[end + len(END) :]
 
 
-def _dataset(store: "Store", repo: str) -> str:
+def _dataset(store: "Store", repo: str, report: str | None) -> str:
     from ctm_data.pages.summary import summarize
 
     recipe, summary = store.manifest["recipe"], summarize(store)
@@ -120,6 +127,7 @@ def _dataset(store: "Store", repo: str) -> str:
         picture=PICTURE if (store.folder / PICTURE).exists() else None,
         figures=_figures(store),
         repo=repo,
+        report=report,
     )
 
 
@@ -131,7 +139,7 @@ def _title(recipe: dict[str, Any], summary: "Summary") -> str:
     return f"{what} of {', '.join(models)} on {recipe['benchmark']}"
 
 
-def _evaluation(store: "Store") -> str:
+def _evaluation(store: "Store", report: str | None) -> str:
     from ctm_data.pages.evaluation import summarize
     from ctm_eval.report import markdown, shown
 
@@ -145,6 +153,7 @@ def _evaluation(store: "Store") -> str:
         line=markdown(results, recipe),
         origin=_origin(recipe),
         tables=[table for table in SCHEMAS if store.parts(table)],
+        report=report,
     )
 
 

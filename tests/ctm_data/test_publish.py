@@ -105,6 +105,25 @@ def test_there_and_back_every_table_is_the_same(hub, ctm, run, tmp_path):
     assert any(call.startswith("GET /datasets/alice/run/resolve/") for call in hub.calls)
 
 
+def test_the_page_goes_along_and_the_card_leads_to_it(hub, ctm, run):
+    assert ctm("publish", run, "alice/run").returncode == 0
+    there = hub.files("alice/run")
+    assert there["report.html"].startswith(b"<!doctype html>")
+    assert b"[`report.html`](report.html)" in there["README.md"]
+    assert ctm("publish", run, "alice/run", "--no-report").returncode == 0
+    there = hub.files("alice/run")
+    assert "report.html" not in there and b"report.html" not in there["README.md"]
+
+
+def test_a_page_that_is_too_large_stays_here(run, monkeypatch):
+    from ctm_data import publish
+
+    assert "report.html" in publish.publish(run, "alice/run", dry_run=True).files
+    monkeypatch.setattr(publish, "LARGEST_PAGE", 10_000)
+    told = publish.publish(run, "alice/run", dry_run=True)
+    assert "report.html" not in told.files and "report.html" not in told.card
+
+
 def test_python_loads_and_connects_to_a_repository(hub, ctm, run):
     hub.put("alice/run", {name: path.read_bytes() for name, path in files_of(run).items()})
     code = """
