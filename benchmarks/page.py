@@ -4,7 +4,7 @@
 
 The runs are made up, from pocket's problems and worked solutions. Of the report: its size, the seconds
 until the first trajectory stands there, the longest task of the page while it opens and while one scrolls
-through the whole list, and the memory of its process. Of the view: the seconds from the command to the first
+through the whole list, and its memory. Of the view: the seconds from the command to the first
 page, and of a page of the list, filtered and sorted. The browser tells its own figures, over its protocol.
 """
 

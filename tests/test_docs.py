@@ -20,8 +20,8 @@ SMALL = {
 }
 # What a command needs that is not here: weights, data sets, GPUs. Its options are read, it is not run.
 ELSEWHERE = re.compile(
-    r"Qwen/|meta-llama|deepseek-ai|HuggingFaceTB|Lin1557|my-model|--preset|--engine vllm|--report-to"
-    r"|--benchmark (gsm8k|math|math500|mbpp|champ)\b|accelerate|outputs\.jsonl|\.\.\.|…"
+    r"^view\b|Qwen/|meta-llama|deepseek-ai|HuggingFaceTB|Lin1557|my-model|--preset|--engine vllm"
+    r"|--report-to|--benchmark (gsm8k|math|math500|mbpp|champ)\b|accelerate|outputs\.jsonl|\.\.\.|…"
 )
 OTHERS = ("make", "python", "pip", ".venv/bin/pip", "hf", "git", "cd", "export", "#", "accelerate")
 

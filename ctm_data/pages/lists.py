@@ -87,10 +87,10 @@ left join (select solution_id, verdict from solutions) using (solution_id)
 """,
     search=("id", "question", "piece"),
     filters=(
-        Filter("word_class", "kind of critical token", "word_class"),
+        Filter("word_class", "kind", "word_class"),
         Filter(
             "fall",
-            "fall of the value",
+            "fall",
             "fall",
             "least",
             tuple((str(p / 100), f"{p} points or more") for p in (10, 25, 50, 75)),
@@ -141,7 +141,7 @@ left join (select problem_id, question, benchmark, subject, level from problems)
     search=("id", "question"),
     filters=(
         Filter("outcome", "outcome", "outcome"),
-        Filter("verdict", "verdict of a sample", "verdicts", "has"),
+        Filter("verdict", "verdict", "verdicts", "has"),
         *BY_PROBLEM,
     ),
     orders=(

@@ -1,5 +1,5 @@
 // A problem: the votes and samples of a run, or of two side by side.
-const RIGHT = (yes) => yes ? "✓" : "✗";
+const tick = (yes) => yes ? "✓" : "✗";
 
 function answers(problem) {
   const sides = problem.sides.map((side) => {
@@ -22,7 +22,7 @@ const tests = (problem) => make("details", null, {}, make("summary", plural(prob
 function votes(groups, all) {
   const silent = all - groups.reduce((sum, [, votes]) => sum + votes, 0);
   const rows = groups.map(([answer, votes, right]) => {
-    const bar = make("meter", null, { min: 0, max: all, value: votes, "aria-label": `${votes} of ${all} votes` });
+    const bar = make("meter", null, { min: 0, max: all, value: votes, "aria-label": `${votes} of ${all} votes`, class: right ? "yes" : "no" });
     return [cut(answer, 60), bar, `${votes} of ${all}`, right === votes ? "right" : right ? `${right} right` : "wrong"];
   });
   if (silent) rows.push(["no answer", "", `${silent} of ${all}`, ""]);
@@ -35,12 +35,12 @@ function one(sample, opened) {
   const says = sample.answer === null ? sample.verdict.replaceAll("_", " ") : `says ${cut(sample.answer.split("\n")[0], 60)}`;
   const other = ["correct", "wrong"].includes(sample.verdict) || sample.answer === null ? [] : [sample.verdict.replaceAll("_", " ")];
   const line = [says, ...other, ...scores, ...checks].join(" · ");
-  const mark = make("span", RIGHT(sample.correct), { class: sample.correct ? "yes" : "no", role: "img", "aria-label": sample.correct ? "right" : "wrong" });
+  const mark = make("span", tick(sample.correct), { class: sample.correct ? "yes" : "no", role: "img", "aria-label": sample.correct ? "right" : "wrong" });
   const box = make("details", null, { class: "sample" }, make("summary", null, {}, mark, ` ${sample.sample_index}: ${line}`));
   const fill = () => box.childElementCount > 1 || box.append(
-    make("pre", sample.text), ...(sample.because ? [make("h4", "The grader's reason"), make("pre", sample.because)] : []),
+    make("pre", sample.text), ...(sample.because ? [make("h3", "The grader's reason"), make("pre", sample.because)] : []),
     ...sample.programs.flatMap((program) => [
-      make("h4", program.description === null ? `The program of ${program.coder}` : `What ${program.coder} says the program does`),
+      make("h3", program.description === null ? `The program of ${program.coder}` : `What ${program.coder} says the program does`),
       make("pre", program.description ?? program.program ?? "no program"),
       ...(program.description === null ? [make("p", null, {}, "printed ", make("code", program.printed ?? "nothing"), `, ${program.result.replaceAll("_", " ")}`)] : [])]),
     make("p", `${sample.solution_id} · ${sample.model} · ended by ${sample.finish_reason}`, { class: "soft" }));

@@ -84,7 +84,7 @@ const SAYS = {
     if (entry.position === null) return [make("span", "no critical token")];
     const before = entry.before === null ? null : 1000 * entry.before, after = entry.after === null ? null : 1000 * entry.after;
     return [make("span", null, {}, swatch(before), swatch(after),
-      ` ${visible(entry.piece)} ${share(entry.before)} → ${share(entry.after)} · ${entry.position + 1} of ${entry.tokens}`)];
+      ` ${visible(entry.piece)} ${share(entry.before)} → ${share(entry.after)} · ${entry.position} of ${entry.tokens}`)];
   },
 };
 

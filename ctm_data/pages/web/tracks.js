@@ -53,7 +53,7 @@ function tracks(t, place) {
     line?.setAttribute("x1", x(index));
     line?.setAttribute("x2", x(index));
     const more = there.map(([name, values, says]) => `${name} ${values[index] === null ? "unknown" : says(values[index])}`);
-    told.textContent = [`${index + 1}: ${visible(cut(t.pieces[index], 24))}`, `${milli(t.value[index])} (${milli(t.low[index])} to ${milli(t.high[index])})`, ...more].join(" · ");
+    told.textContent = [`${index}: ${visible(cut(t.pieces[index], 24))}`, `${milli(t.value[index])} (${milli(t.low[index])} to ${milli(t.high[index])})`, ...more].join(" · ");
   };
   let wide = 0;
   new ResizeObserver(() => { if (canvas.clientWidth !== wide) { wide = canvas.clientWidth; redraw(); } }).observe(canvas);
