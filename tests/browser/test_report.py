@@ -45,8 +45,8 @@ def run(tmp_path):
 
 @pytest.fixture
 def opened(browser, run, tmp_path):
-    """Opens a page at a permalink, the run's or another. It must complain of nothing, and ask for nothing but
-    what its server has."""
+    """Opens a page at a permalink, the run's or another. It must complain of nothing, and ask for nothing
+    but what its server has."""
     seen, contexts = [], []
 
     def open_it(link="", page=None, **options):

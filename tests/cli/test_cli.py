@@ -310,6 +310,7 @@ COMMANDS = [
     "show",
     "train",
     "verify",
+    "view",
 ]
 
 
