@@ -96,6 +96,14 @@ Merge = Annotated[
 ]
 
 
+Metrics = Annotated[
+    Path | None,
+    typer.Option(
+        help="Add a JSON line a second to this file: units done, tokens a second, seconds left.",
+        rich_help_panel="Running",
+    ),
+]
+
 PANELS = ("Model", "Benchmark", "Prompt", "Sampling", "Rollouts", "Contrast", "Verifier", "Choosing",
           "Running")  # fmt: skip
 

@@ -1,23 +1,42 @@
-"""Progress on stderr: units done, rate, time left. In a log file, one line every few seconds."""
+"""Progress on stderr: units done, rate, time left. In a log file, one line every few seconds.
 
+With a file of metrics, the same as a JSON line a second, for a program to read.
+"""
+
+import json
 import os
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ctm_eval.errors import CtmError
+
 PLAIN_EVERY = 15.0  # seconds between lines in a log file
+METRICS_EVERY = 1.0  # seconds between lines of metrics
 
 
 class Progress:
-    """A context manager, called with (stage, units done, total units, tokens, note)."""
+    """A context manager, called with (stage, units done, total units, tokens, note).
 
-    def __init__(self, unit: str = "tokens/s") -> None:
+    `metrics` is a file that lines are added to. Raises CtmError if it cannot be written.
+    """
+
+    def __init__(self, unit: str = "tokens/s", metrics: Path | None = None) -> None:
         self._unit = unit
         self._bars: dict[str, Any] = {}
-        self._started: dict[str, float] = {}
-        self._said = 0.0
+        self._started: dict[str, tuple[float, float]] = {}  # when, and what was done before
+        self._said = self._measured = 0.0
         self._ended: set[str] = set()
+        self._metrics: Any = None
+        if metrics is not None:
+            try:
+                self._metrics = metrics.open("a", encoding="utf-8")
+            except OSError as error:
+                raise CtmError(
+                    f"cannot write --metrics {metrics} ({error.strerror})", usage=True
+                ) from error
         self._rich: Any = None
         self._quiet = False
 
@@ -46,12 +65,23 @@ class Progress:
     ) -> None:
         if self._rich:
             self._rich.stop()
+        if self._metrics:
+            self._metrics.close()
 
     def __call__(
         self, stage: str, done: float, total: float, tokens: int = 0, note: str = ""
     ) -> None:
         now = time.monotonic()
-        elapsed = now - self._started.setdefault(stage, now)
+        began, before = self._started.setdefault(stage, (now, done))
+        elapsed, left = now - began, None
+        if done > before:
+            left = elapsed * (total - done) / (done - before)
+        ends = done >= total and stage not in self._ended
+        if ends:
+            self._ended.add(stage)
+        if self._metrics and (now - self._measured > METRICS_EVERY or ends):
+            self._measured = now
+            self._measure(stage, done, total, tokens, elapsed, left)
         rate = f"{tokens / elapsed:,.0f} {self._unit}" if elapsed > 0.5 else ""
         rate = f"{rate}  {note}".rstrip()
         if self._rich:
@@ -60,11 +90,30 @@ class Progress:
             self._rich.update(self._bars[stage], completed=done, total=total, rate=rate)
         elif self._quiet:
             return
-        elif now - self._said > PLAIN_EVERY or (done >= total and stage not in self._ended):
+        elif now - self._said > PLAIN_EVERY or ends:
             self._said = now
+            when = f"{left:.0f} s left" if left is not None else ""
             if done >= total:
-                self._ended.add(stage)
-            left = f"{elapsed * (total - done) / done:.0f} s left" if done else ""
-            if done >= total:
-                left = f"in {elapsed:.0f} s"
-            print(f"{stage}: {done:.0f}/{total:.0f}  {rate}  {left}".rstrip(), file=sys.stderr)
+                when = f"in {elapsed:.0f} s"
+            print(f"{stage}: {done:.0f}/{total:.0f}  {rate}  {when}".rstrip(), file=sys.stderr)
+
+    def _measure(
+        self,
+        stage: str,
+        done: float,
+        total: float,
+        tokens: int,
+        elapsed: float,
+        left: float | None,
+    ) -> None:
+        line = {
+            "time": round(time.time(), 3),
+            "stage": stage,
+            "done": done,
+            "total": total,
+            "tokens": tokens,
+            "tokens_per_second": round(tokens / elapsed, 1) if elapsed > 0 else None,
+            "seconds_left": None if left is None else round(left, 1),
+        }
+        self._metrics.write(json.dumps(line) + "\n")
+        self._metrics.flush()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Config, Merge, with_options_of
+from ctm_cli._options import AsJson, Config, Merge, Metrics, with_options_of
 from ctm_cli._output import answer, next_steps, say, tell_set_aside, tell_truncated
 from ctm_data.config import BuildConfig
 
@@ -39,6 +39,7 @@ def add_to(app: typer.Typer) -> None:
 def command(
     config: BuildConfig,
     merge: Merge = None,
+    metrics: Metrics = None,
     plan: Annotated[
         bool,
         typer.Option(
@@ -66,7 +67,7 @@ def command(
             found = planned(config, progress)
         answer(asdict(found), as_json=as_json, render=lambda: _show_plan(found))
         return
-    with Progress() as progress:
+    with Progress(metrics=metrics) as progress:
         if merge:
             store = build.merge_shards(
                 merge,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctm_cli import _completion
-from ctm_cli._options import AsJson, Config, Merge, with_options_of
+from ctm_cli._options import AsJson, Config, Merge, Metrics, with_options_of
 from ctm_cli._output import answer, say, tell_set_aside, tell_truncated
 from ctm_data.config import PROCESSBENCH, EvalConfig, Select
 
@@ -55,6 +55,7 @@ def command(
         ),
     ] = None,
     merge: Merge = None,
+    metrics: Metrics = None,
     recipe: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -82,7 +83,7 @@ def command(
     elif merge:
         store = merge_shards(merge, config.folder)
     else:
-        with Progress() as progress:
+        with Progress(metrics=metrics) as progress:
             store = evaluate(config, progress)
     tell_set_aside(store)
     results = evaluation.summarize(store)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ctm_data.config import OTHER_TOKENS, BuildConfig, EvalConfig
 from ctm_eval.benchmarks import benchmark_called
+from ctm_eval.engines.base import Words
 from ctm_eval.engines.tokenizer import WithTokenizer
 from ctm_eval.errors import CtmError
 from ctm_eval.models import load_tokenizer, positions
@@ -23,8 +24,8 @@ def ask(
 ) -> tuple[C, dict[str, "Prompts"]]:
     """The prompts by model, and the configuration with `max_new_tokens` filled in.
 
-    Its default is cut to the positions that the longest prompt leaves. Raises CtmError if a prompt does
-    not fit its model together with a solution.
+    Its default is cut to the positions that the longest prompt leaves; of a model that is asked in words
+    nothing is known. Raises CtmError if a prompt does not fit its model together with a solution.
     """
     benchmark = benchmark_called(config.benchmark)
     shots = exemplars(benchmark, config.few_shot or 0, config.few_shot_file)
@@ -32,10 +33,13 @@ def ask(
     rendered: dict[str, Prompts] = {}
     fits = config.max_new_tokens or OTHER_TOKENS
     for name in models:
-        asker = Asker(name)
-        rendered[name] = own = Prompts(prompting, asker, problems)
+        if config.in_words:
+            rendered[name] = Prompts(prompting, None, problems)
+            continue
+        tokenizer = config.tokenizer or name
+        rendered[name] = own = Prompts(prompting, Asker(tokenizer), problems)
         length, longest = own.longest()
-        room = positions(name)
+        room = positions(tokenizer)
         if room is None or length + fits <= room:
             continue
         if config.max_new_tokens is None and length < room:
@@ -55,15 +59,21 @@ def prompts_sha256(rendered: Mapping[str, "Prompts"]) -> str:
     return fingerprint(ids for own in rendered.values() for ids in own.values())
 
 
-class Prompts(Mapping[str, Sequence[int]]):
-    """Token ids by problem id, rendered whenever they are asked for: those of a large run are not held."""
+class Prompts(Mapping[str, Sequence[int] | Words]):
+    """Token ids, or words without an `asker`, by problem id; rendered whenever they are asked for: those
+    of a large run are not held."""
 
-    def __init__(self, prompting: Prompting, asker: "Asker", problems: Sequence[Problem]) -> None:
+    def __init__(
+        self, prompting: Prompting, asker: "Asker | None", problems: Sequence[Problem]
+    ) -> None:
         self._prompting, self._asker = prompting, asker
         self._problems = {problem.problem_id: problem for problem in problems}
 
-    def __getitem__(self, problem_id: str) -> list[int]:
-        return self._prompting.encode(self._asker, self._problems[problem_id])
+    def __getitem__(self, problem_id: str) -> Sequence[int] | Words:
+        problem = self._problems[problem_id]
+        if self._asker is None:
+            return self._prompting.words(problem)
+        return self._prompting.encode(self._asker, problem)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._problems)

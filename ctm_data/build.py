@@ -1,6 +1,7 @@
 """`build_dataset`: problems in, annotated tables out. `merge_shards`: shards joined into one run."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ctm_data.asking import ask, prompts_sha256
@@ -12,8 +13,10 @@ from ctm_data.run.records import chunked
 from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages import contrast, rollouts, solutions, verifier
+from ctm_data.team import team
 from ctm_eval.benchmarks import load_problems
-from ctm_eval.engines import LazyEngine, load_engine
+from ctm_eval.engines import Engine, LazyEngine, load_engine, load_sampler
+from ctm_eval.engines.answers import NAME, Answers
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
 from ctm_eval.scoring import Scorer
@@ -35,22 +38,24 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
     chunks = chunked(problems, config.chunk_size, config.shard)
     config, prompts = ask(config, config.models, problems)
     recipe = {**with_sampler(config.recipe()), "prompts_sha256": prompts_sha256(prompts)}
-    engines = {name: lazy_engine(config, name) for name in config.models}
-    loaders = list(engines.values())
-    with Scorer(isolate=config.isolate) as scorer:
+    answers = Answers(config.folder / NAME) if config.engine == "openai" else None
+    engines = {name: lazy_engine(config, name, answers) for name in config.models}
+    with Scorer(isolate=config.isolate) as scorer, team(config) as hire:
+        workers = {name: hire(engine, scorer.score) for name, engine in engines.items()}
         if not is_run_folder(config.folder):  # fail before a folder is created
             scorer.check(problems)
-            for engine in loaders:
-                engine()
-                if len(loaders) > 1:
-                    engine.forget()
+            for own in workers.values():
+                own.start()
+                if len(workers) > 1:
+                    own.forget()
         with Store.open(config.folder, recipe, config.shard) as store:
-            solutions.write(store, chunks, engines, prompts, config, progress, scorer.score)
+            store.on_write = answers.written if answers else None
+            solutions.write(store, chunks, workers, prompts, config, progress)
             if "rollouts" in config.stages:
                 repeated = rollouts.repeated(problems, config)
-                rollouts.write(store, chunks, loaders[0], config, progress, repeated)
-            for engine in loaders:  # p+ and p- train in the memory that it leaves
-                engine.forget()
+                rollouts.write(store, chunks, workers[config.models[0]], config, progress, repeated)
+            for own in workers.values():  # p+ and p- train in the memory that it leaves
+                own.forget()
             if "contrast" in config.stages and (config.positive_model or not config.shard):
                 contrast.write(store, recipe, progress, config.device)
             if "verifier" in config.stages:
@@ -150,6 +155,13 @@ def problems_of(config: BuildConfig) -> list[Problem]:
     )
 
 
-def lazy_engine(config: BuildConfig, name: str) -> LazyEngine:
-    """The engine of one of a build's models, not loaded yet."""
-    return LazyEngine(lambda: load_engine(config.engine, name, **config.placed))
+def lazy_engine(
+    config: BuildConfig, name: str, answers: Answers | None = None
+) -> LazyEngine[Engine]:
+    """The engine of one of a build's models, not loaded yet. One that is asked in words only samples, and
+    `BuildConfig.check` leaves it no stage that needs more."""
+    options = config.placed
+    if config.engine == "openai":
+        options |= {"answers": answers, "distributions": "rollouts" in config.stages}
+    load = load_sampler if config.in_words else load_engine
+    return LazyEngine(partial(load, config.engine, name, **options))  # type: ignore[arg-type]

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ctm_data.estimator.settings import LOST, RESOLUTION, Estimator, RolloutSettings, Rule
-from ctm_data.options import Option, check_choices, check_counts, options
+from ctm_data.options import Option, check_choices, check_counts, options, spelled
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines.base import Sampling
+from ctm_eval.engines.server import CONCURRENCY, checked
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.prompts import STOP
 from ctm_eval.verifiers import STEP_THRESHOLD, Pool
 
 Stage = Literal["rollouts", "contrast", "verifier"]
-EngineName = Literal["transformers", "vllm"]
+EngineName = Literal["transformers", "vllm", "openai"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 Of = Literal["wrong", "right", "both"]
@@ -32,11 +33,63 @@ PassRate = tuple[float, float]
 STAGES: tuple[Stage, ...] = ("rollouts", "contrast")
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
 POCKET_PROBLEMS = 500  # default --limit of a generated benchmark in an evaluation
-IN_FLIGHT = {"transformers": 512, "vllm": 4096}  # samples given to the engine at once
+IN_FLIGHT = {
+    "transformers": 512,
+    "vllm": 4096,
+    "openai": 512,
+}  # samples given to the engine at once
 
 
 TensorParallel = Annotated[
     int, Option("Number of GPUs to split the model over (vllm only).", "Model", recipe=False)
+]
+BaseUrl = Annotated[
+    str | None,
+    Option(
+        "Address of a server with OpenAI's interface, for --engine openai; its key is taken from "
+        "OPENAI_API_KEY.",
+        "Model",
+        recipe=False,
+        metavar="URL",
+    ),
+]
+Tokenizer = Annotated[
+    str | None,
+    Option(
+        "Tokenizer of a served model, to exchange token ids with vLLM's server. [default: of --model where "
+        "there are rollouts; else the server is asked in words]",
+        "Model",
+    ),
+]
+Concurrency = Annotated[
+    int, Option("Requests in flight to a server.", "Running", recipe=False, metavar="N")
+]
+MaxRequests = Annotated[
+    int | None,
+    Option(
+        "Stop after N requests to a server; the same command goes on with N more.",
+        "Running",
+        recipe=False,
+        metavar="N",
+    ),
+]
+Ray = Annotated[
+    str | None,
+    Option(
+        "Have actors of Ray make the rows: local starts a cluster here, auto or HOST:PORT joins one.",
+        "Running",
+        recipe=False,
+        metavar="ADDRESS",
+    ),
+]
+RayActors = Annotated[
+    int | None,
+    Option(
+        "Number of actors, each with an engine. [default: all GPUs; one a node without GPUs]",
+        "Running",
+        recipe=False,
+        metavar="N",
+    ),
 ]
 Shard_ = Annotated[
     Shard | None,
@@ -128,10 +181,29 @@ class Config:
     device: str | None
     device_map: str | None
     tensor_parallel: int
+    base_url: str | None
+    tokenizer: str | None
+    concurrency: int
+    max_requests: int | None
+    ray: str | None
+    chat: bool | None
+
+    @property
+    def in_words(self) -> bool:
+        """Whether the model is asked in words, and no token ids are known."""
+        return self.engine == "openai" and self.tokenizer is None
 
     @property
     def placed(self) -> dict[str, Any]:
         """What an engine is told of where and in which numbers it computes."""
+        if self.engine == "openai":
+            return {
+                "base_url": self.base_url,
+                "tokenizer": self.tokenizer,
+                "chat": bool(self.chat),
+                "concurrency": self.concurrency,
+                "max_requests": self.max_requests,
+            }
         given: dict[str, Any] = {"device_map": self.device_map}
         if self.tensor_parallel > 1:
             given["tensor_parallel"] = self.tensor_parallel
@@ -284,6 +356,12 @@ class BuildConfig(Config):
     device_map: DeviceMap = None
     shard: Shard_ = None
     tensor_parallel: TensorParallel = 1
+    base_url: BaseUrl = None
+    tokenizer: Tokenizer = None
+    concurrency: Concurrency = CONCURRENCY
+    max_requests: MaxRequests = None
+    ray: Ray = None
+    ray_actors: RayActors = None
     isolate: Isolate = True
 
     @property
@@ -332,10 +410,20 @@ class BuildConfig(Config):
                 "max_new_tokens",
                 "limit",
                 "tensor_parallel",
+                "concurrency",
+                "max_requests",
+                "ray_actors",
             ),
         )
         _check_shard(self.shard)
         _check_parallel(self.tensor_parallel, self.engine)
+        _check_server(self)
+        if self.engine == "openai" and self.tokenizer is None and set(self.stages) != {"verifier"}:
+            return replace(self, tokenizer=self.models[0]).check()
+        if self.engine == "openai" and "contrast" in self.stages and not self.positive_model:
+            _check_trainable(self.models[0])
+        if self.in_words and self.describe:
+            raise CtmError("--describe needs token ids: give --tokenizer", usage=True)
         if self.label_only and (self.estimator != "branch" or self.rule != "critical"):
             raise CtmError(
                 "--label-only finds only the critical token: use it with --estimator branch and "
@@ -460,6 +548,12 @@ class EvalConfig(Config):
     device_map: DeviceMap = None
     shard: Shard_ = None
     tensor_parallel: TensorParallel = 1
+    base_url: BaseUrl = None
+    tokenizer: Tokenizer = None
+    concurrency: Concurrency = CONCURRENCY
+    max_requests: MaxRequests = None
+    ray: Ray = None
+    ray_actors: RayActors = None
     isolate: Isolate = True
     verifier: Annotated[
         Path | None,
@@ -524,10 +618,27 @@ class EvalConfig(Config):
         check_choices(self)
         _check_place(self)
         check_counts(
-            self, ("n_samples", "chunk_size", "limit", "max_new_tokens", "tensor_parallel")
+            self,
+            (
+                "n_samples",
+                "chunk_size",
+                "limit",
+                "max_new_tokens",
+                "tensor_parallel",
+                "concurrency",
+                "max_requests",
+                "ray_actors",
+            ),
         )
         _check_shard(self.shard)
         _check_parallel(self.tensor_parallel, self.engine)
+        _check_server(self)
+        if self.engine == "openai" and self.adapter is not None:
+            raise CtmError(
+                "--adapter is for models that are loaded here: let the server load it, and name it as "
+                "--model",
+                usage=True,
+            )
         one = self.n_samples == 1
         temperature = self.temperature if self.temperature is not None else 0.0 if one else 1.0
         if temperature == 0 and not one:
@@ -578,6 +689,32 @@ def _check_parallel(tensor_parallel: int, engine: str) -> None:
         raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
 
 
+def _check_server(config: "BuildConfig | EvalConfig") -> None:
+    if config.engine == "openai":
+        checked(config.base_url)
+        if config.ray is not None:
+            raise CtmError("a server needs no --ray: raise --concurrency", usage=True)
+        return
+    if config.ray is None and config.ray_actors is not None:
+        raise CtmError("--ray-actors needs --ray ADDRESS", usage=True)
+    for name in ("base_url", "tokenizer", "max_requests"):
+        if getattr(config, name) is not None:
+            raise CtmError(f"{spelled(type(config), name)} needs --engine openai", usage=True)
+
+
+def _check_trainable(model: str) -> None:
+    from ctm_eval.models import model_path
+
+    try:
+        model_path(model)
+    except CtmError as error:
+        raise CtmError(
+            f"{error}: p+ and p- are trained here from the weights of --model; leave them out by --stages "
+            "rollouts",
+            usage=True,
+        ) from None
+
+
 def _builtin(models: Sequence[str]) -> bool:
     return all(name in MODELS for name in models)
 
@@ -599,13 +736,14 @@ def _prompt(config: "BuildConfig | EvalConfig", models: Sequence[str]) -> dict[s
     chat, few_shot = config.chat, config.few_shot
     if few_shot is not None and few_shot < 0:
         raise CtmError(f"--few-shot must be 0 or more, not {few_shot}", usage=True)
+    known = models if config.tokenizer is None else [config.tokenizer]
     if chat is None:
-        chat = not _builtin(models) and all(map(has_chat_template, models))
+        chat = not _builtin(models) and (config.in_words or all(map(has_chat_template, known)))
     if config.system is not None and not chat:
         raise CtmError("--system goes with --chat and a model that has a chat template", usage=True)
     if few_shot is None:
-        known = BENCHMARKS.get(config.benchmark)
-        few_shot = known.shots if known and not chat and not _builtin(models) else 0
+        benchmark = BENCHMARKS.get(config.benchmark)
+        few_shot = benchmark.shots if benchmark and not chat and not _builtin(models) else 0
     if config.few_shot_file is not None and not few_shot:
         raise CtmError(
             "--few-shot-file needs --few-shot N: otherwise no worked example is shown here",

@@ -6,6 +6,7 @@ with `results.json` beside them.
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ctm_data.asking import ask
@@ -17,9 +18,11 @@ from ctm_data.run.recipe import with_sampler
 from ctm_data.run.records import chunked
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.score import score_run
-from ctm_data.stages.solutions import sample_solutions
+from ctm_data.stages.solutions import sample_unit, units_of
+from ctm_data.team import team
 from ctm_eval.benchmarks import benchmark_called, load_problems, revision_of
-from ctm_eval.engines import Engine, load_engine
+from ctm_eval.engines import Engine, LazyEngine, load_sampler
+from ctm_eval.engines.answers import NAME, Answers
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Counter, Progress
 from ctm_eval.scoring import Scorer
@@ -48,7 +51,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
         check_run(
             config.folder,
             config.coder,
-            engine=config.engine,
+            engine="transformers" if config.engine == "openai" else config.engine,
             device=config.device,
             isolate=config.isolate,
             progress=progress,
@@ -99,13 +102,14 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
         seed=config.seed,
         revision=config.revision,
     )
+    answers = Answers(config.folder / NAME) if config.engine == "openai" else None
     with Scorer(isolate=config.isolate) as scorer:
-        new, ready = not is_run_folder(config.folder), None
+        new = not is_run_folder(config.folder)
         if new:  # fail before anything is loaded, and before a folder is created
             scorer.check(problems)
         config, prompts = ask(config, [config.model], problems)
-        size, max_new_tokens = config.chunk_size, config.max_new_tokens
-        assert size is not None and max_new_tokens is not None
+        size = config.chunk_size
+        assert size is not None
         chunks = chunked(problems, size, config.shard)
         if not chunks:
             raise CtmError(
@@ -114,37 +118,32 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
                 "fewer shards",
                 usage=True,
             )
-        if new:
-            ready = _load(config)
-        with Store.open(config.folder, with_sampler(config.recipe()), config.shard) as store:
-            n = config.n_samples
-            wanted = [chunk for chunk, own in chunks.items() if not _done(store, chunk, own, n)]
-            if wanted and ready is None:
-                scorer.check(problems)
-                ready = _load(config)
-            counter = Counter(progress, "sampling", sum(map(len, chunks.values())) * n)
-            counter(n * sum(len(own) for i, own in chunks.items() if i not in wanted))
-            for chunk in wanted:
-                assert ready is not None
-                solutions = sample_solutions(
-                    ready,
-                    chunks[chunk],
-                    config.sampling,
-                    n_samples=n,
-                    max_new_tokens=max_new_tokens,
-                    seed=config.seed,
-                    progress=counter,
-                    prompts=prompts[config.model],
-                    score=scorer.score,
-                )
-                store.write("problems", chunk, map(asdict, chunks[chunk]))
-                store.write("solutions", chunk, map(asdict, solutions))
-            finish(store)
+        with team(config) as hire:
+            workers = hire(LazyEngine(partial(_load, config, answers)), scorer.score)
+            if new:
+                workers.start()
+            with Store.open(config.folder, with_sampler(config.recipe()), config.shard) as store:
+                store.on_write = answers.written if answers else None
+                n = config.n_samples
+                todo = [chunk for chunk, own in chunks.items() if not _done(store, chunk, own, n)]
+                if todo and not new:
+                    scorer.check(problems)
+                counter = Counter(progress, "sampling", sum(map(len, chunks.values())) * n)
+                counter(n * sum(len(own) for i, own in chunks.items() if i not in todo))
+                work = partial(sample_unit, config=config)
+                units = units_of(chunks, todo, prompts[config.model])
+                for unit, solutions in workers.each(work, units, lambda unit: counter):
+                    store.write("problems", unit.chunk, map(asdict, unit.problems))
+                    store.write("solutions", unit.chunk, map(asdict, solutions))
+                finish(store)
     return store.set_aside
 
 
-def _load(config: EvalConfig) -> Engine:
-    return load_engine(config.engine, config.model, adapter=config.adapter, **config.placed)
+def _load(config: EvalConfig, answers: Answers | None) -> Engine:
+    own = {"adapter": config.adapter}
+    if config.engine == "openai":
+        own = {"answers": answers, "distributions": False}  # type: ignore[dict-item]
+    return load_sampler(config.engine, config.model, **own, **config.placed)  # type: ignore[return-value]
 
 
 def _done(store: Store, chunk: int, problems: Sequence[Problem], n_samples: int) -> bool:

@@ -26,6 +26,7 @@ from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
 from ctm_eval.scoring import Scorer
 from ctm_eval.types import Problem
+from ctm_eval.workers import Here
 
 CHUNKS = 4  # of the pilot
 SHARE = 20  # the pilot is at most about a 20th of the run, and at least CHUNKS * 2 problems
@@ -65,6 +66,8 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
     config, progress = config.check(), progress or silent
     if len(config.models) > 1 or "rollouts" not in config.stages:
         raise CtmError("--plan is for runs of one model with rollouts", usage=True)
+    if config.ray is not None:
+        raise CtmError("--plan measures one engine here: leave out --ray", usage=True)
     problems = problems_of(config)
     config, prompts = ask(config, config.models, problems)
     own = [
@@ -84,11 +87,11 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
         scorer.check(pilot)
         with Store.open(Path(scratch) / "run", with_sampler(config.recipe())) as store:
             repeated = rollouts.repeated(problems, config)
+            workers = Here(engine, scorer.score)
             for done, (number, chunk) in enumerate(parts.items(), 1):
                 started, one = time.monotonic(), {number: chunk}
-                named = {config.models[0]: engine}
-                solutions.write(store, one, named, prompts, config, silent, scorer.score)
-                rollouts.write(store, one, engine, config, silent, repeated)
+                solutions.write(store, one, {config.models[0]: workers}, prompts, config, silent)
+                rollouts.write(store, one, workers, config, silent, repeated)
                 seconds.append((time.monotonic() - started) * size / len(chunk))
                 progress("planning", done, len(parts))
             names = [problem.problem_id for problem in pilot]

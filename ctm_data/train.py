@@ -346,7 +346,8 @@ def _steps(store: Store, hard: bool) -> "Dataset":
         )
     solutions = samples(store)
     wanted = {solution.problem_id for solution in solutions if solution.solution_id in values}
-    tokenizer = load_tokenizer(str(store.manifest["recipe"]["model"]))
+    recipe = store.manifest["recipe"]
+    tokenizer = load_tokenizer(str(recipe.get("tokenizer") or recipe["model"]))
     rows = [
         _step_row(solution, values[solution.solution_id], tokenizer, hard)
         for solution in solutions

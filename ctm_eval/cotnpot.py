@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ctm_eval.engines import Engine, Request, Sampling
+from ctm_eval.engines import Request, Sampler, Sampling
 from ctm_eval.printed import printed_answers, same_answer
 from ctm_eval.progress import Advance
 from ctm_eval.prompts import exercise
@@ -82,7 +82,7 @@ class Filter:
 
 
 def check(
-    coder: Engine,
+    coder: Sampler,
     solutions: Sequence[CotSolution],
     sandbox: Sandbox,
     *,
@@ -164,7 +164,7 @@ def counts(checks: Iterable[Check]) -> dict[Result, int]:
 
 
 def describe(
-    engine: Engine,
+    engine: Sampler,
     items: Sequence[tuple[Problem, str]],
     *,
     max_new_tokens: int = 192,
@@ -213,7 +213,7 @@ def fenced(program: str) -> str:
     return f"{FENCE}python\n{program}\n{FENCE}"
 
 
-def _encode(coder: Engine, problem: Problem, solution: str, chat: bool) -> list[int]:
+def _encode(coder: Sampler, problem: Problem, solution: str, chat: bool) -> list[int]:
     if not chat:
         return coder.encode(program_prompt(problem.question, solution))
     form = f"{TRANSLATE} Answer with the program in one {FENCE}python block."
@@ -221,7 +221,7 @@ def _encode(coder: Engine, problem: Problem, solution: str, chat: bool) -> list[
     return coder.encode_chat([{"role": "user", "content": content}])
 
 
-def _encode_description(engine: Engine, problem: Problem, program: str, chat: bool) -> list[int]:
+def _encode_description(engine: Sampler, problem: Problem, program: str, chat: bool) -> list[int]:
     if not chat:
         return engine.encode(description_prompt(problem.question, program))
     content = (
@@ -233,7 +233,7 @@ def _encode_description(engine: Engine, problem: Problem, program: str, chat: bo
 # --- asking and judging ----------------------------------------------------------------------
 
 
-def _room(engine: Engine, prompt_length: int, max_new_tokens: int) -> int:
+def _room(engine: Sampler, prompt_length: int, max_new_tokens: int) -> int:
     """How many tokens may follow a prompt; 0 or less where the model's positions are used up."""
     if engine.max_length is None:
         return max_new_tokens
@@ -241,7 +241,7 @@ def _room(engine: Engine, prompt_length: int, max_new_tokens: int) -> int:
 
 
 def _drawn(
-    engine: Engine,
+    engine: Sampler,
     prompts: dict[tuple[int, ...], int],
     sampling: Sampling,
     seed: int,
@@ -263,7 +263,7 @@ def _drawn(
 
 
 def _written(
-    coder: Engine,
+    coder: Sampler,
     prompts: dict[tuple[int, ...], int],
     sampling: Sampling,
     seed: int,

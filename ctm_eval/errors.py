@@ -22,6 +22,8 @@ EXTRAS = {  # heavy packages, by the extra of ctm that brings them
     "accelerate": "train",
     "trl": "train",
     "matplotlib": "figures",
+    "openai": "openai",
+    "ray": "ray",
 }
 
 

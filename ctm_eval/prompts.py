@@ -17,7 +17,7 @@ from ctm_eval.errors import CtmError
 from ctm_eval.types import Benchmark, Problem
 
 if TYPE_CHECKING:
-    from ctm_eval.engines.base import Engine
+    from ctm_eval.engines.base import Sampler, Words
     from ctm_eval.engines.tokenizer import WithTokenizer
 
 STOP = ("\n\nQuestion:", "\n\nProblem:")  # a base model may continue with the next exercise
@@ -75,7 +75,11 @@ class Prompting:
         shots = (exercise(shot.question) + _after(shot.solution) for shot in self.exemplars)
         return "\n\n".join([*shots, prompt(problem)])
 
-    def encode(self, engine: "Engine | WithTokenizer", problem: Problem) -> list[int]:
+    def words(self, problem: Problem) -> "Words":
+        """The prompt of a model that is asked in words."""
+        return tuple(self.messages(problem)) if self.chat else self.text(problem)
+
+    def encode(self, engine: "Sampler | WithTokenizer", problem: Problem) -> list[int]:
         """The token ids of the prompt. Raises CtmError if the model has no chat template."""
         if self.chat:
             return engine.encode_chat(self.messages(problem))
@@ -106,8 +110,8 @@ def exemplars(
     return tuple(rows[:count])
 
 
-def fingerprint(prompts: Iterable[Sequence[int]]) -> str:
-    """The SHA-256 of rendered prompts, as token ids in the order of their problems."""
+def fingerprint(prompts: Iterable["Sequence[int] | Words"]) -> str:
+    """The SHA-256 of rendered prompts, as token ids or words in the order of their problems."""
     digest = hashlib.sha256()
     for ids in prompts:
         digest.update(json.dumps(list(ids)).encode())

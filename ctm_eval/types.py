@@ -25,9 +25,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Solution:
-    """A row of the `solutions` table. `token_ids` ends with the end-of-sequence token if it was drawn.
-
-    `suspicious` is that of its `grading.Verdict`.
+    """A row of the `solutions` table. `token_ids` ends with the end-of-sequence token if it was drawn; both
+    lists of ids are None where the model was asked in words. `suspicious` is that of its
+    `grading.Verdict`.
     """
 
     solution_id: str

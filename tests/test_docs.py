@@ -21,9 +21,10 @@ SMALL = {
 # What a command needs that is not here: weights, data sets, GPUs. Its options are read, it is not run.
 ELSEWHERE = re.compile(
     r"^view\b|Qwen/|meta-llama|deepseek-ai|HuggingFaceTB|Lin1557|my-model|--preset|--engine vllm"
-    r"|--report-to|--benchmark (gsm8k|math|math500|mbpp|champ)\b|accelerate|outputs\.jsonl|\.\.\.|…"
+    r"|--report-to|--ray |--benchmark (gsm8k|math|math500|mbpp|champ)\b|accelerate|outputs\.jsonl|\.\.\.|…"
 )
-OTHERS = ("make", "python", "pip", ".venv/bin/pip", "hf", "git", "cd", "export", "#", "accelerate")
+OTHERS = ("make", "python", "pip", ".venv/bin/pip", "hf", "git", "cd", "export", "#", "accelerate", "vllm",
+          "transformers", "ray")  # fmt: skip
 
 
 def blocks(text):

@@ -112,9 +112,10 @@ def _provenance(store: Store) -> dict[str, Any]:
     """What the figures depend on beyond the recipe: the data source, the prompts, the versions."""
     recipe = store.manifest["recipe"]
     kind = BENCHMARKS.get(recipe["benchmark"])
+    in_words = recipe.get("engine") == "openai" and recipe.get("tokenizer") is None
     return {
         "dataset": kind.repo if kind and not recipe["data_file"] else None,
-        "prompts_sha256": fingerprint(_prompts(store)),
+        "prompts_sha256": None if in_words else fingerprint(_prompts(store)),
         "versions": store.manifest["versions"],
     }
 

@@ -27,6 +27,7 @@ ADDED: dict[str, Any] = {
     "of": "wrong",
     "pass_rate": [0.0, 1.0],
     "dtype": "auto",
+    "tokenizer": None,
     SAMPLER_KEY: 1,
 }
 # Of these, what an evaluation has always said itself: it is as much a part of its hash as ever.

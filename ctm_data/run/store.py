@@ -12,7 +12,7 @@ decide the rows, `ctm.part` is TABLE/part-00003.parquet. Parts from before that 
 import fcntl
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -47,6 +47,7 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.set_aside: list[str] = []
+        self.on_write: Callable[[str], None] | None = None  # called with the table of a part
         if not is_run_folder(folder):
             if not self.folder.is_dir():
                 raise CtmError(f"there is no run folder {folder}", usage=True)
@@ -156,6 +157,8 @@ class Store:
                     arrow, file, compression="zstd", write_page_checksum=True
                 ),
             )
+        if self.on_write:
+            self.on_write(table)
 
     def add(self, table: str, chunk: int, rows: Iterable[Mapping[str, Any]]) -> None:
         """Writes the part of a chunk anew with these rows at its end; rows of the same keys are gone."""

@@ -70,7 +70,7 @@ def write(
     models = ContrastModels(positive, negative, device=device)
     counter = Counter(progress, "contrasting", total)
     counter(finished)
-    tokenizer = load_tokenizer(recipe["model"])
+    tokenizer = load_tokenizer(recipe.get("tokenizer") or recipe["model"])
     for chunk in todo:
         rows = score_pairs(
             models,

@@ -1,7 +1,8 @@
 """The `rollouts` table: a row for each trajectory, with its values and its critical token."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,18 +27,29 @@ from ctm_data.estimator.settings import RolloutSettings
 from ctm_data.estimator.values import Curve
 from ctm_data.run.records import solutions_of
 from ctm_data.run.store import Store
-from ctm_eval.engines import Engine, LazyEngine
+from ctm_eval.engines import Engine
 from ctm_eval.metrics import pass_at_k
 from ctm_eval.pair_selection import left_out, select_right, select_wrong
 from ctm_eval.progress import Advance, Counter, Progress
 from ctm_eval.seeds import seed_of
 from ctm_eval.types import Problem, Solution
+from ctm_eval.workers import Score, Workers
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The trajectories of a chunk, and the numbers of those that are rolled out a second time."""
+
+    chunk: int
+    problems: int
+    chosen: Sequence[tuple[Problem, Solution]]
+    again: Sequence[int]
 
 
 def write(
     store: Store,
     chunks: Mapping[int, Sequence[Problem]],
-    engine: LazyEngine,
+    workers: Workers,
     config: BuildConfig,
     progress: Progress,
     repeated: Collection[str] = (),
@@ -45,30 +57,49 @@ def write(
     """Writes the `rollouts` table: the solutions that are selected, rolled out at every token; the wrong
     ones of the problems in `repeated` a second time, with another seed."""
     counter = Counter(progress, "rolling out", sum(map(len, chunks.values())))
-    settings = config.rollout_settings()
-    for chunk, problems in chunks.items():
-        own = solutions_of(store, chunk)
-        chosen = [
-            (problem, solution)
-            for problem in problems
-            for solution in _selected(problem, own[problem.problem_id], config)
-        ]
-        if chosen and store.done("rollouts", chunk) != {(s.solution_id,) for _, s in chosen}:
+    work = partial(roll_out_unit, settings=config.rollout_settings())
+
+    def units() -> Iterator[Unit]:
+        for chunk, problems in chunks.items():
+            own = solutions_of(store, chunk)
+            chosen = [
+                (problem, solution)
+                for problem in problems
+                for solution in _selected(problem, own[problem.problem_id], config)
+            ]
+            if not chosen or store.done("rollouts", chunk) == {(s.solution_id,) for _, s in chosen}:
+                counter(len(problems))
+                continue
             again = [
                 i
                 for i, (problem, solution) in enumerate(chosen)
                 if problem.problem_id in repeated and not solution.correct
             ]
-            advance = counter.scaled(len(problems) * len(chosen) / (len(chosen) + len(again)))
-            rows = roll_out(engine(), chosen, settings, advance)
-            if again:
-                advance = counter.scaled(len(problems) * len(again) / (len(chosen) + len(again)))
-                second = repeat(engine(), [chosen[i] for i in again], settings, advance)
-                for i, found in zip(again, second, strict=True):
-                    rows[i] |= found
-            store.write("rollouts", chunk, rows)
-        else:
-            counter(len(problems))
+            yield Unit(chunk, len(problems), chosen, again)
+
+    for unit, rows in workers.each(work, units(), lambda unit: counter.scaled(unit.problems)):
+        store.write("rollouts", unit.chunk, rows)
+
+
+def roll_out_unit(
+    engine: Engine, score: Score, unit: Unit, progress: Advance, *, settings: RolloutSettings
+) -> list[dict[str, Any]]:
+    """Rows of the `rollouts` table for a unit. `progress` is told of shares of it."""
+    whole = len(unit.chosen) + len(unit.again)
+    once, twice = len(unit.chosen) / whole, len(unit.again) / whole
+    rows = roll_out(
+        engine, unit.chosen, settings, lambda share, tokens: progress(once * share, tokens)
+    )
+    if unit.again:
+        second = repeat(
+            engine,
+            [unit.chosen[i] for i in unit.again],
+            settings,
+            lambda share, tokens: progress(twice * share, tokens),
+        )
+        for i, found in zip(unit.again, second, strict=True):
+            rows[i] |= found
+    return rows
 
 
 def _selected(

@@ -1,64 +1,100 @@
 """The `problems` and `solutions` tables: N solutions of every problem, sampled and graded."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 
-from ctm_data.config import BuildConfig
+from ctm_data.config import BuildConfig, EvalConfig
 from ctm_data.run.store import Store
-from ctm_eval.engines import Engine, LazyEngine, Request, Sampling
+from ctm_eval.engines import Sampler, Sampling
+from ctm_eval.engines.base import Words, request_for
 from ctm_eval.grading import Verdict, grade
 from ctm_eval.progress import Advance, Counter, Progress
 from ctm_eval.prompts import prompt
 from ctm_eval.seeds import seed_of
 from ctm_eval.types import Problem, Solution
+from ctm_eval.workers import Score, Workers
 
-Score = Callable[[Sequence[tuple[Problem, str, bool]]], list[Verdict]]
+
+@dataclass(frozen=True)
+class Unit:
+    """The problems of a chunk, with their prompts in token ids or words by problem id."""
+
+    chunk: int
+    problems: Sequence[Problem]
+    prompts: Mapping[str, Sequence[int] | Words]
 
 
 def write(
     store: Store,
     chunks: Mapping[int, Sequence[Problem]],
-    engines: Mapping[str, LazyEngine],
-    prompts: Mapping[str, Mapping[str, Sequence[int]]],
+    workers: Mapping[str, Workers],
+    prompts: Mapping[str, Mapping[str, Sequence[int] | Words]],
     config: BuildConfig,
     progress: Progress,
-    score: Score | None = None,
 ) -> None:
-    """Writes the problems and their solutions: `n_samples` by the first engine, then by the next.
-
-    `prompts` are token ids by model and problem id.
+    """Writes the problems and their solutions: `n_samples` by the workers of the first model, then by
+    those of the next. `prompts` are token ids or words, by model and problem id.
     """
-    assert config.max_new_tokens is not None
     n = config.n_samples
-    counter = Counter(progress, "sampling", sum(map(len, chunks.values())) * n * len(engines))
+    counter = Counter(progress, "sampling", sum(map(len, chunks.values())) * n * len(workers))
     for chunk, problems in chunks.items():
         if store.done("problems", chunk) != {(p.problem_id,) for p in problems}:
             store.write("problems", chunk, map(asdict, problems))
-    for number, (name, engine) in enumerate(engines.items()):
+    for number, (name, of_model) in enumerate(workers.items()):
         own = range(number * n, (number + 1) * n)
+        todo = []
         for chunk, problems in chunks.items():
             if store.done("solutions", chunk) >= {(p.problem_id, i) for p in problems for i in own}:
                 counter(len(problems) * n)
-                continue
-            solutions = sample_solutions(
-                engine(),
-                problems,
-                config.sampling,
-                n_samples=n,
-                max_new_tokens=config.max_new_tokens,
-                seed=config.seed,
-                first=own.start,
-                progress=counter,
-                prompts=prompts[name],
-                score=score,
-            )
-            store.add("solutions", chunk, map(asdict, solutions))
-        if len(engines) > 1:
-            engine.forget()
+            else:
+                todo.append(chunk)
+        work = partial(sample_unit, config=config, first=own.start)
+        units = units_of(chunks, todo, prompts[name])
+        for unit, solutions in of_model.each(work, units, lambda unit: counter):
+            store.add("solutions", unit.chunk, map(asdict, solutions))
+        if len(workers) > 1:
+            of_model.forget()
+
+
+def units_of(
+    chunks: Mapping[int, Sequence[Problem]],
+    todo: Iterable[int],
+    prompts: Mapping[str, Sequence[int] | Words],
+) -> Iterator[Unit]:
+    """The chunks that are `todo`, one by one: all prompts of a large run are not held."""
+    for chunk in todo:
+        own = {problem.problem_id: prompts[problem.problem_id] for problem in chunks[chunk]}
+        yield Unit(chunk, chunks[chunk], own)
+
+
+def sample_unit(
+    engine: Sampler,
+    score: Score,
+    unit: Unit,
+    progress: Advance,
+    *,
+    config: BuildConfig | EvalConfig,
+    first: int = 0,
+) -> list[Solution]:
+    """The solutions of a unit; `config` is one that was checked."""
+    assert config.max_new_tokens is not None
+    return sample_solutions(
+        engine,
+        unit.problems,
+        config.sampling,
+        n_samples=config.n_samples,
+        max_new_tokens=config.max_new_tokens,
+        seed=config.seed,
+        first=first,
+        progress=progress,
+        prompts=unit.prompts,
+        score=score,
+    )
 
 
 def sample_solutions(
-    engine: Engine,
+    engine: Sampler,
     problems: Sequence[Problem],
     sampling: Sampling,
     *,
@@ -67,13 +103,13 @@ def sample_solutions(
     seed: int,
     first: int = 0,
     progress: Advance | None = None,
-    prompts: Mapping[str, Sequence[int]] | None = None,
+    prompts: Mapping[str, Sequence[int] | Words] | None = None,
     score: Score | None = None,
 ) -> list[Solution]:
     """`n_samples` solutions of every problem, keyed by (problem_id, sample_index), the index from `first`.
 
-    `prompts` are token ids by problem id, by default those of the zero-shot prompt; `score` gives the
-    verdicts on (problem, text, whether it ended by itself), by default by grading the answers.
+    `prompts` are token ids or words by problem id, by default those of the zero-shot prompt; `score`
+    gives the verdicts on (problem, text, whether it ended by itself), by default by grading the answers.
     """
     keys = [(problem, index) for problem in problems for index in range(first, first + n_samples)]
     own = {
@@ -83,15 +119,15 @@ def sample_solutions(
         for problem in problems
     }
     requests = [
-        Request(
-            prompt_ids=own[problem.problem_id],
+        request_for(
+            own[problem.problem_id],
             seed=seed_of(seed, problem.problem_id, "sample", index),
             max_new_tokens=max_new_tokens,
         )
         for problem, index in keys
     ]
     completions = engine.sample(requests, sampling, progress)
-    texts = [engine.decode(completion.token_ids) for completion in completions]
+    texts = [engine.decode(c.token_ids) if c.text is None else c.text for c in completions]
     finished = [completion.finish_reason == "stop" for completion in completions]
     asked = [problem for problem, _ in keys]
     responses = list(zip(asked, texts, finished, strict=True))
@@ -106,8 +142,8 @@ def sample_solutions(
                 problem_id=problem.problem_id,
                 sample_index=index,
                 model=engine.name,
-                prompt_ids=request.prompt_ids,
-                token_ids=completion.token_ids,
+                prompt_ids=None if request.words else request.prompt_ids,  # type: ignore[arg-type]
+                token_ids=None if request.words else completion.token_ids,  # type: ignore[arg-type]
                 text=text,
                 answer=verdict.answer,
                 correct=verdict.correct,

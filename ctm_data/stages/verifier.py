@@ -8,7 +8,7 @@ from ctm_data.config import BuildConfig
 from ctm_data.run.records import problems_of, solutions_of
 from ctm_data.run.store import Store
 from ctm_eval.cotnpot import describe, with_description
-from ctm_eval.engines import LazyEngine
+from ctm_eval.engines import LazyEngine, Sampler
 from ctm_eval.progress import Progress
 from ctm_eval.prompts import prompt
 from ctm_eval.scoring import program_of
@@ -20,7 +20,7 @@ def write(
     store: Store,
     chunks: Iterable[int],
     config: BuildConfig,
-    engines: Mapping[str, LazyEngine],
+    engines: Mapping[str, LazyEngine[Sampler]],
     progress: Progress,
 ) -> None:
     """Writes the `verifier` table: the solutions of a run with their labels and, with `describe`, the
@@ -99,7 +99,7 @@ def right_and_wrong(
 def _describe(
     rows: list[dict[str, Any]],
     problems: Iterable[Problem],
-    engines: Mapping[str, LazyEngine],
+    engines: Mapping[str, LazyEngine[Sampler]],
     seed: int,
 ) -> None:
     by_id = {problem.problem_id: problem for problem in problems}

@@ -1,9 +1,9 @@
-"""The protocol of engines: token ids in, sampled token ids or next-token distributions out."""
+"""The two protocols of engines: what samples, and what also gives next-token distributions."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Advance
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FinishReason = Literal["stop", "length"]
+Words = str | tuple[Mapping[str, str], ...]  # a prompt as a text, or as the turns of a chat
 # What a random number draws in the transformers engine. 1 went through the nucleus from its most likely
 # token down, 2 goes through it by the ids of its tokens.
 SAMPLER = 2
@@ -44,20 +45,33 @@ class Request:
 
     Requests with equal `prompt_ids` share their prompt's key-value cache and that of every prefix
     they have in common. The completion depends on the request alone, not on its batch.
+    An engine that knows no token ids is asked in `words`, and `prompt_ids` is empty.
     """
 
     prompt_ids: Sequence[int]
     seed: int
     max_new_tokens: int
     prefix_ids: Sequence[int] = ()
+    words: Words | None = None
+
+
+def request_for(prompt: Sequence[int] | Words, seed: int, max_new_tokens: int) -> Request:
+    """The request for one completion of a prompt, in token ids or in words."""
+    if isinstance(prompt, str) or (prompt and isinstance(prompt[0], Mapping)):
+        return Request((), seed, max_new_tokens, words=prompt)  # type: ignore[arg-type]
+    return Request(prompt, seed, max_new_tokens)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Completion:
-    """The new tokens of a request, the end-of-sequence token included where it was drawn."""
+    """The new tokens of a request, the end-of-sequence token included where it was drawn.
+
+    An engine that knows no token ids gives the `text` alone.
+    """
 
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +86,8 @@ class Nucleus:
         return float(self.probs[self.token_ids == token_id].sum())
 
 
-class Engine(Protocol):
-    """A loaded model. Token ids in, token ids out."""
+class Sampler(Protocol):
+    """A model that samples. Token ids in, token ids out."""
 
     name: str
     eos_ids: frozenset[int]
@@ -99,22 +113,29 @@ class Engine(Protocol):
         `progress` is called with (requests finished, tokens drawn) since its last call.
         """
 
+
+class Engine(Sampler, Protocol):
+    """A model that samples and gives its distributions, which rollouts need."""
+
     def next_token_distributions(
         self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]], sampling: Sampling
     ) -> list[list[Nucleus]]:
         """For every (prompt ids, completion ids), the distribution that each token was drawn from."""
 
 
-class LazyEngine:
+E_co = TypeVar("E_co", bound=Sampler, covariant=True)
+
+
+class LazyEngine(Generic[E_co]):
     """An engine that is loaded when it is first asked for: a finished run needs none."""
 
-    def __init__(self, load: Callable[[], Engine]) -> None:
-        self._load = load
-        self._engine: Engine | None = None
+    def __init__(self, load: Callable[[], E_co]) -> None:
+        self.load = load
+        self._engine: E_co | None = None
 
-    def __call__(self) -> Engine:
+    def __call__(self) -> E_co:
         if self._engine is None:
-            self._engine = self._load()
+            self._engine = self.load()
         return self._engine
 
     def forget(self) -> None:

@@ -22,7 +22,8 @@ ROOT = Path(__file__).parent.parent.parent
 def run_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "run"
     arguments = ["--limit", 6, "--n-samples", 8, "--n-rollouts", 8, "--output-dir", folder]
-    done = ctm("build-dataset", *arguments, "--json")
+    metrics = folder.parent / "metrics.jsonl"
+    done = ctm("build-dataset", *arguments, "--json", "--metrics", metrics)
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout), done.stderr
 
@@ -37,6 +38,15 @@ def test_progress_goes_to_stderr_with_rate(run_folder):
     *_, stderr = run_folder
     assert "sampling: 48/48" in stderr
     assert "rolling out: 6/6" in stderr
+
+
+def test_the_metrics_end_with_all_that_was_done(run_folder):
+    folder, summary, _ = run_folder
+    lines = (folder.parent / "metrics.jsonl").read_text().splitlines()
+    last = {line["stage"]: line for line in map(json.loads, lines)}
+    assert (last["sampling"]["done"], last["rolling out"]["done"]) == (48, pytest.approx(6))
+    assert last["sampling"]["tokens"] == summary["solution_tokens"]
+    assert last["sampling"]["tokens_per_second"] > 0 and last["sampling"]["seconds_left"] == 0
 
 
 def test_the_summary_names_what_to_type_next(run_folder):

@@ -1,0 +1,249 @@
+"""Actors of Ray: kills at random moments, what they cost, and two nodes.
+
+    python benchmarks/actors.py kills --count 10
+    python benchmarks/actors.py efficiency
+    python benchmarks/actors.py nodes
+
+`kills` ends an actor, the command, or the raylet by SIGKILL at a random moment, so many times each, runs
+the command again, and compares every part with those of a run without Ray, byte for byte. `efficiency`
+compares two actors with two processes that do a half each, one after the other on the same machine.
+`nodes` joins two raylets on two ports to one cluster, with a folder that both see.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+SMALL = ["--limit=12", "--n-samples=8", "--n-rollouts=8", "--chunk-size=1", "--max-new-tokens=100"]
+ACTORS = ["--ray=local", "--ray-actors=2"]
+PATIENCE = 300.0  # seconds for one command
+HEAD = 6399  # the port of the cluster of `nodes`
+
+
+def main() -> int:
+    """Returns 1 if something was lost, doubled or changed."""
+    if sys.argv[1:2] == ["child"]:
+        return child(json.loads(sys.argv[2]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("what", choices=("kills", "efficiency", "nodes"))
+    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--problems", type=int, default=64, help="of `efficiency`")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch)
+        if options.what == "kills":
+            return kills(home, options.count, random.Random(options.seed))
+        if options.what == "nodes":
+            return nodes(home)
+        return efficiency(home, options.problems)
+
+
+def build(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """Starts a build."""
+    command = [
+        sys.executable,
+        "-m",
+        "ctm_cli.main",
+        "build-dataset",
+        "--stages",
+        "rollouts",
+        *SMALL,
+    ]
+    return subprocess.Popen(
+        [*command, "--output-dir", str(folder), *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def parts(folder: Path) -> dict[str, bytes]:
+    """The bytes of every part."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("part-*.parquet")}
+
+
+def kills(home: Path, count: int, rng: random.Random) -> int:
+    """Ends each of the three `count` times; prints how it went on."""
+    build(home / "here").communicate(timeout=PATIENCE)
+    whole = parts(home / "here")
+    started = time.monotonic()
+    build(home / "there", *ACTORS).communicate(timeout=PATIENCE)
+    usual = time.monotonic() - started
+    same = parts(home / "there") == whole
+    print(f"{len(whole)} parts, the same with two actors: {same}; {usual:.0f} s", flush=True)
+    bad = int(not same)
+    for target in ("actor", "command", "raylet"):
+        again = alone = 0
+        for number in range(count):
+            folder = home / f"{target}-{number}"
+            command = build(folder, *ACTORS)
+            hit = strike(command, target, rng.uniform(0.1, 0.95) * usual)
+            _, said = command.communicate(timeout=PATIENCE)
+            left = len(parts(folder))
+            if command.returncode:
+                again += 1
+                second = build(folder, *ACTORS)
+                _, said = second.communicate(timeout=PATIENCE)
+                if second.returncode:
+                    print(f"{target} {number}: not finished: {said[-500:]}", flush=True)
+            else:
+                alone += 1
+            ok = parts(folder) == whole
+            bad += not ok
+            print(f"  {target} {number}: hit {hit}, {left} parts then; same: {ok}", flush=True)
+        print(f"{target}: {alone} went on alone, {again} after the same command", flush=True)
+    return 1 if bad else 0
+
+
+def strike(command: subprocess.Popen[str], target: str, after: float) -> bool:
+    """Kills the target after so many seconds, or as soon as it is there; False if it never was."""
+    time.sleep(after)
+    while command.poll() is None:
+        if target == "command":
+            command.kill()
+            return True
+        word = "ray::_Actor" if target == "actor" else "raylet/raylet"
+        try:
+            found = psutil.Process(command.pid).children(recursive=True)
+            own = [one for one in found if word in " ".join(one.cmdline()[:1])]
+            if own:
+                own[0].kill()
+                return True
+        except psutil.NoSuchProcess:
+            pass
+        time.sleep(0.05)
+    return False
+
+
+def efficiency(home: Path, problems: int) -> int:
+    """Prints the seconds of two processes and of two actors for the same run, without loading models."""
+    child_of = [sys.executable, __file__, "child"]
+    figures: dict[str, list[float]] = {"processes": [], "actors": []}
+    for turn in range(3):
+        halves = [
+            {"shard": [i, 2], "output_dir": str(home / f"half-{turn}-{i}"), "limit": problems}
+            for i in range(2)
+        ]
+        go = home / f"go-{turn}"
+        running = [
+            subprocess.Popen(
+                [*child_of, json.dumps({**half, "go": str(go)})], stdout=subprocess.PIPE, text=True
+            )
+            for half in halves
+        ]
+        for one in running:
+            assert one.stdout is not None and one.stdout.readline() == "ready\n"
+        go.touch()
+        figures["processes"].append(max(float(one.communicate()[0]) for one in running))
+        whole = {"ray": "local", "ray_actors": 2, "limit": problems}
+        done = subprocess.run(
+            [*child_of, json.dumps({**whole, "output_dir": str(home / f"whole-{turn}")})],
+            stdout=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+        figures["actors"].append(float(done.stdout.splitlines()[-1]))
+        apart, pooled = figures["processes"][-1], figures["actors"][-1]
+        print(f"{apart:.1f} s apart, {pooled:.1f} s pooled: {apart / pooled:.2f}", flush=True)
+    best = min(figures["processes"]) / min(figures["actors"])
+    print(f"efficiency {best:.2f} (the best of each)")
+    return 0 if best >= 0.85 else 1
+
+
+def child(options: dict) -> int:
+    """Makes a run, or a half of one, and prints the seconds that it took once the engines were loaded."""
+    from ctm_data.asking import ask
+    from ctm_data.build import lazy_engine, problems_of
+    from ctm_data.config import BuildConfig
+    from ctm_data.run.records import chunked
+    from ctm_data.run.store import Store
+    from ctm_data.stages import rollouts, solutions
+    from ctm_data.team import team
+    from ctm_eval.progress import silent
+    from ctm_eval.scoring import Scorer
+
+    go = options.pop("go", None)
+    folder = Path(options.pop("output_dir"))
+    shard = tuple(options.pop("shard", ())) or None
+    config = BuildConfig(
+        **options, shard=shard, n_samples=8, n_rollouts=8, chunk_size=4, stages=("rollouts",)
+    ).check()
+    problems = problems_of(config)
+    config, prompts = ask(config, config.models, problems)
+    engine = lazy_engine(config, config.models[0])
+    with Scorer() as scorer, team(config) as hire:
+        workers = hire(engine, scorer.score)
+        workers.start()
+        if config.ray:  # until all have their model
+            import ray
+
+            ray.get([actor.ready.remote() for actor in workers._actors])
+        if go:
+            print("ready", flush=True)
+            while not Path(go).exists():
+                time.sleep(0.01)
+        chunks = chunked(problems, config.chunk_size, config.shard)
+        with Store.open(folder, config.recipe(), config.shard) as store:
+            started = time.monotonic()
+            solutions.write(store, chunks, {config.models[0]: workers}, prompts, config, silent)
+            rollouts.write(store, chunks, workers, config, silent)
+            print(time.monotonic() - started, flush=True)
+    return 0
+
+
+def nodes(home: Path) -> int:
+    """A cluster of two raylets; the second is killed while it works. Returns 1 if the tables differ."""
+    build(home / "here").communicate(timeout=PATIENCE)
+    ray = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=1"]
+    ray += ["--object-store-memory=100000000", "--disable-usage-stats"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    head = subprocess.Popen(
+        [*ray, "--head", f"--port={HEAD}", "--include-dashboard=false"], **quiet
+    )
+    second = None
+    try:
+        time.sleep(15)
+        second = subprocess.Popen([*ray, f"--address=127.0.0.1:{HEAD}"], **quiet)
+        time.sleep(10)
+        address = f"--ray=127.0.0.1:{HEAD}"
+        bad = 0
+        for folder, strikes in (("quiet", False), ("struck", True)):
+            command = build(home / folder, address, "--ray-actors=2")
+            if strikes:
+                while not (home / folder / "solutions").exists() and command.poll() is None:
+                    time.sleep(0.05)
+                end(second)
+            _, said = command.communicate(timeout=PATIENCE)
+            same = parts(home / folder) == parts(home / "here")
+            bad += not same
+            what = "with the second node killed" if strikes else "on two nodes"
+            print(f"{what}: exit code {command.returncode}, same tables: {same}", flush=True)
+            if command.returncode:
+                print(said[-1000:])
+        return 1 if bad else 0
+    finally:
+        for one in (second, head):
+            if one is not None:
+                end(one)
+
+
+def end(process: subprocess.Popen) -> None:
+    """Kills a process of ours with all that it started."""
+    if process.poll() is not None:
+        return
+    own = psutil.Process(process.pid)
+    for one in [*own.children(recursive=True), own]:
+        one.kill()
+    process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

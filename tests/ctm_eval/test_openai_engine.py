@@ -1,0 +1,279 @@
+"""The openai engine, against a real HTTP server that has the built-in model."""
+
+import json
+
+import numpy as np
+import pytest
+from openai_server import OpenAIServer
+
+pytest.importorskip("openai")
+
+from ctm_eval.engines import Request, Sampling, load_engine, load_sampler
+from ctm_eval.engines.answers import Answers
+from ctm_eval.engines.base import request_for
+from ctm_eval.engines.server import retry_after
+from ctm_eval.engines.top_tokens import nucleus_of_top
+from ctm_eval.errors import CtmError
+from ctm_eval.pocket import problems
+from ctm_eval.prompts import exercise
+
+POLICY = Sampling(temperature=1.0, top_p=0.95)
+GREEDY = Sampling(0.0)
+
+
+@pytest.fixture(scope="module")
+def server(engine):
+    with OpenAIServer(engine) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def served(server):
+    """The model behind the server, with its token ids."""
+    return load_engine("openai", "pocket", base_url=server.url, tokenizer="pocket")
+
+
+@pytest.fixture(scope="module")
+def prompts(engine):
+    return [engine.encode(exercise(problem.question)) for problem in problems("test", 6)]
+
+
+def in_words(server, **options):
+    return load_sampler("openai", "pocket", base_url=server.url, chat=False, **options)
+
+
+def words(count):
+    return [request_for(exercise(problem.question), 7, 60) for problem in problems("test", count)]
+
+
+def asked(server):
+    """The requests that were answered, without those at the start."""
+    return [json.dumps(body, sort_keys=True) for body in server.answered[1:]]
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, POLICY], ids=["greedy", "sampled"])
+def test_samples_in_token_ids_are_those_of_the_model_here(engine, served, prompts, sampling):
+    requests = [Request(ids, seed, 60) for ids in prompts for seed in range(3)]
+    requests += [Request(prompts[0], 5, 20, requests[0].prompt_ids[1:3])]
+    assert served.sample(requests, sampling) == engine.sample(requests, sampling)
+
+
+@pytest.mark.parametrize("stop", ["####", " = 90", "t part i"])
+def test_a_stop_string_that_begins_in_the_prefix_ends_a_rollout(engine, served, prompts, stop):
+    sampling = Sampling(0, stop=(stop,))
+    whole = engine.sample([Request(prompts[0], 0, 120)], sampling)[0].token_ids
+    rollouts = [Request(prompts[0], 0, 120, whole[:t]) for t in range(0, len(whole) + 1, 3)]
+    assert served.sample(rollouts, sampling) == engine.sample(rollouts, sampling)
+
+
+@pytest.mark.parametrize(
+    "sampling", [POLICY, Sampling(0.7, 0.9), Sampling(1.5, 0.9), Sampling(1.0, 1.0), GREEDY],
+    ids=["1", "0.7", "1.5", "whole", "greedy"],
+)  # fmt: skip
+def test_distributions_are_those_of_the_model_here(engine, served, prompts, sampling):
+    sequences = [
+        (ids, engine.sample([Request(ids, 1, 25)], POLICY)[0].token_ids) for ids in prompts[:2]
+    ]
+    for mine, its in zip(
+        engine.next_token_distributions(sequences, sampling),
+        served.next_token_distributions(sequences, sampling),
+        strict=True,
+    ):
+        assert len(mine) == len(its)
+        for own, other in zip(mine, its, strict=True):
+            assert sorted(own.token_ids) == sorted(other.token_ids)
+            assert [other.prob(t) for t in own.token_ids] == pytest.approx(own.probs, abs=1e-6)
+
+
+def test_a_nucleus_that_the_known_tokens_do_not_decide_is_asked_for_more():
+    """0.5, 0.3 known of 1: 0.5 is one token, 0.8 may just be two, 0.9 needs a third."""
+    ids, logs = np.array([4, 2]), np.log([0.5, 0.3])
+    assert nucleus_of_top(ids, logs, 5, Sampling(1.0, 0.45)).token_ids.tolist() == [4]
+    assert nucleus_of_top(ids, logs, 5, Sampling(1.0, 0.79)).probs == pytest.approx([0.625, 0.375])
+    assert nucleus_of_top(ids, logs, 5, Sampling(1.0, 0.9)) is None
+    assert nucleus_of_top(ids, logs, 5, Sampling(1.0, 1.0)) is None
+    # At temperature 1/2 the weights are 0.25, 0.09 and at most 0.2 * 0.3 = 0.06 for the rest: 0.25 is
+    # at least 0.25 / 0.40 = 62.5% and at most 73.5% of them.
+    assert nucleus_of_top(ids, logs, 5, Sampling(0.5, 0.62)).token_ids.tolist() == [4]
+    assert nucleus_of_top(ids, logs, 5, Sampling(0.5, 0.7)) is None
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_model_that_is_asked_in_words_answers_in_words(engine, server, chat, monkeypatch):
+    texts = [exercise(problem.question) for problem in problems("test", 4)]
+    if chat:
+        monkeypatch.setattr(
+            engine, "encode_chat", lambda turns: engine.encode(turns[-1]["content"])
+        )
+    asker = load_sampler("openai", "pocket", base_url=server.url, chat=chat)
+    prompts = [({"role": "user", "content": text},) if chat else text for text in texts]
+    found = asker.sample([request_for(prompt, 0, 60) for prompt in prompts], GREEDY)
+    here = engine.sample([Request(engine.encode(text), 0, 60) for text in texts], GREEDY)
+    assert [(c.text, c.finish_reason) for c in found] == [
+        (engine.decode(c.token_ids), c.finish_reason) for c in here
+    ]
+    assert all(c.token_ids == () for c in found)
+
+
+def test_every_fault_is_tried_again_and_nothing_is_lost_or_asked_twice(engine):
+    faults = {2: "429", 3: "500", 4: "cut", 5: "html", 9: "cut", 11: "500", 14: "429"}
+    with OpenAIServer(engine, faults=faults) as server:
+        asker = in_words(server, concurrency=4)
+        requests = words(12)
+        found = asker.sample(requests, GREEDY)
+        assert len(set(asked(server))) == len(asked(server)) == 12
+        assert server.seen == 13 + len(faults)
+        assert server.most <= 4
+        assert asker.server.retries == len(faults)
+    with OpenAIServer(engine) as quiet:
+        assert in_words(quiet).sample(requests, GREEDY) == found
+
+
+def test_no_more_requests_are_in_flight_than_wanted(engine):
+    with OpenAIServer(engine) as server:
+        in_words(server, concurrency=3).sample(words(12), GREEDY)
+        assert server.most == 3
+
+
+def test_retry_after_is_honoured_by_all_requests(engine):
+    import time
+
+    with OpenAIServer(engine, faults={1: "429"}) as server:
+        asker = in_words(server, concurrency=1)
+        started = time.monotonic()
+        asker.sample(words(2), GREEDY)
+        assert time.monotonic() - started >= 1
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("3", 3), ("0.5", 0.5), ("-1", 0), ("nan", None), ("inf", None), ("soon", None), (None, None),
+     ("Thu, 01 Jan 1970 00:00:00 GMT", 0)],
+)  # fmt: skip
+def test_retry_after_is_a_number_or_a_date(said, seconds):
+    assert retry_after({} if said is None else {"retry-after": said}) == seconds
+
+
+def test_a_request_that_never_succeeds_ends_the_run_and_the_answers_are_kept(engine, tmp_path):
+    answers = Answers(tmp_path / "answers")
+    with OpenAIServer(engine, faults=dict.fromkeys(range(5, 1000), "500")) as server:
+        asker = in_words(server, answers=answers, concurrency=1, patience=0.5)
+        with pytest.raises(
+            CtmError, match="says 500: oops; see to it and run the same command again"
+        ):
+            asker.sample(words(8), GREEDY)
+        first = asked(server)
+        server.faults = {}
+        again = in_words(server, answers=Answers(tmp_path / "answers"))
+        again.sample(words(8), GREEDY)
+        later = asked(server)[len(first) + 1 :]
+    assert len(first) == len(later) == 4
+    assert not set(first) & set(later)
+
+
+def test_a_torn_last_answer_is_asked_again(tmp_path, engine, server):
+    path = tmp_path / "answers"
+    asker = in_words(server, answers=Answers(path))
+    found = asker.sample(words(3), GREEDY)
+    path.write_bytes(path.read_bytes()[:-10])
+    before = len(server.answered)
+    again = in_words(server, answers=Answers(path)).sample(words(3), GREEDY)
+    assert (again, len(server.answered) - before) == (found, 2)  # one at the start
+    assert len(path.read_bytes().splitlines()) == 3
+
+
+def test_the_bound_on_requests_is_kept_and_a_second_call_goes_on(engine, tmp_path):
+    with OpenAIServer(engine, faults={3: "500"}) as server:
+        options = {"max_requests": 6, "concurrency": 4}
+        asker = in_words(server, answers=Answers(tmp_path / "answers"), **options)
+        with pytest.raises(CtmError, match="--max-requests 6 are spent"):
+            asker.sample(words(9), GREEDY)
+        assert len(server.answered) == 6
+        in_words(server, answers=Answers(tmp_path / "answers"), **options).sample(words(9), GREEDY)
+        assert len(server.answered) == 11
+
+
+REFUSED = {
+    "a server that is not there": ({}, {"base_url": "http://127.0.0.1:9/v1"}, "cannot be reached"),
+    "a model that it does not have": ({}, {"model": "other"}, "says 404: there is no model other"),
+    "no token ids": ({"ids": False}, {"tokenizer": "pocket"}, "says 400: prompt must be a string"),
+    "too few log-probabilities": ({"max_logprobs": 20}, {"tokenizer": "pocket"}, "--max-logprobs -1"),
+    "the tokenizer of another model": ({}, {"tokenizer": "other"}, "are not those of --tokenizer"),
+    "no chat": ({"only": "v1/completions"}, {"chat": True}, "says 404: Not Found"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_work_is_refused_at_the_start(engine, case, tmp_path):
+    of_server, of_engine, said = REFUSED[case]
+    if of_engine.get("tokenizer") == "other":
+        of_engine = {"tokenizer": str(reversed_tokenizer(engine, tmp_path))}
+    with OpenAIServer(engine, **of_server) as server:
+        options = {"base_url": server.url, "model": "pocket", "chat": False, **of_engine}
+        load = load_engine if "tokenizer" in options else load_sampler
+        with pytest.raises(CtmError, match=said):
+            load("openai", options.pop("model"), **options)
+
+
+def reversed_tokenizer(engine, folder):
+    """A tokenizer whose words have other ids."""
+    import shutil
+
+    from ctm_eval.pocket.builtin import MODELS
+
+    other = shutil.copytree(MODELS["pocket"], folder / "other")
+    told = json.loads((other / "tokenizer.json").read_text())
+    vocabulary, special = told["model"]["vocab"], {t["id"] for t in told["added_tokens"]}
+    names = [name for name, i in vocabulary.items() if i not in special]
+    ids = [vocabulary[name] for name in names]
+    vocabulary |= dict(zip(names, ids[::-1], strict=True))
+    (other / "tokenizer.json").write_text(json.dumps(told))
+    return other
+
+
+def test_a_server_that_ignores_what_it_does_not_know_tells_no_ids(engine, monkeypatch):
+    with OpenAIServer(engine) as server:
+        server.ids = None  # takes ids, and says none
+        with pytest.raises(CtmError, match=r"prompt must be a string|tells no token ids"):
+            load_engine("openai", "pocket", base_url=server.url, tokenizer="pocket")
+
+
+def test_the_other_name_of_the_limit_is_found_out(engine, monkeypatch):
+    monkeypatch.setattr(engine, "encode_chat", lambda turns: engine.encode(turns[-1]["content"]))
+    with OpenAIServer(engine, newer=True) as server:
+        asker = load_sampler("openai", "pocket", base_url=server.url)
+        turns = ({"role": "user", "content": "1 + 1?"},)
+        assert len(asker.sample([request_for(turns, 0, 5)], GREEDY)) == 1
+
+
+def test_the_key_comes_from_the_environment_and_is_in_no_error(engine, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    with OpenAIServer(engine, key="sk-very-secret") as server:
+        assert len(in_words(server).sample(words(1), GREEDY)) == 1
+        server.key = "another"
+        with pytest.raises(CtmError, match="says 401: wrong key Bearer …") as caught:
+            in_words(server)
+    assert "secret" not in "".join(map(str, (caught.value, caught.value.__cause__)))
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [(None, "needs the server's address"), ("localhost:8000", "takes the address of a server"),
+     ("http://", "takes the address"), ("ftp://host/v1", "takes the address"),
+     ("http://host:port/v1", "takes the address"), ("http://me:key@host/v1", "OPENAI_API_KEY"),
+     ("http://host/v1?key=abc", "OPENAI_API_KEY")],
+)  # fmt: skip
+def test_an_address_is_checked_and_holds_no_key(address, said):
+    with pytest.raises(CtmError, match=said) as caught:
+        load_sampler("openai", "pocket", base_url=address)
+    assert "abc" not in str(caught.value) and "me:key" not in str(caught.value)
+
+
+def test_it_works_where_a_loop_runs_already(server):
+    import asyncio
+
+    async def in_a_notebook():
+        return in_words(server).sample(words(2), GREEDY)
+
+    assert len(asyncio.run(in_a_notebook())) == 2
