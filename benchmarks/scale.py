@@ -119,8 +119,8 @@ def contrast(run: Path) -> None:
         def __init__(self, *_: Any, **__: Any) -> None:
             pass
 
-        def scores(self, sequences: Any, *_: Any) -> list[list[float]]:
-            return [[0.5] * len(ids) for _, ids in sequences]
+        def scores(self, sequences: Any, *_: Any) -> list[stage.TokenScores]:
+            return [stage.TokenScores([0.5] * len(ids), [0.0] * len(ids)) for _, ids in sequences]
 
     stage.ContrastModels = Half  # type: ignore[assignment,misc]
     with tempfile.TemporaryDirectory() as out:

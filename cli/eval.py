@@ -131,23 +131,30 @@ def show_results(
 
 
 def _show_steps(subsets: "list[Subset]") -> None:
-    """Prints how well first wrong steps are found, a line a subset."""
+    """Prints how well first wrong steps are found, a line a subset, beside who reads nothing."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for name in ("wrong", "right", "F1", "95% interval"):
+    for name in ("wrong", "right", "F1", "95% interval", "random", "coin"):
         table.add_column(name, justify="right")
     for one in subsets:
         wrong, right = (
-            "–" if found is None else f"{found.value:.1%} of {n:,}"
+            f"– of {n:,}" if found is None else f"{found.value:.1%} of {n:,}"
             for found, n in ((one.wrong, one.n_wrong), (one.right, one.n_right))
         )
-        f1 = interval = "–"
-        if one.f1 is not None:
-            f1, interval = f"{one.f1:.1%}", f"{one.low:.1%} – {one.high:.1%}"
-        table.add_row(one.name, wrong, right, f1, interval)
+        f1, random, coin = (
+            "–" if f is None else f"{f:.1%}" for f in (one.f1, one.random, one.coin)
+        )
+        interval = "–" if one.f1 is None else f"{one.low:.1%} – {one.high:.1%}"
+        table.add_row(one.name, wrong, right, f1, interval, random, coin)
     say(table)
+    thresholds = {one.threshold for one in subsets if one.threshold is not None}
+    said = f"wrong is the first step below {thresholds.pop():.3g}; " if thresholds else ""
+    say(
+        f"\n{said}random and coin are the F1 of who reads nothing: a verdict at random, and the best coin "
+        "between the first step and none"
+    )
 
 
 def _filter_in_words(coder: str, kept: "Filter") -> str:

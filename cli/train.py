@@ -10,7 +10,7 @@ import typer
 
 from ctm_cli import _completion
 from ctm_cli._options import AsJson, Config
-from ctm_train.settings import Method, Scheduler, Weights
+from ctm_train.settings import Method, PrmLabels, Scheduler, Weights
 
 EXAMPLES = """Examples:
 
@@ -79,14 +79,14 @@ def command(
             rich_help_panel=METHOD,
         ),
     ] = False,
-    hard_labels: Annotated[
-        bool,
+    prm_labels: Annotated[
+        PrmLabels | None,
         typer.Option(
-            "--hard-labels",
-            help="prm: label a step 1 if any rollout from it is right, else 0.",
+            help="prm: a step's label is its value (soft), whether any rollout from it is right (hard), or "
+            "soft only near the first lost step of sure problems (confident). [default: soft]",
             rich_help_panel=METHOD,
         ),
-    ] = False,
+    ] = None,
     beta: Annotated[
         float | None,
         typer.Option(
@@ -101,7 +101,8 @@ def command(
         ),
     ] = None,
     kl_weight: Annotated[
-        float | None, typer.Option(help="tdpo: weight of the KL term.", rich_help_panel=METHOD)
+        float | None,
+        typer.Option(help="tdpo, tis-dpo: weight of the KL term.", rich_help_panel=METHOD),
     ] = None,
     simpo_gamma: Annotated[
         float | None,
@@ -256,7 +257,7 @@ def command(
             model=model or (preset_model(preset) if preset else "pocket"),
             weights=weights,
             chosen_weights=chosen_weights,
-            hard_labels=hard_labels,
+            prm_labels=prm_labels,
             preset=preset,
             merge=merge,
             save_steps=save_steps,

@@ -591,6 +591,14 @@ class EvalConfig(Config):
         float,
         Option("processbench: a step that scores below this is wrong.", "Choosing", recipe=False),
     ] = STEP_THRESHOLD
+    tune_threshold: Annotated[
+        str | None,
+        Option(
+            "processbench: take the threshold with the best F1 on this subset, such as gsm8k.",
+            "Choosing",
+            recipe=False,
+        ),
+    ] = None
     select: Annotated[
         Select | None,
         Option("Show only the figures of this way to choose a sample.", "Choosing", recipe=False),

@@ -86,7 +86,9 @@ def evaluate_steps(config: EvalConfig, progress: Progress | None = None) -> "lis
     marked = marked_solutions(config.data_file, limit=config.limit)
     verifier = Verifier(config.verifier, device=config.device)
     counter = Counter(progress, "reading steps", len(marked))
-    return find_errors(verifier, marked, config.step_threshold, config.seed, counter)
+    return find_errors(
+        verifier, marked, config.step_threshold, config.seed, counter, config.tune_threshold
+    )
 
 
 def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:

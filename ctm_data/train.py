@@ -5,21 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ctm_data.run.records import samples
 from ctm_data.run.schema import SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages.contrast import value_drops
 from ctm_data.stages.verifier import read_by_verifier, right_and_wrong
+from ctm_data.step_targets import step_rows
 from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
 from ctm_eval.hub import is_hub_name, notice_offline
-from ctm_eval.models import decode, load_tokenizer, model_path
+from ctm_eval.models import model_path
 from ctm_eval.progress import Progress
-from ctm_eval.steps import step_values, token_steps
-from ctm_eval.targets import target
-from ctm_eval.types import Solution
 from ctm_train.data import WEIGHTS
-from ctm_train.settings import Weights
+from ctm_train.settings import PrmLabels, Weights
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,7 +35,7 @@ def train(
     model: str = "pocket",
     weights: Weights | None = None,
     chosen_weights: bool = False,
-    hard_labels: bool = False,
+    prm_labels: PrmLabels | None = None,
     preset: str | None = None,
     merge: bool = False,
     save_steps: float = 0.1,
@@ -48,7 +45,7 @@ def train(
 ) -> "TrainingSummary":
     """Trains `model` by `method` on `data`: a run folder, a JSONL or Parquet file, or a Hub dataset.
 
-    What comes of a run folder, `training_rows` says; `hard_labels` are prm's. `weights` says what the
+    What comes of a run folder, `training_rows` says; `prm_labels` are prm's (soft). `weights` says what the
     rejected tokens weigh for cdpo, see `weigh`: by default what the rows' own `rejected_weights` say, or
     else `contrast`. `chosen_weights` weighs the chosen side too, by s_t. A run and its `contrast` table
     as a file or a dataset train alike; rows of one's own are described in `ctm_train.data`. `settings`
@@ -63,7 +60,7 @@ def train(
         raise CtmError(f"unknown weights {weights!r}; there are: {known}", usage=True)
     preset = preset or ("pocket" if model == "pocket" else None)
     chosen = settings_for(method, preset, **settings)
-    _check_options(method, weights, chosen_weights, hard_labels, data)
+    _check_options(method, weights, chosen_weights, prm_labels, data)
     described: dict[str, Any] = {"data": str(data)}
     dropped = 0
     if method == "cdpo":
@@ -72,14 +69,18 @@ def train(
         named = weights or ("rejected_weights" if _has_own(own) else "contrast")
         described |= {"weights": named, "chosen_weights": chosen_weights}
         described |= {"pairs_without_weights": dropped}
+    elif method == "tis-dpo":
+        own = _contrast_rows(Store(data), None) if is_run_folder(data) else _of_file(data)
+        rows, dropped = importance_weighted(own, str(data))
+        described |= {"pairs_without_weights": dropped}
     elif is_run_folder(data):
-        rows = training_rows(Store(data), method, hard_labels=hard_labels, seed=chosen.seed)
+        rows = training_rows(Store(data), method, prm_labels=prm_labels or "soft", seed=chosen.seed)
     else:
         rows = _of_file(data)
     if is_run_folder(data) and Store(data).manifest["recipe"].get("describe"):
         described |= {"descriptions": True}
     if method == "prm" and is_run_folder(data):
-        described |= {"hard_labels": hard_labels}
+        described |= {"prm_labels": prm_labels or "soft"}
     outcome = train_rows(
         method,
         rows,
@@ -171,22 +172,25 @@ def training_rows(
     method: str,
     weights: Weights = "contrast",
     chosen_weights: bool = False,
-    hard_labels: bool = False,
+    prm_labels: PrmLabels = "soft",
     seed: int = 0,
 ) -> "Dataset":
     """What `method` trains on, from a run. Raises CtmError.
 
     Preference methods take the `contrast` table, as token ids (cdpo with weights), or, where there is
     none, pairs of right and wrong rows of the `verifier` table, as text; `sft` takes their chosen side.
+    `tis-dpo` takes the pairs with the weights of `importance_weighted`.
     `cliff-dpo` takes the critical tokens of `rollouts` and their best replacements.
-    `orm` takes the `verifier` table, `prm` the values of `rollouts` (see `step_targets`).
+    `orm` takes the `verifier` table, `prm` the values of `rollouts` (see `ctm_data.step_targets`).
     """
     if method == "orm":
         return _labelled(store)
     if method == "prm":
-        return _steps(store, hard_labels)
+        return step_rows(store, prm_labels)
     if method == "cliff-dpo":
         return _critical_pairs(store)
+    if method == "tis-dpo":
+        return importance_weighted(_contrast_rows(store, None), str(store.folder))[0]
     if method == "cdpo":
         return weighted(_contrast_rows(store, weights), weights, chosen_weights, str(store.folder))[
             0
@@ -203,19 +207,42 @@ def training_rows(
     return rows
 
 
-def step_targets(
-    pieces: Sequence[str], value: Sequence[float | None], hard: bool = False
-) -> list[float | None]:
-    """A process reward model's targets, one a token: at the end of every step its value, else None.
+def importance_weighted(
+    rows: "Dataset | Sequence[Mapping[str, Any]]", where: str = "the data"
+) -> tuple["Dataset", int]:
+    """Pairs with TIS-DPO's weights on both sides, and how many had none and were dropped.
 
-    Steps are lines (`ctm_eval.steps`). The value, the share of rollouts from there that end well, is
-    Math-Shepherd's soft label; the `hard` one is 1 if any does (arXiv 2312.08935, equations 3 and 4).
+    They are the rows' own `chosen_weights` and `rejected_weights`, or come from `chosen_log_ratio` and
+    `rejected_log_ratio` (see `ctm_train.losses.importance_weights`). Raises CtmError if no row has either:
+    `where` names the data in it.
     """
-    steps = token_steps(pieces)
-    targets: list[float | None] = [None] * len(pieces)
-    for step, v in zip(steps, step_values(value, steps), strict=True):
-        targets[step[-1]] = float(v > 0) if hard and v is not None else v
-    return targets
+    import torch
+    from datasets import Dataset
+
+    from ctm_train.losses import importance_weights
+
+    kept, dropped = [], 0
+    for row in rows:
+        weights = {name: row.get(name) for name in WEIGHTS}
+        for side, mu in (("chosen", 1.0), ("rejected", -1.0)):
+            ratio = row.get(f"{side}_log_ratio")
+            if ratio is not None and weights[f"{side}_weights"] is None:
+                weights[f"{side}_weights"] = importance_weights(torch.tensor(ratio), mu).tolist()
+        if None in weights.values():
+            dropped += 1
+            continue
+        names = ("prompt_ids", "chosen_ids", "rejected_ids")
+        if "rejected_ids" not in row:
+            names = ("prompt", "chosen", "rejected")
+        kept.append({**{name: row[name] for name in names if name in row}, **weights})
+    if not kept:
+        raise CtmError(
+            f"{where} has no pairs with weights for tis-dpo: they need chosen_log_ratio and "
+            "rejected_log_ratio, which `ctm build-dataset` writes with its contrast stage; or train dpo, "
+            "which needs no weights",
+            usage=True,
+        )
+    return Dataset.from_list(kept), dropped
 
 
 def _contrast_rows(store: Store, weights: Weights | None) -> list[dict[str, Any]]:
@@ -239,19 +266,26 @@ def _has_own(rows: "Dataset | Sequence[Mapping[str, Any]]") -> bool:
 
 
 def _check_options(
-    method: str, weights: str | None, chosen_weights: bool, hard_labels: bool, data: str | Path
+    method: str,
+    weights: str | None,
+    chosen_weights: bool,
+    prm_labels: str | None,
+    data: str | Path,
 ) -> None:
     """Raises CtmError for an option that the method or the data have no use for."""
-    given = {"--weights": weights, "--chosen-weights": chosen_weights, "--hard-labels": hard_labels}
+    if prm_labels not in (None, *get_args(PrmLabels)):
+        known = ", ".join(get_args(PrmLabels))
+        raise CtmError(f"unknown labels {prm_labels!r}; there are: {known}", usage=True)
+    given = {"--weights": weights, "--chosen-weights": chosen_weights, "--prm-labels": prm_labels}
     for option, value in given.items():
-        user = "prm" if option == "--hard-labels" else "cdpo"
+        user = "prm" if option == "--prm-labels" else "cdpo"
         if value and method != user:
             raise CtmError(
                 f"{option} goes with {user}; {method} has no use for it: leave it out", usage=True
             )
-    if hard_labels and not is_run_folder(data):
+    if prm_labels and not is_run_folder(data):
         raise CtmError(
-            f"--hard-labels makes labels from a run's rollouts, and {data} is no run folder: give its "
+            f"--prm-labels makes labels from a run's rollouts, and {data} is no run folder: give its "
             "rows their own targets",
             usage=True,
         )
@@ -329,53 +363,6 @@ def _critical_pairs(store: Store) -> "Dataset":
             usage=True,
         )
     return Dataset.from_list(rows)
-
-
-def _steps(store: Store, hard: bool) -> "Dataset":
-    """Rolled-out solutions with the values of their steps, and a right solution of the same problem for
-    each: 1 at its end and, if labels are hard, at every step, since it went on well from there."""
-    from datasets import Dataset
-
-    values: dict[str, list[float | None]] = {}
-    for part in store.each("rollouts", ["solution_id", "value"]):
-        values |= {row["solution_id"]: row["value"] for row in part.to_pylist()}
-    if not values:
-        raise CtmError(
-            f"{store.folder} has no values: run its `ctm build-dataset` with --stages rollouts",
-            usage=True,
-        )
-    solutions = samples(store)
-    wanted = {solution.problem_id for solution in solutions if solution.solution_id in values}
-    recipe = store.manifest["recipe"]
-    tokenizer = load_tokenizer(str(recipe.get("tokenizer") or recipe["model"]))
-    rows = [
-        _step_row(solution, values[solution.solution_id], tokenizer, hard)
-        for solution in solutions
-        if solution.solution_id in values
-    ]
-    for solution in solutions:
-        if solution.correct and solution.problem_id in wanted:
-            wanted.remove(solution.problem_id)
-            length = len(solution.token_ids)
-            own = [1.0 if hard or i == length - 1 else None for i in range(length)]
-            rows.append(_step_row(solution, own, tokenizer, hard))
-    return Dataset.from_list(rows)
-
-
-def _step_row(
-    solution: Solution, value: Sequence[float | None], tokenizer: Any, hard: bool
-) -> dict[str, Any]:
-    """A solution with the targets of its steps; what a stop string ended is learnt without it."""
-    ids, _ = target(solution, tokenizer)
-    if len(ids) != len(value) or ids[-1] != solution.token_ids[-1]:
-        kept = min(len(ids) - 1, len(value) - 1)
-        value = [*value[:kept], *[None] * (len(ids) - kept - 1), value[-1]]
-    pieces = [decode(tokenizer, [i]) for i in ids]
-    return {
-        "prompt_ids": solution.prompt_ids,
-        "completion_ids": ids,
-        "targets": step_targets(pieces, value, hard),
-    }
 
 
 def _of_file(data: str | Path) -> "Dataset":

@@ -77,16 +77,34 @@ def clustered(values: Sequence[float], samples: int) -> Estimate:
     Kish for the number), with Student's quantile, so it has a positive width at 0 and 1 too. `samples`
     bounds the number of independent values in one problem: n // k for pass@k.
     """
-    from scipy.stats import t
-
     m, mean = len(values), float(np.mean(values))
     if m == 1:
         return Estimate(mean, float("nan"), 0.0, 1.0)
-    variance = float(np.var(values, ddof=1)) / m
+    return _wilson(mean, float(np.var(values, ddof=1)) / m, m, m * max(1, samples))
+
+
+def pooled(hits: Sequence[float], counts: Sequence[int]) -> Estimate:
+    """The share of hits among all samples, from each problem's hits (0 to its count) and number of samples.
+
+    As `clustered`, but a sample counts once, not a problem. The variance is that of the ratio of two sums,
+    linearised.
+    """
+    m, total = len(counts), sum(counts)
+    mean = float(sum(hits)) / total
+    if m == 1:
+        return Estimate(mean, float("nan"), 0.0, 1.0)
+    off = np.asarray(hits) - mean * np.asarray(counts)
+    return _wilson(mean, float(np.var(off, ddof=1)) * m / total**2, m, total)
+
+
+def _wilson(mean: float, variance: float, m: int, most: int) -> Estimate:
+    """Wilson's interval at the number of trials, `most` or fewer, that the variance of a mean implies."""
+    from scipy.stats import t
+
     spread = mean * (1 - mean)
     trials = float(m)
     if variance > 0 and spread > 0:
-        trials = min(spread / variance, m * max(1, samples))
+        trials = min(spread / variance, most)
     z2 = float(t.ppf(0.975, m - 1)) ** 2
     centre = (mean + z2 / (2 * trials)) / (1 + z2 / trials)
     half = np.sqrt(z2 * spread / trials + z2**2 / (4 * trials**2)) / (1 + z2 / trials)

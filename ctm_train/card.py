@@ -18,6 +18,11 @@ ABOUT = {
     ),
     "confpo": ("ConfPO", "SimPO over the tokens that the policy is less sure of than on average ([arXiv 2506.08712](https://arxiv.org/abs/2506.08712))."),
     "rpo": ("RPO", "DPO with the likelihood of the chosen side ([arXiv 2404.19733](https://arxiv.org/abs/2404.19733))."),
+    "tis-dpo": (
+        "TIS-DPO",
+        "DPO whose tokens have importance weights "
+        "([arXiv 2410.04350](https://arxiv.org/abs/2410.04350)).",
+    ),
     "tdpo": ("TDPO", "Token-level DPO ([arXiv 2404.11999](https://arxiv.org/abs/2404.11999))."),
     "simpo": ("SimPO", "Preference optimization without a reference ([arXiv 2405.14734](https://arxiv.org/abs/2405.14734))."),
     "orpo": ("ORPO", "Odds ratio preference optimization ([arXiv 2403.07691](https://arxiv.org/abs/2403.07691))."),

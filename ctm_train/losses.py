@@ -58,6 +58,44 @@ def tdpo_loss(
     return -F.logsigmoid(u - kl_weight * delta).mean()
 
 
+def importance_weights(
+    log_ratio: torch.Tensor, mu: float = 1.0, low: float = -0.5, high: float = 1.5, k: float = 1.0
+) -> torch.Tensor:
+    """TIS-DPO's weights of tokens, k * exp(mu * clamp(log_ratio, low, high)), in the shape of `log_ratio`.
+
+    `log_ratio` is log p+(y_t) - log p-(y_t), the estimated reward of a token. `mu` is 1 for a chosen
+    completion, whose good tokens weigh more, and -1 for a rejected one. Source: arXiv 2410.04350.
+    """
+    return k * torch.exp(mu * log_ratio.clamp(low, high))
+
+
+def tis_dpo_loss(
+    chosen: torch.Tensor,
+    rejected: torch.Tensor,
+    ref_chosen: torch.Tensor,
+    ref_rejected: torch.Tensor,
+    chosen_weights: torch.Tensor,
+    rejected_weights: torch.Tensor,
+    chosen_kl: torch.Tensor,
+    rejected_kl: torch.Tensor,
+    beta: float,
+    kl_weight: float = 1.0,
+) -> torch.Tensor:
+    """The loss of TIS-DPO, a mean over pairs: a scalar.
+
+    All tensors have an entry a token, (B, T): log-probabilities of the tokens under policy and reference,
+    their weights, which are 0 outside the completion, and KL(pi(.|y<t) || ref(.|y<t)). With
+    u = beta * (sum_t w_t (log pi - log ref) of chosen - that of rejected) and
+    eta = beta * (sum_t w_t KL_t of chosen - that of rejected), the loss of a pair is
+    -log sigmoid(u - kl_weight * eta). Source: arXiv 2410.04350, whose kl_weight is 1; its authors' code
+    leaves eta out, which is a kl_weight of 0.
+    """
+    u = (chosen_weights * (chosen - ref_chosen)).sum(-1)
+    u = u - (rejected_weights * (rejected - ref_rejected)).sum(-1)
+    eta = (chosen_weights * chosen_kl).sum(-1) - (rejected_weights * rejected_kl).sum(-1)
+    return -F.logsigmoid(beta * (u - kl_weight * eta)).mean()
+
+
 def confpo_reward(log_probs: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """ConfPO's implied reward over beta: the mean log-probability of a completion's unsure tokens, (B,).
 

@@ -124,19 +124,40 @@ def _by_dpo(
 
 def tdpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
     """Token-level DPO; the reference is run beside the policy, for its whole distribution is needed."""
+    from ctm_train.tdpo import TDPOTrainer
+
+    ids = pairs(_without_weights(rows), tokenizer)
+    return _by_distributions(TDPOTrainer, model, tokenizer, ids, settings, common)
+
+
+def tis_dpo(model: Any, tokenizer: Any, rows: Any, settings: Settings, common: Any) -> "Trainer":
+    """TIS-DPO, from pairs with a weight for every token of both sides. Raises TrainError for others."""
+    from ctm_train.tdpo import TISDPOTrainer
+
+    if any(name not in rows.column_names or None in rows[name][:] for name in WEIGHTS):
+        raise TrainError(
+            "tis-dpo needs a weight for every token of both sides, and there are rows without "
+            f"{' or '.join(WEIGHTS)}: give them theirs, or train dpo",
+            usage=True,
+        )
+    ids = pairs(rows, tokenizer)
+    return _by_distributions(TISDPOTrainer, model, tokenizer, ids, settings, common)
+
+
+def _by_distributions(
+    kind: Any, model: Any, tokenizer: Any, rows: Any, settings: Settings, common: dict[str, Any]
+) -> "Trainer":
+    """The trainers that see the distributions of policy and reference."""
     import copy
 
     from peft import PeftModel
     from trl import DPOConfig
 
-    from ctm_train.tdpo import TDPOTrainer
-
-    arguments = DPOConfig(**common, max_length=settings.max_length, beta=settings.beta)
-    trainer = TDPOTrainer(
+    trainer = kind(
         model=model,
         ref_model=None if isinstance(model, PeftModel) else copy.deepcopy(model),
-        args=arguments,
-        train_dataset=pairs(_without_weights(rows), tokenizer),
+        args=DPOConfig(**common, max_length=settings.max_length, beta=settings.beta),
+        train_dataset=rows,
         processing_class=tokenizer,
         kl_weight=settings.kl_weight,
     )
@@ -273,6 +294,7 @@ METHODS: dict[str, Build] = {
     "dpo": dpo,
     "cliff-dpo": cliff_dpo,
     "tdpo": tdpo,
+    "tis-dpo": tis_dpo,
     "rpo": rpo,
     "simpo": simpo,
     "confpo": confpo,

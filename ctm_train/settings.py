@@ -17,6 +17,7 @@ Method = Literal[
     "dpo",
     "cliff-dpo",
     "tdpo",
+    "tis-dpo",
     "rpo",
     "simpo",
     "confpo",
@@ -35,14 +36,15 @@ Scheduler = Literal[
     "inverse_sqrt",
     "cosine_with_restarts",
 ]
+PrmLabels = Literal["soft", "hard", "confident"]  # of steps, from their values
 Weights = Literal["contrast", "value", "critical", "uniform"]  # of rejected tokens, for cdpo
 # Their loss compares with the start model.
-HAVE_REFERENCE = ("cdpo", "dpo", "cliff-dpo", "tdpo", "rpo", "kto")
+HAVE_REFERENCE = ("cdpo", "dpo", "cliff-dpo", "tdpo", "tis-dpo", "rpo", "kto")
 PREFERENCE = (*HAVE_REFERENCE, "simpo", "confpo", "orpo")
 USED_BY: dict[str, tuple[str, ...]] = {  # settings that not every method has
     "beta": PREFERENCE,
     "nll_weight": ("rpo",),
-    "kl_weight": ("tdpo",),
+    "kl_weight": ("tdpo", "tis-dpo"),
     "simpo_gamma": ("simpo", "confpo"),
 }
 
@@ -69,7 +71,7 @@ class Settings:
     seed: int = 0
     beta: float = 1.0
     nll_weight: float = 1.0  # rpo: of the chosen side's negative log-likelihood
-    kl_weight: float = 0.5  # tdpo: of the difference of the sequential KL divergences (alpha)
+    kl_weight: float = 0.5  # tdpo, tis-dpo: of the difference of the sequential KL divergences
     simpo_gamma: float = 0.4  # simpo, confpo: target margin over beta (gamma/beta of its paper)
     lora: bool = True
     lora_r: int = 16

@@ -1,9 +1,10 @@
-"""Token-level DPO (arXiv 2404.11999), which trl does not have.
+"""Token-level DPO (arXiv 2404.11999) and TIS-DPO (arXiv 2410.04350), which trl does not have.
 
-It needs the whole next-token distribution of policy and reference at every completion token, two
-(2B, T, V) tensors: expect it to take more memory than the other methods with a large vocabulary.
+They need the whole next-token distribution of policy and reference at every completion token, two
+(2B, T, V) tensors: expect them to take more memory than the other methods with a large vocabulary.
 """
 
+from abc import abstractmethod
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,38 +12,68 @@ import torch
 from peft import PeftModel
 
 from ctm_train.cdpo import WEIGHTS, CDPOTrainer
-from ctm_train.losses import tdpo_loss
+from ctm_train.losses import tdpo_loss, tis_dpo_loss
 
 
-class TDPOTrainer(CDPOTrainer):
-    """`CDPOTrainer` over pairs of ids without weights, with the loss of TDPO."""
-
-    _tag_names = ["trl", "tdpo"]  # noqa: RUF012
-    _name = "TDPO"
+class _WithDistributions(CDPOTrainer):
+    """`CDPOTrainer` whose loss sees the distributions of policy and reference."""
 
     def __init__(self, *, kl_weight: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._kl_weight = kl_weight
 
+    @abstractmethod
+    def _loss(
+        self,
+        policy: torch.Tensor,
+        reference: torch.Tensor,
+        own: torch.Tensor,
+        ref_own: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> torch.Tensor:
+        """The loss from all log-probabilities, (2B, T, V) each, those of the tokens, (2B, T) each, and the
+        weights, (2B, T), 0 outside the completions. Chosen rows come first."""
+
     def _compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False
     ) -> Any:
-        inputs = {name: value for name, value in inputs.items() if name != WEIGHTS}
-        ids, mask = inputs["input_ids"], inputs["completion_mask"][:, 1:].bool()
+        ids, weights = inputs["input_ids"], inputs[WEIGHTS][:, 1:].float()
         seen = {"input_ids": ids, "attention_mask": inputs["attention_mask"], "use_cache": False}
         outputs = model(**seen)
         policy = outputs.logits[:, :-1].float().log_softmax(-1)
-        own = self.accelerator.unwrap_model(model)
-        without_adapter = own.disable_adapter() if isinstance(own, PeftModel) else nullcontext()
+        own_model = self.accelerator.unwrap_model(model)
+        without_adapter = (
+            own_model.disable_adapter() if isinstance(own_model, PeftModel) else nullcontext()
+        )
         with torch.no_grad(), without_adapter:
             reference = (self.ref_model or model)(**seen).logits[:, :-1].float().log_softmax(-1)
         tokens = ids[:, 1:, None]
-        logps = (policy.gather(-1, tokens)[..., 0] * mask).sum(-1)
-        ref_logps = (reference.gather(-1, tokens)[..., 0] * mask).sum(-1)
-        kl = ((reference.exp() * (reference - policy)).sum(-1) * mask).sum(-1)
-        (chosen, rejected), (ref_chosen, ref_rejected) = logps.chunk(2), ref_logps.chunk(2)
-        chosen_kl, rejected_kl = kl.chunk(2)
-        loss = tdpo_loss(
+        own, ref_own = (every.gather(-1, tokens)[..., 0] for every in (policy, reference))
+        loss = self._loss(policy, reference, own, ref_own, weights)
+        chosen, rejected = (weights * (own - ref_own)).sum(-1).detach().chunk(2)
+        mode = "train" if model.training else "eval"
+        self._metrics[mode]["rewards/accuracies"].append((chosen > rejected).float().mean().item())
+        return (loss, outputs) if return_outputs else loss
+
+
+class TDPOTrainer(_WithDistributions):
+    """TDPO over pairs of ids without weights; `kl_weight` is its alpha."""
+
+    _tag_names = ["trl", "tdpo"]  # noqa: RUF012
+    _name = "TDPO"
+
+    def _loss(
+        self,
+        policy: torch.Tensor,
+        reference: torch.Tensor,
+        own: torch.Tensor,
+        ref_own: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> torch.Tensor:
+        kl = (reference.exp() * (reference - policy)).sum(-1)
+        sums = ((every * weights).sum(-1).chunk(2) for every in (own, ref_own, kl))
+        (chosen, rejected), (ref_chosen, ref_rejected), (chosen_kl, rejected_kl) = sums
+        return tdpo_loss(
             chosen,
             rejected,
             ref_chosen,
@@ -52,7 +83,24 @@ class TDPOTrainer(CDPOTrainer):
             self.beta,
             self._kl_weight,
         )
-        mode = "train" if model.training else "eval"
-        wins = ((chosen - ref_chosen) > (rejected - ref_rejected)).float().mean()
-        self._metrics[mode]["rewards/accuracies"].append(wins.item())
-        return (loss, outputs) if return_outputs else loss
+
+
+class TISDPOTrainer(_WithDistributions):
+    """TIS-DPO over pairs of ids with weights on both sides; `kl_weight` multiplies its eta."""
+
+    _tag_names = ["trl", "tis-dpo"]  # noqa: RUF012
+    _name = "TIS-DPO"
+
+    def _loss(
+        self,
+        policy: torch.Tensor,
+        reference: torch.Tensor,
+        own: torch.Tensor,
+        ref_own: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> torch.Tensor:
+        kl = (policy.exp() * (policy - reference)).sum(-1)
+        chosen, rejected, *rest = (
+            side for every in (own, ref_own, weights, kl) for side in every.chunk(2)
+        )
+        return tis_dpo_loss(chosen, rejected, *rest, beta=self.beta, kl_weight=self._kl_weight)

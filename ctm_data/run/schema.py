@@ -225,6 +225,20 @@ TABLES: dict[str, Table] = {
             ),
             Column("rejected_ce", _reals, "The same score for the wrong solution.", "rejected_ids"),
             Column(
+                "chosen_log_ratio",
+                _reals,
+                "log p+ - log p- of each token of the right solution, in nats.",
+                "chosen_ids",
+                since=4,
+            ),
+            Column(
+                "rejected_log_ratio",
+                _reals,
+                "The same for the wrong solution.",
+                "rejected_ids",
+                since=4,
+            ),
+            Column(
                 "rejected_value_drop",
                 _reals,
                 "By how much each token of the wrong solution lowers the estimated probability of a right "

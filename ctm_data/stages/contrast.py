@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from shutil import rmtree
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctm_data.run.records import problems_of, rollouts_of, solutions_of
 from ctm_data.run.schema import SCHEMAS
@@ -200,7 +200,7 @@ def score_pairs(
     sequences = [(prompt_ids, ids) for prompt_ids, ids, _ in sides]
     scores = models.scores(sequences, how.beta, how.plausibility, progress)
     rows = []
-    for (problem, right, wrong), chosen, rejected, chosen_ce, rejected_ce in zip(
+    for (problem, right, wrong), chosen, rejected, of_chosen, of_rejected in zip(
         pairs, sides[::2], sides[1::2], scores[::2], scores[1::2], strict=True
     ):
         row = {
@@ -214,8 +214,10 @@ def score_pairs(
             "prompt_ids": right.prompt_ids,
             "chosen_ids": chosen[1],
             "rejected_ids": rejected[1],
-            "chosen_ce": chosen_ce,
-            "rejected_ce": rejected_ce,
+            "chosen_ce": of_chosen.ce,
+            "rejected_ce": of_rejected.ce,
+            "chosen_log_ratio": of_chosen.log_ratio,
+            "rejected_log_ratio": of_rejected.log_ratio,
             **value_drops(rollouts.get(wrong.solution_id), rejected[1]),
             "positive_model": how.positive_model,
             "negative_model": how.negative_model,
@@ -247,6 +249,13 @@ def value_drops(
         "rejected_value_drop": drops,
         "rejected_critical": None if critical is None else min(critical, last),
     }
+
+
+class TokenScores(NamedTuple):
+    """What p+ and p- say of each token of a completion: its contrastive score, and log p+ - log p-."""
+
+    ce: list[float]
+    log_ratio: list[float]
 
 
 class ContrastModels:
@@ -293,21 +302,24 @@ class ContrastModels:
         beta: float = 1.0,
         plausibility: float = 0.0,
         progress: Advance | None = None,
-    ) -> list[list[float]]:
-        """The score of every completion token of every (prompt ids, completion ids), in their order.
+    ) -> list[TokenScores]:
+        """The scores of every completion token of every (prompt ids, completion ids), in their order.
 
         `progress` is called with (sequences finished, tokens scored) since its last call.
         """
         import torch
 
-        results: list[list[float]] = [[]] * len(sequences)
+        results = [TokenScores([], [])] * len(sequences)
         for batch in self._batches(sequences):
             with torch.inference_mode():
                 own = [sequences[i] for i in batch]
                 positive, negative = (self._logits(name, own) for name in self._models)
                 for i, high, low in zip(batch, positive, negative, strict=True):
                     ids = torch.tensor(sequences[i][1], device=self.device)
-                    results[i] = ce_scores(high, low, ids, beta, plausibility).tolist()
+                    results[i] = TokenScores(
+                        ce_scores(high, low, ids, beta, plausibility).tolist(),
+                        log_ratios(high, low, ids).tolist(),
+                    )
             if progress:
                 progress(len(batch), sum(len(sequences[i][1]) for i in batch))
         return results
@@ -375,6 +387,17 @@ def ce_scores(
         floor = positive.max(-1, keepdim=True).values + torch.log(torch.tensor(plausibility))
         contrast = contrast.masked_fill(positive < floor, -torch.inf)
     return contrast.softmax(-1).gather(-1, token_ids[:, None])[:, 0]
+
+
+def log_ratios(
+    positive_logits: "torch.Tensor", negative_logits: "torch.Tensor", token_ids: "torch.Tensor"
+) -> "torch.Tensor":
+    """log p+(y_t) - log p-(y_t) of every token, float32, shape (T,), from logits as for `ce_scores`."""
+    high, low = (
+        logits.float().log_softmax(-1).gather(-1, token_ids[:, None])[:, 0]
+        for logits in (positive_logits, negative_logits)
+    )
+    return high - low
 
 
 def _staged(progress: Progress, stage: str) -> "TrainProgress":

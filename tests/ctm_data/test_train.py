@@ -1,6 +1,7 @@
 """What a run's pairs weigh, and training on a run, a file, and what is neither."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from handmade import made_by_hand
 from ctm_data.build import build_dataset
 from ctm_data.config import BuildConfig
 from ctm_data.run.store import Store
-from ctm_data.train import train, training_rows, weigh, weighted
+from ctm_data.train import importance_weighted, train, training_rows, weigh, weighted
 from ctm_data.verify import verify
 from ctm_eval.errors import CtmError
 from ctm_train.errors import TrainError
@@ -255,7 +256,7 @@ def test_pairs_without_weights_are_dropped_and_counted_in_the_record(run, tmp_pa
     [
         ("dpo", {"weights": "value"}, "--weights goes with cdpo"),
         ("dpo", {"chosen_weights": True}, "--chosen-weights goes with cdpo"),
-        ("cdpo", {"hard_labels": True}, "--hard-labels goes with prm"),
+        ("cdpo", {"prm_labels": "hard"}, "--prm-labels goes with prm"),
         (
             "cdpo",
             {"simpo_gamma": 0.5},
@@ -292,3 +293,29 @@ def test_weights_of_the_chosen_side_alone_leave_the_other_at_one():
     row = {"prompt": "Q", "chosen": "a b", "rejected": "c", "chosen_weights": [1.0, 0.5]}
     rows, dropped = weighted([row])
     assert (rows.to_list(), dropped) == ([row], 0)
+
+
+def test_tis_dpo_weighs_tokens_by_the_ratio_of_the_two_models():
+    """exp(1) for a chosen token that p+ likes e times as well, its inverse for a rejected one."""
+    ids = {"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3]}
+    known = {**ids, "chosen_log_ratio": [1.0], "rejected_log_ratio": [1.0]}
+    rows, dropped = importance_weighted([known, ids])
+    assert dropped == 1
+    assert rows[0]["chosen_weights"] == pytest.approx([math.e])
+    assert rows[0]["rejected_weights"] == pytest.approx([1 / math.e])
+
+
+def test_weights_of_ones_own_win_over_the_ratios():
+    row = {"prompt": "1 + 1?", "chosen": " 2", "rejected": " 3", "chosen_weights": [2.0],
+           "rejected_weights": [0.5]}  # fmt: skip
+    rows, _ = importance_weighted([{**row, "rejected_log_ratio": [9.0]}])
+    assert rows[0] == row
+
+
+def test_tis_dpo_on_a_run_is_recorded_with_what_it_left_out(run, tmp_path):
+    outcome = train("tis-dpo", run.folder, tmp_path / "m", batch_size=4)
+    assert outcome.dropped == 0 and not outcome.still
+    with pytest.raises(CtmError, match="chosen_log_ratio"):
+        file = tmp_path / "rows.jsonl"
+        file.write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}) + "\n")
+        train("tis-dpo", file, tmp_path / "n")

@@ -8,7 +8,14 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctm_train.losses import cdpo_loss, confpo_reward, tdpo_loss, verifier_loss
+from ctm_train.losses import (
+    cdpo_loss,
+    confpo_reward,
+    importance_weights,
+    tdpo_loss,
+    tis_dpo_loss,
+    verifier_loss,
+)
 
 
 def rows(*values):
@@ -134,3 +141,44 @@ def test_confpo_takes_the_tokens_that_are_not_above_the_mean_probability():
 def test_confpo_of_one_token_is_its_log_probability():
     log_probs, mask = torch.tensor([[0.3]]).log(), torch.tensor([[True]])
     assert confpo_reward(log_probs, mask).item() == pytest.approx(math.log(0.3))
+
+
+def test_importance_weights_by_hand():
+    """exp of the log-ratio, cut to its bounds: e^-0.5, 1, e^1.5; the inverse for the rejected side."""
+    ratio = torch.tensor([-2.0, 0.0, 9.0])
+    assert importance_weights(ratio).tolist() == pytest.approx([0.60653, 1, 4.48169], abs=1e-5)
+    rejected = importance_weights(ratio, mu=-1.0).tolist()
+    assert rejected == pytest.approx([1.64872, 1, 0.22313], abs=1e-5)
+
+
+def tis(chosen, rejected, kl_weight=1.0):
+    """Two chosen tokens of weights 2 and 0.5, one rejected token of weight 3; reference -1 everywhere."""
+    return tis_dpo_loss(
+        chosen,
+        rejected,
+        torch.full((1, 2), -1.0),
+        torch.full((1, 1), -1.0),
+        torch.tensor([[2.0, 0.5]]),
+        torch.tensor([[3.0]]),
+        torch.tensor([[0.1, 0.4]]),
+        torch.tensor([[0.2]]),
+        beta=0.5,
+        kl_weight=kl_weight,
+    )
+
+
+def test_tis_dpo_by_hand():
+    """u = 0.5 * (2 * 0.5 - 0.5 * 1 + 3 * 0.5) = 1; eta = 0.5 * (2 * 0.1 + 0.5 * 0.4 - 3 * 0.2) = -0.1:
+    -log sigmoid(1.1) = 0.28734, and without eta -log sigmoid(1) = 0.31326."""
+    chosen, rejected = torch.tensor([[-0.5, -2.0]]), torch.tensor([[-1.5]])
+    assert tis(chosen, rejected).item() == pytest.approx(0.28734, abs=1e-5)
+    assert tis(chosen, rejected, kl_weight=0.0).item() == pytest.approx(0.31326, abs=1e-5)
+
+
+def test_the_gradient_of_tis_dpo_by_hand():
+    """-sigmoid(-1.1) * beta * weight = -0.24974 * 0.5 * (2, 0.5), and + 0.24974 * 0.5 * 3."""
+    chosen = torch.tensor([[-0.5, -2.0]], requires_grad=True)
+    rejected = torch.tensor([[-1.5]], requires_grad=True)
+    tis(chosen, rejected).backward()
+    assert chosen.grad[0].tolist() == pytest.approx([-0.24974, -0.06243], abs=1e-5)
+    assert rejected.grad[0].tolist() == pytest.approx([0.37461], abs=1e-5)

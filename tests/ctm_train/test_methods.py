@@ -84,6 +84,47 @@ def test_tdpo_starts_at_log_2(model, tokenizer, tmp_path):
     assert loss == pytest.approx(math.log(2), abs=1e-4)
 
 
+WEIGHED = [
+    {
+        **row,
+        "chosen_weights": [2.0] * len(row["chosen_ids"]),
+        "rejected_weights": [0.5] * len(row["rejected_ids"]),
+    }
+    for row in PAIRS
+]
+
+
+def test_tis_dpo_is_its_formula_once_the_policy_has_left_the_reference(model, tokenizer, tmp_path):
+    """The weights and both divergences enter: the final norm of the policy is scaled after the start."""
+    trainer = trainer_of("tis-dpo", model, tokenizer, tmp_path, WEIGHED, beta=0.7, kl_weight=0.5)
+    reference = trainer.ref_model
+    with torch.no_grad():
+        model.model.norm.weight.mul_(1.3)
+    sums = []
+    for row in WEIGHED:
+        total = 0.0
+        for side, sign in (("chosen", 1), ("rejected", -1)):
+            ids, start = row["prompt_ids"] + row[f"{side}_ids"], len(row["prompt_ids"])
+            with torch.no_grad():
+                logp, ref = (
+                    m(torch.tensor([ids])).logits[0].log_softmax(-1) for m in (model, reference)
+                )
+            for t, token in enumerate(row[f"{side}_ids"]):
+                at = start + t - 1
+                kl = (logp[at].exp() * (logp[at] - ref[at])).sum()
+                gain = logp[at, token] - ref[at, token] - 0.5 * kl
+                total += sign * row[f"{side}_weights"][t] * gain.item()
+        sums.append(-log_sigmoid(0.7 * total))
+    assert abs(mean(sums) - math.log(2)) > 0.01
+    assert first_loss(trainer) == pytest.approx(mean(sums), abs=1e-4)
+
+
+def test_tis_dpo_without_weights_on_both_sides_is_refused(model, tokenizer, tmp_path):
+    rows = [{k: v for k, v in row.items() if k != "chosen_weights"} for row in WEIGHED]
+    with pytest.raises(TrainError, match="a weight for every token of both sides"):
+        trainer_of("tis-dpo", model, tokenizer, tmp_path, rows)
+
+
 def test_rpo_adds_the_chosen_sides_mean_nll(model, tokenizer, tmp_path):
     tokens = torch.cat([log_probs(model, row, "chosen") for row in PAIRS])
     loss = first_loss(trainer_of("rpo", model, tokenizer, tmp_path, nll_weight=0.5))

@@ -1,5 +1,7 @@
 """CE scores: worked examples, invariants, and the `contrast` table for real."""
 
+import math
+
 import pytest
 import torch
 from datasets import Dataset
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from ctm_data.build import build_dataset
 from ctm_data.config import BuildConfig
-from ctm_data.stages.contrast import ContrastModels, ce_scores
+from ctm_data.stages.contrast import ContrastModels, ce_scores, log_ratios
 from ctm_eval.errors import CtmError
 from ctm_train.settings import settings_for
 from ctm_train.train import train
@@ -110,7 +112,8 @@ def test_scores_do_not_depend_on_the_batch(run, pairs):
     scorer = ContrastModels(*models)
     for pair in pairs[:4]:
         [alone] = scorer.scores([(pair["prompt_ids"], pair["rejected_ids"])])
-        assert alone == pytest.approx(pair["rejected_ce"], abs=1e-5)
+        assert alone.ce == pytest.approx(pair["rejected_ce"], abs=1e-5)
+        assert alone.log_ratio == pytest.approx(pair["rejected_log_ratio"], abs=1e-4)
 
 
 def test_scores_are_those_of_equation_1_with_the_models_that_transformers_loads(run, pairs):
@@ -129,6 +132,8 @@ def test_scores_are_those_of_equation_1_with_the_models_that_transformers_loads(
         log_s = 2 * logp[0][at] - logp[1][at]
         expected = (log_s - log_s.logsumexp(-1))[token].exp().item()
         assert pair["chosen_ce"][t] == pytest.approx(expected, abs=1e-5)
+        ratio = (logp[0][at] - logp[1][at])[token].item()
+        assert pair["chosen_log_ratio"][t] == pytest.approx(ratio, abs=1e-4)
 
 
 def test_two_adapters_on_one_base_score_as_two_models_do(tmp_path, pairs):
@@ -149,7 +154,14 @@ def test_two_adapters_on_one_base_score_as_two_models_do(tmp_path, pairs):
     apart = ContrastModels(str(tmp_path / "p-merged"), str(tmp_path / "n-merged"))
     assert apart.models_loaded == 2
     for one, other in zip(shared.scores(sequences), apart.scores(sequences), strict=True):
-        assert one == pytest.approx(other, abs=1e-4)
+        assert one.ce == pytest.approx(other.ce, abs=1e-4)
+
+
+def test_a_log_ratio_is_the_difference_of_two_log_probabilities():
+    """0.6 against 0.3 and 0.4 against 0.7, whatever the logits are normalised by."""
+    high, low = (logits([0.6, 0.4]) + 3).repeat(2, 1), logits([0.3, 0.7]).repeat(2, 1)
+    found = log_ratios(high, low, torch.tensor([0, 1])).tolist()
+    assert found == pytest.approx([math.log(2), math.log(4 / 7)], abs=1e-6)
 
 
 def test_models_of_different_vocabularies_are_refused(tmp_path):

@@ -13,7 +13,8 @@ from ctm_data.config import BuildConfig
 from ctm_data.pages.summary import summarize
 from ctm_data.run.store import Store
 from ctm_data.stages.verifier import labelled, right_and_wrong
-from ctm_data.train import step_targets, train, training_rows
+from ctm_data.step_targets import step_targets
+from ctm_data.train import train, training_rows
 from ctm_data.verify import verify
 from ctm_eval.errors import CtmError
 from ctm_eval.types import Problem, Solution
@@ -83,11 +84,32 @@ def test_soft_labels_are_the_values_at_the_ends_of_steps():
 
 def test_hard_labels_are_one_where_any_rollout_ends_well():
     pieces, value = ["a", "\n", "b", "\n", "c"], [0.9, 0.8, 0.5, 0.1, 0.0]
-    assert step_targets(pieces, value, hard=True) == [None, 1.0, None, 1.0, 0.0]
+    assert step_targets(pieces, value, "hard") == [None, 1.0, None, 1.0, 0.0]
+
+
+FIVE = ["a\n", "b\n", "c\n", "d\n", "e"]
+
+
+def test_confident_labels_are_soft_for_the_two_steps_before_the_lost_one_alone():
+    """The prompt's value is 0.8: 0.4 of it is a half, 0.1 an eighth; what is earlier is right."""
+    found = step_targets(FIVE, [0.9, 0.3, 0.4, 0.1, 0.0], "confident", prompt_value=0.8)
+    assert found == pytest.approx([1.0, 1.0, 0.5, 0.125, 0.0])
+
+
+def test_confident_labels_end_with_the_first_step_below_the_resolution():
+    """0.1 counts as lost; 0.9 of 0.8 is no more than right; the last step has no label."""
+    value, known = [0.9, 0.9, 0.4, 0.1, 0.0], {"prompt_value": 0.8, "resolution": 0.2}
+    found = step_targets(FIVE, value, "confident", **known)
+    assert found[:4] == pytest.approx([1.0, 1.0, 0.5, 0.0])
+    assert found[4] is None
+
+
+def test_confident_labels_need_a_lost_step():
+    assert step_targets(FIVE, [0.9, 0.9, 0.9, 0.9, 0.9], "confident") == [None] * 5
 
 
 def test_a_value_that_was_not_looked_at_is_no_label():
-    assert step_targets(["a\n", "b"], [None, 0.0], hard=True) == [None, 0.0]
+    assert step_targets(["a\n", "b"], [None, 0.0], "hard") == [None, 0.0]
 
 
 OPTIONS = {"split": "train", "limit": 6, "n_samples": 4, "max_new_tokens": 120, "chunk_size": 3}
@@ -168,8 +190,8 @@ def test_an_orm_takes_all_labelled_solutions(run):
     assert len(training_rows(run, "orm")) == run.read("verifier").num_rows
 
 
-@pytest.mark.parametrize("hard", [False, True])
-def test_a_prm_takes_the_values_of_the_steps_and_a_right_solution_a_problem(tmp_path, hard):
+@pytest.mark.parametrize("labels", ["soft", "hard", "confident"])
+def test_a_prm_takes_the_values_of_the_steps_and_a_right_solution_a_problem(tmp_path, labels):
     run = build_dataset(
         BuildConfig(
             tmp_path / "run",
@@ -180,14 +202,14 @@ def test_a_prm_takes_the_values_of_the_steps_and_a_right_solution_a_problem(tmp_
             stages=["rollouts"],
         )
     )
-    rows = training_rows(run, "prm", hard_labels=hard)
+    rows = training_rows(run, "prm", prm_labels=labels)
     rolled = run.read("rollouts").num_rows
     assert rolled < len(rows) <= 2 * rolled
     for number, row in enumerate(rows):
         known = [target for target in row["targets"] if target is not None]
         assert len(row["targets"]) == len(row["completion_ids"])
         assert known[-1] == (number >= rolled)  # the wrong ones end at 0, the right ones at 1
-        assert not hard or set(known) <= {0.0, 1.0}
+        assert labels != "hard" or set(known) <= {0.0, 1.0}
 
 
 def test_programs_are_labelled_by_their_tests(tmp_path):
