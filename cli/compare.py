@@ -12,12 +12,15 @@ from ctm_cli._output import answer, say
 if TYPE_CHECKING:
     from ctm_data.compare import Agreement
     from ctm_data.compare_steps import StepComparison
+    from ctm_data.kinds import Kind
 
 EXAMPLES = """Examples:
 
 ctm compare runs/pocket
 
 ctm compare runs/pocket --json
+
+ctm compare runs/pocket --kinds
 
 ctm compare runs/champ --steps --model ./smollm2 --limit 100
 
@@ -40,6 +43,13 @@ def command(
             help="Roll out solutions whose first wrong step a human marked, into RUN, and say where their "
             "critical tokens lie.",
             rich_help_panel=STEPS,
+        ),
+    ] = False,
+    kinds: Annotated[
+        bool,
+        typer.Option(
+            "--kinds",
+            help="Sort cliff tokens (deterministic, uncertain, sampled-off) and pivotal ones (by sign).",
         ),
     ] = False,
     data_file: Annotated[
@@ -77,7 +87,8 @@ def command(
 ) -> None:
     """Measure how well contrastive estimation finds the critical tokens that rollouts find.
 
-    With --steps, compare critical tokens with the steps that humans marked as the first wrong ones.
+    With --kinds, sort the tokens that move the value; with --steps, compare critical tokens with the steps
+    that humans marked as the first wrong ones.
     """
     if steps:
         from ctm_cli._progress import Progress
@@ -98,6 +109,12 @@ def command(
                 progress=progress,
             )
         answer(asdict(found), as_json=as_json, render=lambda: _show_steps(found))
+        return
+    if kinds:
+        from ctm_data.kinds import kinds as sorted_by_kind
+
+        sorts = sorted_by_kind(str(run))
+        answer([asdict(one) for one in sorts], as_json=as_json, render=lambda: _show_kinds(sorts))
         return
     from ctm_data.compare import compare
 
@@ -127,6 +144,29 @@ def _show(rows: "list[Agreement]") -> None:
         if row.measure == RELIABILITY:
             ends = f"[{row.low:.1%}, {row.high:.1%}]"
             say(f"{row.measure}, {row.ranking}: {row.mean:.1%} {ends} of {row.n} labels")
+
+
+def _show_kinds(found: "list[Kind]") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("tokens", "share", "95% interval", "of all tokens", "value drops by"):
+        table.add_column(name, justify="right")
+    for one in found:
+        share = interval = "–"
+        if one.share is not None:
+            share = f"{one.share.value:.1%}"
+            interval = f"{one.share.low:.1%} – {one.share.high:.1%}"
+        table.add_row(
+            f"{one.rule}, {one.kind}",
+            f"{one.tokens:,}",
+            share,
+            interval,
+            "–" if one.of_all is None else f"{one.of_all:.1%}",
+            "–" if one.drop is None else f"{one.drop:+.3f}",
+        )
+    say(table)
 
 
 def _show_steps(found: "StepComparison") -> None:

@@ -17,7 +17,7 @@ from ctm_eval.models import decode, default_dtype, load_model, load_tokenizer
 from ctm_eval.progress import Advance
 from ctm_eval.steps import token_steps
 
-Pool = Literal["last", "mean", "min"]
+Pool = Literal["last", "mean", "min", "product"]
 
 HEADS = ("orm", "prm")
 STEP_THRESHOLD = 0.5  # a step that scores below this is wrong
@@ -39,8 +39,8 @@ class Verifier:
 
     def __init__(self, folder: str | Path, *, pool: Pool | None = None, device: str | None = None):
         """Loads a folder that `ctm train` wrote. `pool` says how the token scores of a model with a head
-        are reduced to one score: the last, their mean, or their minimum. For a process reward model, only
-        the tokens that end a step count. Raises CtmError."""
+        are reduced to one score: the last, their mean, their minimum or their product. Of a process reward
+        model, only the tokens that end a step count. Raises CtmError."""
         import torch
 
         self._record = training_record(folder)
@@ -159,7 +159,8 @@ class Verifier:
             values = values[[step[-1] for step in token_steps(pieces)]]
         if self.pool == "last":
             return float(values[-1])
-        return float(values.mean() if self.pool == "mean" else values.min())
+        pooled = {"mean": values.mean, "min": values.min, "product": values.prod}
+        return float(pooled[self.pool]())
 
     def encode(self, solutions: Sequence[Candidate]) -> list[tuple[list[int], list[int]]]:
         """The token ids of prompt and completion of every solution; a finished one ends with EOS."""

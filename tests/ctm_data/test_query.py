@@ -88,6 +88,26 @@ BY_HAND = {
             "mean_ce_of_others": pytest.approx(0.6),
         }
     ],
+    # drops of 0.75 in a; of 0.25 and 0.5 in b, above 0.1 + 1.645 * 0.083 and 0.1 + 1.645 * 0.0625
+    "cliff-kinds": [
+        {
+            "kind": kind, "tokens": 1, "share": pytest.approx(1 / 3), "mean_drop": drop,
+            "mean_entropy": entropy, "solutions": 1,
+        }
+        for kind, drop, entropy in (
+            ("deterministic", 0.75, 0.01), ("sampled-off", 0.5, 0.6), ("uncertain", 0.25, 0.6),
+        )
+    ],
+    "pivotal-tokens": [
+        {
+            "sign": "negative", "piece": piece, "value_before": before, "value_after": after,
+            "critical": critical, "position": position, "solution_id": solution,
+        }
+        for piece, before, after, critical, position, solution in (
+            (" 4", 0.75, 0.0, True, 0, "a"), (" the", 0.5, 0.0, True, 1, "b"),
+            (" in", 0.75, 0.5, False, 0, "b"),
+        )
+    ],
     "wrong-answers": [
         {
             "problems": 1, "wrong_answers_per_problem": 1.0, "share_of_the_commonest": 1.0,

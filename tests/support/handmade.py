@@ -16,6 +16,8 @@ def made_by_hand(folder):
     pieces = {"a": [" 4", " -", " 7"], "b": [" in", " the", "ft", " 4"]}
     critical = {"a": 0, "b": 1}
     values = {"a": [0.0, 0.0, 0.0], "b": [0.5, 0.0, 0.0, 0.0]}
+    entropy = {"a": [0.01, 0.5, 0.5], "b": [0.6, 0.6, 0.6, 0.6]}
+    greedy = {"a": [0, 1, 2], "b": [0, 9, 2, 3]}
     rollouts, solutions, contrast = [], [], []
     for index, (name, own) in enumerate(pieces.items()):
         n = len(own)
@@ -26,7 +28,9 @@ def made_by_hand(folder):
                 "solution_id": name, "problem_id": "p", "model": "m", "prompt_ids": [1], "token_ids": ids,
                 "pieces": own, "prompt_value": 0.75, "value": values[name],
                 "value_low": values[name], "value_high": [1.0] * n, "n_rollouts": [2] * n,
-                "n_correct": [1] * n, "keep_prob": [0.5] * n, "estimator": "branch", "rule": "critical",
+                "n_correct": [1] * n, "keep_prob": [0.5] * n,
+                "entropy": entropy[name], "greedy_id": greedy[name],
+                "estimator": "branch", "rule": "critical",
                 "marked": [critical[name]], "critical_index": critical[name],
                 "critical_piece": own[critical[name]], "replacement_pass_at_k": [0.25 + index / 2, 1.0],
                 "replacements": [{"token_id": 9, "piece": " 5", "n_rollouts": 2, "n_correct": 1}],
