@@ -6,9 +6,9 @@
 `champ`: the 444 marked solutions of CHAMP, cut into lines. A small model hardly ever solves these problems,
 so that the values of rollouts are 0 everywhere; in their place, the value after a step is the
 log-probability that the model gives to the gold answer if it has to answer there (`The final answer is
-\\boxed{…}`). `rollouts`: the same steps by rollouts, for problems that the model solves by itself. `pocket`:
-the built-in model on its own problems, where both kinds of value can be had, and the first wrong line is
-marked by the worked solution: the first whose sum is not among its sums.
+\\boxed{…}`). `rollouts`: the same steps by rollouts, for problems that the model solves by itself.
+`pocket`: the built-in model on its own problems, where both kinds of value can be had, and the first wrong
+line is marked by the worked solution: the first whose sum is not among its sums.
 
 From each curve two rules pick a step: the biggest drop, and the last stand (the first step after which the
 value never again reaches what it was at the start). Beside them stand the step that surprised the model

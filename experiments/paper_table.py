@@ -81,6 +81,9 @@ OURS = (
     Row("SFT → cDPO", "cdpo", after_sft=True),
     Row("cDPO, weights: value drop", "cdpo", "value"),
     Row("cDPO, weights: critical token", "cdpo", "critical"),
+    Row("TIS-DPO", "tis-dpo"),
+    Row("ConfPO", "confpo"),
+    Row("DPO on critical tokens (cliff-dpo)", "cliff-dpo"),
 )
 
 
@@ -107,27 +110,34 @@ class Cell:
 
 def main() -> None:
     """Runs what is missing and writes the table."""
-    options = arguments(__doc__ or "", "build/paper-table")
+    options = arguments(__doc__ or "", "build/paper-table", [row.name for row in (*ROWS, *OURS)])
     plan, folder = (QUICK if options.quick else Plan()), options.output_dir
     began = time.monotonic()
     with pool_for(plan, folder, options.jobs) as pool:
         _pairs(plan, folder)
-        for results in run_all(plan, folder, pool):
+        for results in run_all(plan, folder, pool, options.row):
             took = f"\n{time.monotonic() - began:.0f} seconds in this run.\n"
             (folder / "table.md").write_text(table(results, plan) + took)
             picture(results, folder / "table.png")
     print((folder / "table.md").read_text())
 
 
-def run_all(plan: Plan, folder: Path, pool: Executor) -> Iterator[dict[str, list[dict[str, Any]]]]:
+def run_all(
+    plan: Plan, folder: Path, pool: Executor, names: Sequence[str] | None = None
+) -> Iterator[dict[str, list[dict[str, Any]]]]:
     """The held-out results of every row by name, one for each seed (the base has one): those of the
-    paper's rows, then with ours."""
+    paper's rows, then with ours. With `names`, of those rows and cDPO alone."""
     sft, *others = ROWS
+    wanted = {row.name for row in (*ROWS, *OURS)} if names is None else {"cDPO", *names}
     results = {"base": run_cells(_cell, plan, folder, pool, [Cell(None, 0, 0, 0, "test")])}
-    tuned = _best(plan, folder, pool, [sft], None)
-    starts = _held_out(plan, folder, pool, [sft], tuned, None)
-    results[sft.name] = [load(folder, cell) for cell in starts]
-    for rows in (others, OURS):
+    tuned: dict[str, tuple[float, float]] = {}
+    starts: list[Cell] | None = None
+    chosen = [[row for row in rows if row.name in wanted] for rows in (others, OURS)]
+    if sft.name in wanted or any(row.after_sft for rows in chosen for row in rows):
+        tuned = _best(plan, folder, pool, [sft], None)
+        starts = _held_out(plan, folder, pool, [sft], tuned, None)
+        results[sft.name] = [load(folder, cell) for cell in starts]
+    for rows in chosen:
         tuned |= _best(plan, folder, pool, rows, starts)
         cells = _held_out(plan, folder, pool, rows, tuned, starts)
         for row in rows:
