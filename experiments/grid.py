@@ -32,7 +32,7 @@ class Cell(Protocol):
 
 
 def arguments(doc: str, folder: str, rows: Sequence[str] = ()) -> argparse.Namespace:
-    """The options of an experiment: `--output-dir`, `--quick`, `--jobs`, and `--row` where it has `rows`."""
+    """The options of an experiment: `--output-dir`, `--quick`, `--jobs`; `--row` where it has `rows`."""
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     parser.add_argument("--output-dir", type=Path, default=Path(folder))
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")

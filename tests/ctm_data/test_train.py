@@ -211,9 +211,10 @@ def test_a_run_whose_table_has_no_value_drops_takes_them_from_its_rollouts(run, 
     rows = run.read("contrast").to_pylist()
     expected = training_rows(run, "cdpo", "value")["rejected_weights"][:]
     older = shutil.copytree(run.folder, tmp_path / "run")
+    later = ["rejected_value_drop", "rejected_critical", "chosen_log_ratio", "rejected_log_ratio"]
     for part in (older / "contrast").iterdir():
         table = pq.read_table(part, partitioning=None)
-        pq.write_table(table.drop_columns(["rejected_value_drop", "rejected_critical"]), part)
+        pq.write_table(table.drop_columns(later), part)
     assert training_rows(Store(older), "cdpo", "value")["rejected_weights"][:] == expected
     assert len(expected) == len(rows)
 

@@ -190,26 +190,37 @@ def test_an_orm_takes_all_labelled_solutions(run):
     assert len(training_rows(run, "orm")) == run.read("verifier").num_rows
 
 
-@pytest.mark.parametrize("labels", ["soft", "hard", "confident"])
-def test_a_prm_takes_the_values_of_the_steps_and_a_right_solution_a_problem(tmp_path, labels):
-    run = build_dataset(
-        BuildConfig(
-            tmp_path / "run",
-            limit=6,
-            n_samples=8,
-            n_rollouts=8,
-            max_new_tokens=120,
-            stages=["rollouts"],
-        )
-    )
-    rows = training_rows(run, "prm", prm_labels=labels)
-    rolled = run.read("rollouts").num_rows
+@pytest.fixture(scope="module")
+def rolled_out(tmp_path_factory):
+    sizes = {"limit": 6, "n_samples": 8, "n_rollouts": 8, "max_new_tokens": 120}
+    folder = tmp_path_factory.mktemp("rolled") / "run"
+    return build_dataset(BuildConfig(folder, stages=["rollouts"], **sizes))
+
+
+@pytest.mark.parametrize("labels", ["soft", "hard"])
+def test_a_prm_takes_the_values_of_the_steps_and_a_right_solution_a_problem(rolled_out, labels):
+    rows = training_rows(rolled_out, "prm", prm_labels=labels)
+    rolled = rolled_out.read("rollouts").num_rows
     assert rolled < len(rows) <= 2 * rolled
     for number, row in enumerate(rows):
         known = [target for target in row["targets"] if target is not None]
         assert len(row["targets"]) == len(row["completion_ids"])
         assert known[-1] == (number >= rolled)  # the wrong ones end at 0, the right ones at 1
         assert labels != "hard" or set(known) <= {0.0, 1.0}
+
+
+def test_confident_labels_are_of_problems_that_the_model_mostly_solves(rolled_out):
+    sure = [
+        row["prompt_ids"]
+        for row in rolled_out.read("rollouts").to_pylist()
+        if row["prompt_value"] >= 0.75
+    ]
+    rows = list(training_rows(rolled_out, "prm", prm_labels="confident"))
+    wrong = [row for row in rows if 0.0 in row["targets"]]
+    assert sure and [row["prompt_ids"] for row in wrong] == sure
+    for row in rows[len(wrong) :]:
+        assert row["prompt_ids"] in sure
+        assert set(row["targets"]) <= {1.0, None}
 
 
 def test_programs_are_labelled_by_their_tests(tmp_path):
