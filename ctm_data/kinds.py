@@ -8,7 +8,7 @@ temperature and top-p.
 Pivotal tokens (Phi-4, arXiv 2412.08905, and `pts`): the value rises by 0.2 or more (`positive`), or falls.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any, Literal
@@ -70,16 +70,13 @@ def kinds(run: str) -> list[Kind]:
             drop = -np.diff(curve)
             own = of_cliffs(row)
             every += own
-            marks: Mapping[str, tuple[Sequence[int], Callable[[int], str]]] = {
-                "cliff": (cliff(curve, n), own.__getitem__),
-                "pivotal": (
-                    pivotal(curve),
-                    lambda i, d=drop: "negative" if d[i] > 0 else "positive",
-                ),
-            }
-            for rule, (tokens, kind_of) in marks.items():
+            signs = ["negative" if fall > 0 else "positive" for fall in drop]
+            for rule, at, names in (
+                ("cliff", cliff(curve, n), own),
+                ("pivotal", pivotal(curve), signs),
+            ):
                 found = marked[rule].setdefault(row["problem_id"], [])
-                found += [(kind_of(i), float(drop[i])) for i in tokens]
+                found += [(names[i], float(drop[i])) for i in at]
     if not every:
         raise CtmError(
             f"{run} has no whole curves: run its `ctm build-dataset` with --stages rollouts, without "

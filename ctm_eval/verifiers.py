@@ -159,8 +159,9 @@ class Verifier:
             values = values[[step[-1] for step in token_steps(pieces)]]
         if self.pool == "last":
             return float(values[-1])
-        pooled = {"mean": values.mean, "min": values.min, "product": values.prod}
-        return float(pooled[self.pool]())
+        if self.pool == "mean":
+            return float(values.mean())
+        return float(values.prod() if self.pool == "product" else values.min())
 
     def encode(self, solutions: Sequence[Candidate]) -> list[tuple[list[int], list[int]]]:
         """The token ids of prompt and completion of every solution; a finished one ends with EOS."""

@@ -100,7 +100,19 @@ class TISDPOTrainer(_WithDistributions):
         weights: torch.Tensor,
     ) -> torch.Tensor:
         kl = (policy.exp() * (policy - reference)).sum(-1)
-        chosen, rejected, *rest = (
-            side for every in (own, ref_own, weights, kl) for side in every.chunk(2)
+        chosen, rejected = own.chunk(2)
+        ref_chosen, ref_rejected = ref_own.chunk(2)
+        chosen_weights, rejected_weights = weights.chunk(2)
+        chosen_kl, rejected_kl = kl.chunk(2)
+        return tis_dpo_loss(
+            chosen,
+            rejected,
+            ref_chosen,
+            ref_rejected,
+            chosen_weights,
+            rejected_weights,
+            chosen_kl,
+            rejected_kl,
+            self.beta,
+            self._kl_weight,
         )
-        return tis_dpo_loss(chosen, rejected, *rest, beta=self.beta, kl_weight=self._kl_weight)

@@ -63,7 +63,8 @@ def token_values(folder, solution):
 
 
 @pytest.mark.parametrize(
-    ("pool", "reduce"), [("last", lambda v: v[-1]), ("mean", torch.mean), ("min", torch.min)]
+    ("pool", "reduce"),
+    [("last", lambda v: v[-1]), ("mean", torch.mean), ("min", torch.min), ("product", torch.prod)],
 )
 def test_an_orm_pools_the_values_of_the_completions_tokens(orm, pool, reduce):
     for solution in solutions():
@@ -183,5 +184,5 @@ def test_an_unfinished_training_is_refused(orm, tmp_path):
 
 
 def test_an_unknown_pool_is_answered_with_the_known_ones(orm):
-    with pytest.raises(CtmError, match="last, mean, min"):
+    with pytest.raises(CtmError, match="last, mean, min, product"):
         Verifier(orm, pool="median")
