@@ -22,6 +22,8 @@ THOUGHT = ("<think>", "</think>")
 """What a reasoning model writes before and after its thought."""
 MAX_MARKS = 40
 """Only this many boxes, and as many of every other mark, are looked at, from the last one back."""
+MAX_OTHER = 80
+"""Only so many characters behind an answer may name another one."""
 MAX_ANSWER = 20_000
 """A box that is not closed within this many characters is not an answer."""
 
@@ -115,6 +117,7 @@ def _boxed(text: str) -> str | None:
     """Return the last box with something in it, joined with those it is listed with."""
     parts: list[str] = []
     start = first = len(text)
+    last = 0
     for _ in range(MAX_MARKS):
         start = max(text.rfind("\\boxed", 0, start), text.rfind("\\fbox", 0, start))
         if start < 0:
@@ -123,14 +126,22 @@ def _boxed(text: str) -> str | None:
         if content is None or not content.strip(" {}$\\,;:."):
             continue
         if not parts or end > first:  # the last one, or one around it
-            parts = [content]
+            parts, last = [content], end
         elif end + 40 >= first and _joins(text[end:first]):
             parts.insert(0, content)
         else:
             break
         first = start
+    if parts and (other := _another(text[last : last + MAX_OTHER])):
+        parts.append(other)
     different = list(dict.fromkeys(part.strip() for part in parts))
     return " \\text{ and } ".join(different) or None
+
+
+def _another(rest: str) -> str | None:
+    """Return the other answer that a text goes on to name: '5 or 7', '5, or maybe $7$', '5 (or 7)'."""
+    match = _OR_ANOTHER.match(rest) if "or" in rest or "be" in rest or "ly" in rest else None
+    return next((group for group in match.groups() if group), None) if match else None
 
 
 def _ends_in_open_box(text: str) -> bool:
@@ -214,12 +225,18 @@ def _statement(rest: str) -> str | None:
         if more:
             return rest[: more.end()]
         unit = _UNIT_AFTER.match(rest, math.end())
-        return inside + (unit[0] if unit else "") if inside else None
+        found = inside + (unit[0] if unit else "") if inside else None
+        return _with_another(found, rest[unit.end() if unit else math.end() :])
     bold = _BOLD_END.search(rest[:200])
     line = rest.split("\n", 1)[0]
     if bold and bold.start() < len(line) and bold.start() > 0:
-        line = line[: bold.start()]
+        return _with_another(_value_of_clause(line[: bold.start()]), line[bold.end() :])
     return _value_of_clause(line)
+
+
+def _with_another(answer: str | None, rest: str) -> str | None:
+    other = _another(rest[:MAX_OTHER]) if answer else None
+    return rf"{answer} \text{{ or }} {other}" if other else answer
 
 
 def _value_of_clause(line: str) -> str | None:
@@ -332,6 +349,12 @@ _MATH = re.compile(
     r"|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]",
     re.S,
 )
+_OR_ANOTHER = re.compile(
+    r"[\s$.,;?*_)}(]{0,6}(?:\\text\s?\{\s?)?\b(?:or|alternatively|maybe|perhaps|possibly)\b[\s,}]*"
+    r"(?:(?:even|else|also|rather|maybe|perhaps|possibly|it|is|just)\b\s*){0,3}(?:\*\*|[(])?\s*"
+    r"(?:\$([^$\n]{1,60})\$|\\\((.{1,60}?)\\\)|\\boxed\{([^{}]{1,60})\}|(-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?\\?%?))",
+    re.I,
+)
 _ALIGNED = re.compile(r"\\(?:begin|end)\{align(?:ed)?\*?\}")
 _MORE_MATH = re.compile(r"(?:\s*(?:,|and|or|, and|, or)\s+\$[^$\n]{1,200}\$)+")
 _UNIT_AFTER = re.compile(r"\s?(?:%|\\%|°| ?(?:square |cubic )?[a-z]{1,12}\b(?! [a-z]))")
@@ -340,7 +363,7 @@ _CLAUSE_END = re.compile(
     r"\.(?:\s|$)|[!?](?:\s|$)|;\s"
     r"|\s(?:because|since|as|so|which|where|when|if|but|i\.e\.|therefore|hence|thus)\b"
     r"|,\s(?=(?:so|and then|as|since|because|which|not|but|the|this|i|it|we|given|where|after)\b)"
-    r"|\s[-–—]\s(?=[A-Za-z]{2})|\s\((?=[A-Za-z]{2})",
+    r"|\s[-–—]\s(?=[A-Za-z]{2})|\s\((?=[A-Za-z]{2})(?!(?:or|alternatively|maybe|perhaps|possibly)\b.{0,20}\d)",
     re.I,
 )
 _LEAD = re.compile(

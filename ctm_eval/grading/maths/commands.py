@@ -101,8 +101,11 @@ def _decorated(c: Cursor, mark: str) -> Tree:
             break
     if braced:
         if not letters:
+            if mark not in ("mathbf", "underline"):
+                raise Unreadable(f"\\{mark} of a value")
             tree = c.rules.expression(c)
             c.expect("}")
+            c.group_end = c.at
             return tree
         c.expect("}")
     if not letters:

@@ -23,15 +23,19 @@ class Rules(NamedTuple):
 
 
 class Cursor:
-    """A place in a list of tokens; `bars` counts the `|` that are open, `depth` the nesting."""
+    """A place in a list of tokens; `bars` counts the `|` that are open, `depth` the nesting.
 
-    __slots__ = ("at", "bars", "depth", "rules", "tokens")
+    `group_end` is the place after the last group in braces that prints nothing of its own.
+    """
+
+    __slots__ = ("at", "bars", "depth", "group_end", "rules", "tokens")
 
     def __init__(self, tokens: list[Token], rules: Rules) -> None:
         self.tokens = tokens
         self.at = 0
         self.depth = 0
         self.bars = 0
+        self.group_end = -1
         self.rules = rules
 
     @property

@@ -32,8 +32,8 @@ def solution(relation: Tree) -> Solution | None:
     first, last = sides[0], sides[-1]
     name = name_of(first) or _function_value(first)
     if name:
-        constants = [s for s in sides[1:] if s.op in EXPRESSIONS and not symbols(s)]
-        return Solution(name, last) if not constants or _holds(constants) else None
+        constants = [s for s in sides[1:-1] if s.op in EXPRESSIONS and not symbols(s)]
+        return Solution(name, last) if not constants or _holds([*constants, last]) else None
     if len(sides) == 2 and (reverse := name_of(last)) and last.op == "sym":
         return Solution(reverse, first)
     if first.op == "bracket" and last.op == "bracket":

@@ -167,11 +167,12 @@ def _unit(suffix: str) -> tuple[str | None, int] | None:
         words = words[1:]
     if not words:
         return None, scale
-    rest = words[:-1] if len(words) > 1 and words[-1].lower() in _AREAS else words
-    if len(words) > MAX_WORDS or units.changes_the_value(rest):
+    if len(words) > MAX_WORDS or units.changes_the_value(suffix.replace("\\text", " ")):
         return None
     if "\\text" not in suffix:
-        named = units.known(words[0]) and len(words[0]) > 1 or words[0].lower() in ("sq", "cu")
+        named = (
+            units.known(words[0]) and len(words[0]) > 1 or words[0].lower() in ("sq", "cu", "of")
+        )
         if not named and (glued or len(words[0]) < 4):
             return None  # letters beside a number are variables
     unit = suffix.replace("\\text", " ").replace("{", "").replace("}", "").strip()
@@ -182,7 +183,7 @@ def _rate(unit: str) -> bool:
     return unit.lower().startswith(("per ", "/", "a ", "an ", "each"))
 
 
-_DECIMAL = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?:[ ]\d{3})+(?!\d)|\d+)(?:\.\d*)?|\.\d+"
+_DECIMAL = r"(?:[1-9]\d{0,2}(?:(?:,\d{3})+|(?:[ ]\d{3})+)(?!\d)|\d+)(?:\.\d*)?|\.\d+"
 _INTEGER = re.compile(r"-?[0-9]+")
 _HAS_DIGIT = re.compile(r"[0-9]")
 _NUMBER = re.compile(
@@ -202,7 +203,6 @@ _ORDINAL = re.compile(r"\^?\s?\{?\s?(?:\\text\s?\{)?\s?(?:st|nd|rd|th)\s?\}?\s?\
 _WORDS = re.compile(r"(?:\\text|\\mathbf|\\\$|[A-Za-z{}. /,'()-]|\^\s?\{?[23]\}?)+")
 _WORD = re.compile(r"[A-Za-z]+")
 _HALF_OF_DAY = re.compile(r"\b[ap]\.?\s?m\b", re.I)
-_AREAS = ("squared", "cubed")  # after a unit: 5 meters squared
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _NOT_A_UNIT = frozenset(
     "and or base mod sqrt pi sin cos tan log ln exp times plus minus over divided cot sec csc "

@@ -12,6 +12,7 @@ from ctm_eval.grading.maths.tree import (
     number,
     symbol,
 )
+from ctm_eval.grading.maths.units import changes_the_value
 
 
 def expression(c: Cursor) -> Tree:
@@ -72,6 +73,8 @@ def _term(c: Cursor) -> Tree:
 def starts_factor(c: Cursor) -> bool:
     """Return whether the next token can be multiplied without a sign."""
     token, before = c.token, c.tokens[c.at - 1]
+    if token.text in _PRINTS_ITS_GROUP or c.at == c.group_end:
+        _refuse_hidden_neighbours(c)
     if token.kind == "num" or token.kind == "repeating":
         exponent = before.kind == "num" and c.tokens[c.at - 2].text == "^" and token.spaced
         if before.kind in ("num", "sym") and not exponent:  # 2^6 3^5
@@ -86,6 +89,21 @@ def starts_factor(c: Cursor) -> bool:
     if token.kind == "op":
         return token.text in ("(", "{", "[") or token.text == "|" and c.bars == 0
     return False
+
+
+def _refuse_hidden_neighbours(c: Cursor) -> None:
+    """Raise Unreadable where braces hide that two numbers print as one: {1}2, 1{2}, 1{\\frac{4}{5}}."""
+    left, right = c.at - 1, c.at
+    if c.at == c.group_end:
+        while c.tokens[left].text == "}":
+            left -= 1
+    elif c.tokens[left - 1].text == "^":
+        return  # 2^6{3}
+    while c.tokens[right].text in _PRINTS_ITS_GROUP:
+        right += 1
+    number_follows = c.tokens[right].kind in _DIGITS or c.tokens[right].text == "frac"
+    if c.tokens[left].kind in _DIGITS and number_follows:
+        raise Unreadable("two numbers side by side")
 
 
 def power(c: Cursor) -> Tree:
@@ -176,9 +194,12 @@ def factor(c: Cursor) -> Tree:
         c.next()
         if c.token.kind in ("num", "sym", "word", "text", "begin") or starts_factor(c):
             raise Unreadable("words in front of a value")
+        if changes_the_value(token.text):
+            raise Unreadable("a word that changes the value before it")
         tree = symbol(token.text + commands.subscript(c))
     elif c.take("{"):
         tree = braced(c)
+        c.group_end = c.at
     elif c.take("|"):
         c.bars += 1
         tree = Tree("abs", (expression(c),))
@@ -207,6 +228,8 @@ def braced(c: Cursor) -> Tree:
     return tree
 
 
+_DIGITS = frozenset({"num", "repeating"})
+_PRINTS_ITS_GROUP = frozenset({"{", "mathbf", "underline"})
 _NOT_A_FACTOR = frozenset(
     "pm mp cup cap setminus in le ge ne approx equiv to pmod circ over choose rfloor rceil rangle notin "
     "implies Rightarrow rightarrow sim subset subseteq langle emptyset mathbb iff quad neg not "

@@ -60,6 +60,8 @@ def based(digits: str, base: str) -> Tree:
     """Return a number in a base from 2 to 36; raises Unreadable for any other subscript."""
     if not (base.isdigit() and len(base) < 3 and 1 < int(base) < 37 and digits.isdigit()):
         raise Unreadable("a subscript that is no base")
+    if int(max(digits)) >= int(base):
+        raise Unreadable("a digit that its base does not have")
     return Tree("based", (digits.lstrip("0") or "0", int(base)))
 
 

@@ -6,6 +6,7 @@ import re
 
 from ctm_eval.grading.maths.numerals import BASES
 from ctm_eval.grading.maths.tree import Tree, number
+from ctm_eval.grading.maths.units import changes_the_value
 
 
 def choice(cleaned: str) -> Tree | None:
@@ -15,7 +16,11 @@ def choice(cleaned: str) -> Tree | None:
         return None
     letter = match["bracketed"] or match["worded"] or match["named"] or match["marked"]
     rest = (match["rest"] or "").strip()
-    if not _IS_RIGHT.fullmatch(rest) and (_SAYS_MORE.search(rest) or _GOES_ON.match(rest)):
+    first = _FIRST_WORD.match(rest)
+    changed = first is not None and changes_the_value(first[1])
+    if not _IS_RIGHT.fullmatch(rest) and (
+        changed or _SAYS_MORE.search(rest) or _GOES_ON.match(rest)
+    ):
         return None
     return Tree("choice", (letter.upper(), (match["rest"] or "").strip(" :.")))
 
@@ -102,7 +107,12 @@ _SAYS_MORE = re.compile(
     r"|might|should|would|has|have|but|except|unless|if|instead|excluded|both|versus|vs)\b",
     re.I,
 )
-_GOES_ON = re.compile(r"[-+*/^_=<>&|!,;'?]|\\(?:cup|cap|pm|mp|ne|le|ge|in|neg|lor|land)\b|[A-J]\b")
+_FIRST_WORD = re.compile(r"(?!(?:none|all|both|some) of\b)(?:\\text\s*\{\s*)?([A-Za-z]+)", re.I)
+_GOES_ON = re.compile(
+    r"[-+*/^_=<>&|!,;'?%#@½]|[A-J]\b"
+    r"|\\(?!(?:frac|sqrt|text|mathbf|pi|binom|overline|angle|triangle|checkmark|sin|cos|tan|log|ln|infty"
+    r"|emptyset|mathbb|begin|lfloor|lceil|alpha|beta|theta)(?![a-z])|[{$])"
+)
 _CHOICE = re.compile(
     r"""(?:\\text\s?\{)?(?:[Oo]ption\ |[Cc]hoice\ )?
     (?: (?:\\text\s?\{\s?)?\(\s?(?:\\text\s?\{\s?)?(?P<bracketed>[A-Z])\s?\}?\s?\)

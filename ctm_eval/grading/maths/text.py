@@ -53,6 +53,8 @@ def _commands_to_plain(text: str) -> str:
     rows = "\\begin" in text
     if not rows:
         text = text.replace("\\\\", " ")
+    if _DANGLING.search(text):  # its star would go as emphasis
+        text += "\\dangling"
     return _COMMAND.sub(lambda match: _PLAIN.get(match[1], match[0]), text)
 
 
@@ -104,6 +106,7 @@ def _unicode_to_latex(text: str) -> str:
     return text
 
 
+_DANGLING = re.compile(r"\\(?:times|cdot|ast)\W*$")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.S)
 _SIDE = re.compile(r"\\(?:left|right|middle)(?![A-Za-z])\s*\.?|\\[bB]igg?[lrm]?(?![A-Za-z])")
 _THOUSANDS_COMMA = re.compile(r"(?<=\d),\s?\\!\s?(?=\d)|(?<=\d)\{,\}(?=\d)")

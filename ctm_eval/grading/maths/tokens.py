@@ -147,7 +147,7 @@ _TOKEN = re.compile(
     |(?P<op>\\[{}%$|\\]|\*\*|[<>!=]=|=<|[-+*/^_=<>()\[\]{}|,;:!%'&~])""",
     re.VERBOSE,
 )
-_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?")
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?")
 _VOWEL = re.compile(r"[aeiou]")
 _GROUP = re.compile(r"\s*\{([^{}]*)\}")
 _LETTERS_IN_A_ROW = re.compile(r"[a-z](?:\s*(?:,|and|or|, and|, or)\s*[a-z])+")

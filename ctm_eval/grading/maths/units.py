@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -21,13 +20,21 @@ class Unit:
     words: frozenset[str]
 
 
-def changes_the_value(words: Iterable[str]) -> bool:
-    """Return whether words after a number make it another number or take it back.
+def changes_the_value(note: str) -> bool:
+    """Return whether words after a value make it another one or take it back.
 
-    '5 tenths', '5 or more', '5 and a half', '5 is wrong' do; '5 red apples' does not.
+    '5 tenths', '5 or more', '5 and a half', '5 is wrong', '5 cm^2 squared' do; '5 red apples' and
+    '5 cm squared' do not.
     """
+    note = note.lower()
+    words = _SPOKEN.findall(note)
+    if len(words) > 1 and _RAISED_IN_WORDS.search(note):
+        words.pop()
+        if not _POWERS.isdisjoint(words):
+            return True  # square cm squared
+    if _RAISED_TWICE.search(note):
+        return True
     for word in words:
-        word = word.lower()
         if len(word) == 1 and word not in _UNITS and word != "a":
             return True
         if word in _NO_UNIT or _ORDINAL_OR_NUMBER.fullmatch(word) or _qualifies(word):
@@ -110,6 +117,12 @@ def _singular(word: str) -> str:
     return word[:-1] if word.endswith("s") and len(word) > 3 else word
 
 
+_SPOKEN = re.compile(r"[a-z]+")
+_RAISED_IN_WORDS = re.compile(
+    r"[a-z](?:[\s{}\\]|text(?![a-z]))*\s(?:[\s{}\\]|text(?![a-z]))*(?:squared|cubed)\W*$"
+)
+_RAISED_TWICE = re.compile(r"\b(?:square|sq|cubic|cu)\b[\s{}.]*[a-z]+[\s{}]*\^|\^[\s{]*\d[\s{}]*\^")
+_POWERS = frozenset({"square", "sq", "cubic", "cu"})
 _MARKUP = re.compile(r"\\text|\\mathbf|\\circ|[{}.,~()]|\\")
 _SQUARE = re.compile(r"\b(square|sq|cubic|cu)\s+([a-z]+)")
 _SQUARED = re.compile(r"\b([a-z]+)\s+(squared|cubed)\b")
@@ -141,7 +154,19 @@ _NO_UNIT = frozenset(
     "otherwise else however although though because since while when where whether so thus hence "
     "therefore then till against despite versus vs vice versa via besides including excluding save "
     "barring given assuming provided suppose nothing everything anything any some many few several "
-    "various both same sometimes often seldom ever yet with".split()
+    "various both same sometimes often seldom ever yet with "
+    # verdicts
+    "mistake typo nonsense placeholder unverified unsure uncertain tbd tba cheat fake bogus joke lie "
+    "candidate sic approx approximate est estimated estimate octal binary hex hexadecimal basis "
+    # the rest of the closed classes: pronouns, auxiliaries, prepositions, conjunctions
+    "i me mine you yours he him she hers we us ours they theirs itself himself herself themselves "
+    "myself yourself what whatever whichever whoever somebody someone anybody anyone nobody everybody "
+    "everyone was were be been being do does did have has had having might must shall should will "
+    "would could need dare ought amid among amongst aside athwart atop behind beneath beside concerning "
+    "considering following into like near notwithstanding onto past pending regarding since toward "
+    "unlike unto upon lest whereas whether wherever whenever whereby wherein as again also hardly "
+    "scarcely barely merely just quite very too enough "
+    "etc et al january february april august september october november december".split()
 )
 _ADVERB = re.compile(r"[a-z]+(?:wards?|wise|ly)")
 _NO_ADVERB = frozenset(

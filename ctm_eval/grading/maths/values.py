@@ -175,10 +175,7 @@ def _with_note(c: Cursor, tree: Tree) -> Tree:
     unit = " ".join(words)
     if c.token.kind == "num":
         unit = unit.removesuffix(" and")  # 4 hours and 30 minutes
-    spoken = _SPOKEN.findall(unit)
-    if len(spoken) > 1 and spoken[-1].lower() in ("squared", "cubed"):
-        spoken.pop()
-    if changes_the_value(spoken) or _DIGIT_IN_NOTE.search(unit):
+    if changes_the_value(unit) or _DANGLING_MARK.search(unit) or _DIGIT_IN_NOTE.search(unit):
         raise Unreadable("words that change the value before them")
     if tree.op == "rel":
         *rest, last = tree.args
@@ -222,7 +219,7 @@ def _ratio(c: Cursor) -> Tree:
     parts = [tree]
     while c.take(":"):
         parts.append(expression(c))
-    if not all(part.op in EXPRESSIONS for part in parts):
+    if not all(part.op in EXPRESSIONS for part in parts) or ZERO in parts:
         raise Unreadable("a ratio of something that is no number")
     return Tree("ratio", tuple(parts))
 
@@ -352,10 +349,10 @@ _OPERATION_THEN_VALUE = re.compile(
 _EXCEPT = re.compile(
     r"(?:\\text\s?\{)?(?:all )?real numbers,? (?:except|other than|but)(?: for)? ?\}?([^{}]{1,80})\}?"
 )
-_SPOKEN = re.compile(r"[A-Za-z]+")
 _DIGIT_IN_NOTE = re.compile(
     r"(?<![\^{])(?<!\^ )(?<!\{ )[0-9]|[0-9]{2}|[^A-Za-z0-9 .,/^{}\\$€£¥°'*-]"
 )
+_DANGLING_MARK = re.compile(r"\^(?!\s*\{?\s*-?\s*[1-9](?![0-9]))|[*/]\s*$")
 _SIGNS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!="}
 _SIGN_COMMANDS = {
     "le": "<=", "ge": ">=", "ne": "!=", "in": "in", "approx": "=", "equiv": "=", "to": "=",
