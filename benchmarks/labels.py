@@ -1,6 +1,7 @@
 """What a critical token's label is worth: whether a second run gives the same, and whether it is true.
 
     python benchmarks/labels.py [--trajectories 200] [--seed 1] [--seconds 600] [--quick] [--pocket 0]
+    python benchmarks/labels.py --trajectories 1200 --shard 1/2 --results build/labels.jsonl  # and 2/2
 
 Simulated trajectories (`trajectory`) have known values, so the true critical token is known: that of
 the rule on the true curve, a value below the resolution counting as 0. Every way to spend rollouts is
@@ -8,7 +9,10 @@ run twice on each. `exhaustive` and `branch` are labelled by the rule, as the pa
 the likeliest token given the same rollouts of `branch`; `adaptive` spends all of its budget, which is a
 share of the N L rollouts of exhaustive. `confident` are labels with a critical_prob of 0.8 or more,
 `holds` is how often the smallest run of tokens with 90% holds the true one, and the RMSE is that of the
-values against the true ones. Rollouts stand for tokens: each is as long as what is left of its trajectory.
+values against the true ones. `said` is the mean critical_prob of the confident labels: where the
+posterior is honest, as many of them are right. Rollouts stand for tokens: each is as long as what is
+left of its trajectory. With `--results`, every trajectory is a line of that file as soon as it is
+measured; shards share the file, a later run measures what is missing, and the tables show all of it.
 
 The ranges of the generator were chosen on seed 0, where they give the shares that were measured on
 published curves of Llama-3-8B-Instruct (two runs of exhaustive agree in 32 to 37%, of branch in 40%, of
@@ -17,9 +21,15 @@ temperature 1 and top-p 1.
 """
 
 import argparse
+import hashlib
+import json
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +44,11 @@ from ctm_data.estimator.posterior import Label, critical_of, draw_curves, label_
 from ctm_data.estimator.settings import RESOLUTION
 from ctm_data.estimator.values import branch_counts, branch_curve
 
+ROOT = Path(__file__).resolve().parent.parent
 N = 64
 SHARES = (1 / 8, 1 / 2, 1.0)
+CONFIDENT = 0.8
+BINS = (0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 1.01)
 
 
 @dataclass(frozen=True)
@@ -142,76 +155,119 @@ def ways() -> dict[str, Callable[[Truth, np.random.Generator], Run]]:
     }
 
 
-def twice(seed: int, i: int) -> tuple[Truth, dict[str, tuple[Run, Run]]]:
-    """Trajectory `i` of a seed, and two runs of every way on it."""
+def twice(seed: int, i: int) -> dict[str, Any]:
+    """Trajectory `i` of a seed: its length, its true critical token, and two runs of every way on it."""
     truth = trajectory(np.random.default_rng([seed, i]))
     runs = {
-        name: (
-            way(truth, np.random.default_rng([seed, i, j, 0])),
-            way(truth, np.random.default_rng([seed, i, j, 1])),
-        )
+        name: [_record(truth, way(truth, np.random.default_rng([seed, i, j, k]))) for k in range(2)]
         for j, (name, way) in enumerate(ways().items())
     }
-    return truth, runs
+    return {"code": code(), "seed": seed, "i": i, "critical": truth.critical, "runs": runs}
 
 
-def measure(trajectories: int, seed: int, seconds: float = float("inf")) -> None:
-    """Prints a line for each way to spend rollouts, with 95% bootstrap intervals over trajectories.
+def code() -> str:
+    """A hash of what the figures depend on: results of other code are not mixed with them."""
+    files = [Path(__file__), *sorted((ROOT / "ctm_data" / "estimator").glob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def measure(trajectories: range, seed: int, results: Path, seconds: float) -> None:
+    """Measures trajectories that `results` does not have, and appends a line of JSON for each.
 
     Stops early after `seconds`; which trajectories are measured does not depend on their results.
     """
-    found: list[tuple[Truth, dict[str, tuple[Run, Run]]]] = []
     start = time.monotonic()
-    while len(found) < trajectories and time.monotonic() - start < seconds:
-        found.append(twice(seed, len(found)))
+    there = {row["i"] for row in read(results, seed)}
+    with results.open("ab+") as file:
+        if results.stat().st_size:
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":  # a killed run left half a line
+                file.write(b"\n")
+        for i in trajectories:
+            if time.monotonic() - start > seconds:
+                return
+            if i not in there:
+                file.write(json.dumps(twice(seed, i)).encode() + b"\n")
+                file.flush()
+
+
+def read(results: Path, seed: int) -> list[dict[str, Any]]:
+    """The trajectories in a file of results that this code measured, each once."""
+    found, now = {}, code()
+    for line in results.read_text().splitlines() if results.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if (row["code"], row["seed"]) == (now, seed):
+            found[row["i"]] = row
+    return [found[i] for i in sorted(found)]
+
+
+def show(found: list[dict[str, Any]], seed: int) -> None:
+    """Prints a line for each way to spend rollouts, with 95% bootstrap intervals over trajectories."""
     count = len(found)
     print(f"{count} trajectories, seed {seed}; ratios are to exhaustive; 95% intervals")
+    if not count:
+        return
     print(f"{'':18}  {'agree':19}  {'ratio':17}  {'true':19}  {'RMSE':6}  tokens")
     resamples = np.random.default_rng(seed).integers(count, size=(2000, count))
-    base = np.array([_agree(*runs["exhaustive"]) for _, runs in found])
-    cost = np.mean([runs["exhaustive"][0].cost for _, runs in found])
+    truth = np.array([row["critical"] for row in found])[:, None]
+
+    def column(name: str, key: str) -> np.ndarray:
+        return np.array([[run[key] for run in row["runs"][name]] for row in found])
+
+    said = {name: column(name, "critical") for name in ways()}
+    agrees = {name: said[name][:, 0] == said[name][:, 1] for name in ways()}
+    base, cost = agrees["exhaustive"], column("exhaustive", "cost").mean()
     for name in ways():
-        rows = [(truth, *runs[name]) for truth, runs in found]
-        agree = np.array([_agree(one, two) for _, one, two in rows])
-        true = np.array([[r.critical == t.critical for r in runs] for t, *runs in rows])
-        ratio = agree[resamples].sum(1) / base[resamples].sum(1)
-        error = np.mean([[(r.value - t.value)[:-1] @ (r.value - t.value)[:-1] / len(t.keep)
-                          for r in runs] for t, *runs in rows])  # fmt: skip
-        tokens = np.mean([run.cost for _, *runs in rows for run in runs]) / cost
+        ratio = agrees[name][resamples].sum(1) / base[resamples].sum(1)
         print(
-            f"{name:18}  {_share(agree, resamples)}  "
-            f"{agree.sum() / base.sum():.2f} [{_ends(ratio, '.2f')}]  "
-            f"{_share(true.mean(1), resamples)}  {np.sqrt(error):.4f}  {tokens:.3f}",
-            flush=True,
+            f"{name:18}  {_share(agrees[name], resamples)}  "
+            f"{agrees[name].sum() / base.sum():.2f} [{_ends(ratio, '.2f')}]  "
+            f"{_share((said[name] == truth).mean(1), resamples)}  "
+            f"{np.sqrt(column(name, 'error').mean()):.4f}  {column(name, 'cost').mean() / cost:.3f}"
         )
-    print(f"\n{'':18}  {'confident':19}  {'right':19}  {'holds':19}  run")
+    print(f"\n{'':18}  {'confident':19}  {'right':19}  said   {'holds':19}  run")
     for name in ways():
-        if found[0][1][name][0].label is None:
+        prob = column(name, "prob")
+        if prob.dtype == object:
             continue
-        rows = [(truth, *runs[name]) for truth, runs in found]
-        sure = np.array([[r.label.prob.max() >= 0.8 for r in runs] for _, *runs in rows])  # type: ignore[union-attr]
-        true = np.array([[r.critical == t.critical for r in runs] for t, *runs in rows])
-        holds = np.array([[_holds(t, r.label) for r in runs] for t, *runs in rows])
-        spans = [r.label for _, *runs in rows for r in runs if r.label and r.label.low is not None]
-        length = np.median([s.high - s.low + 1 for s in spans])  # type: ignore[operator]
-        right = (sure & true).sum(1)[resamples].sum(1) / sure.sum(1)[resamples].sum(1)
+        sure, true = prob >= CONFIDENT, said[name] == truth
+        low, high = (column(name, end).astype(float) for end in ("low", "high"))
+        holds = (low <= truth) & (truth <= high)
+        counts = [sure.sum(1)[resamples].sum(1), (sure & true).sum(1)[resamples].sum(1)]
         print(
             f"{name:18}  {_share(sure.mean(1), resamples)}  "
-            f"{(sure & true).sum() / sure.sum():5.1%} [{_ends(right, '.1%')}]  "
-            f"{_share(holds.mean(1), resamples)}  {length:.0f}",
-            flush=True,
+            f"{true[sure].mean():5.1%} [{_ends(counts[1] / counts[0], '.1%')}]  {prob[sure].mean():5.1%}  "
+            f"{_share(holds.mean(1), resamples)}  {np.nanmedian(high - low + 1):.0f}"
         )
+    print(f"\ncritical_prob, and how many of the labels are true; {' '.join(ways())}")
+    for low, high in pairwise(BINS):
+        cells = []
+        for name in ways():
+            prob = column(name, "prob")
+            if prob.dtype == object:
+                continue
+            here = (prob >= low) & (prob < high)
+            true = (said[name] == truth)[here]
+            cells.append(
+                f"{true.mean():5.1%} of {here.sum():4}" if here.any() else "       of    0"
+            )
+        print(f"{low:.2f} to {min(high, 1):.2f}   {'   '.join(cells)}")
 
 
-def _agree(one: Run, two: Run) -> bool:
-    return one.critical == two.critical
-
-
-def _holds(truth: Truth, label: Label | None) -> bool:
-    """Whether the smallest credible run holds the true critical token."""
-    if label is None or label.low is None or label.high is None:
-        return False
-    return label.low <= truth.critical <= label.high
+def _record(truth: Truth, run: Run) -> dict[str, Any]:
+    """What is kept of a run: its token, the probability and credible run that it has, error and cost."""
+    error, label = (run.value - truth.value)[:-1], run.label
+    return {
+        "critical": run.critical,
+        "prob": label and float(label.prob.max()),
+        "low": label and label.low,
+        "high": label and label.high,
+        "error": float(error @ error) / len(error),
+        "cost": run.cost,
+    }
 
 
 def _share(values: np.ndarray, resamples: np.ndarray) -> str:
@@ -229,10 +285,13 @@ def pocket(count: int) -> None:
 
     from ctm_data.estimator.settings import RolloutSettings
     from ctm_data.stages.rollouts import roll_out
+    from ctm_eval.benchmarks import load_problems
     from ctm_eval.engines import Sampling, load_engine
 
     engine = load_engine("transformers", "pocket")
-    chosen = wrong_solutions(engine, count)
+    problems = load_problems("pocket", limit=6 * count, seed=2)
+    options = argparse.Namespace(samples=8, max_new_tokens=192, trajectories=count)
+    chosen = wrong_solutions(engine, problems, Sampling(1.0, 1.0), options)
     ways = {
         "exhaustive": {"estimator": "exhaustive"},
         "branch": {},
@@ -294,9 +353,18 @@ def main() -> None:
     parser.add_argument(
         "--pocket", type=int, default=0, help="wrong solutions of the built-in model"
     )
+    parser.add_argument(
+        "--shard", default="1/1", metavar="I/N", help="every N-th, from the I-th on"
+    )
+    parser.add_argument("--results", type=Path, help="keep them in this file, and go on from it")
     args = parser.parse_args()
     if args.trajectories:
-        measure(20 if args.quick else args.trajectories, args.seed, args.seconds)
+        shard, shards = map(int, args.shard.split("/"))
+        part = range(shard - 1, 20 if args.quick else args.trajectories, shards)
+        with tempfile.TemporaryDirectory() as folder:
+            results = args.results or Path(folder, "results.jsonl")
+            measure(part, args.seed, results, args.seconds)
+            show(read(results, args.seed), args.seed)
     if args.pocket:
         pocket(args.pocket)
 

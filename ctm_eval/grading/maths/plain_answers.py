@@ -109,7 +109,7 @@ _SAYS_MORE = re.compile(
 )
 _FIRST_WORD = re.compile(r"(?!(?:none|all|both|some) of\b)(?:\\text\s*\{\s*)?([A-Za-z]+)", re.I)
 _GOES_ON = re.compile(
-    r"[-+*/^_=<>&|!,;'?%#@½]|[A-J]\b"
+    r"[-+*/^_=<>&|!,;'?%#@]|[^\x00-\x7f]|[A-J]\b"
     r"|\\(?!(?:frac|sqrt|text|mathbf|pi|binom|overline|angle|triangle|checkmark|sin|cos|tan|log|ln|infty"
     r"|emptyset|mathbb|begin|lfloor|lceil|alpha|beta|theta)(?![a-z])|[{$])"
 )

@@ -157,7 +157,11 @@ _NO_UNIT = frozenset(
     "various both same sometimes often seldom ever yet with "
     # verdicts
     "mistake typo nonsense placeholder unverified unsure uncertain tbd tba cheat fake bogus joke lie "
-    "candidate sic approx approximate est estimated estimate octal binary hex hexadecimal basis "
+    "sorry dunno idk lol jk oops anyway imo imho afaik sort kind sic "
+    "approx approximate est estimated estimate octal binary hex hexadecimal "
+    # parts and multiples
+    "basis bp bps ppm ppb ones tens hundreds thousands millions billions trillions lakh lakhs crore crores "
+    "myriad googol milli micro nano kilo mega giga tera wholes noon midnight "
     # the rest of the closed classes: pronouns, auxiliaries, prepositions, conjunctions
     "i me mine you yours he him she hers we us ours they theirs itself himself herself themselves "
     "myself yourself what whatever whichever whoever somebody someone anybody anyone nobody everybody "
