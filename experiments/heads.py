@@ -124,7 +124,7 @@ def rows(plan: Plan, folder: Path, cell: Cell) -> Any:
         every = training_rows(Store(folder / "rollouts"), "prm", prm_labels=labels)  # type: ignore[arg-type]
     # Rows of a problem have its prompt; a PRM's right solutions come after all wrong ones.
     prompts = dict.fromkeys(map(str, every["prompt" if cell.method == "orm" else "prompt_ids"]))
-    wanted = set(list(prompts)[: len(prompts) * cell.size // 4])
+    wanted = set(list(prompts)[: max(1, len(prompts) * cell.size // 4)])
     column = "prompt" if cell.method == "orm" else "prompt_ids"
     own = every.filter(lambda row: str(row[column]) in wanted)
     if cell.labels == "outcome":

@@ -45,11 +45,12 @@ def rows(count=6):
     )
 
 
-def weighted(rows):
-    """The rows as token ids, every rejected token weighing a half: what cdpo takes."""
-    tokenizer = AutoTokenizer.from_pretrained(MODEL)
-    ids = pairs(rows, tokenizer)
-    return ids.map(lambda row: {"rejected_weights": [0.5] * len(row["rejected_ids"])})
+def weighted(rows, sides=("rejected",)):
+    """The rows as token ids, every token of the sides weighing a half: what cdpo and tis-dpo take."""
+    ids = pairs(rows, AutoTokenizer.from_pretrained(MODEL))
+    return ids.map(
+        lambda row: {f"{side}_weights": [0.5] * len(row[f"{side}_ids"]) for side in sides}
+    )
 
 
 def rows_for(method, count=6):
@@ -60,7 +61,8 @@ def rows_for(method, count=6):
                 for i in range(count)
             ]
         )
-    return weighted(rows(count)) if method == "cdpo" else rows(count)
+    sides = {"cdpo": ("rejected",), "tis-dpo": ("chosen", "rejected")}.get(method)
+    return weighted(rows(count), sides) if sides else rows(count)
 
 
 def quick(method, **given):
@@ -363,15 +365,16 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from ctm_train.train import train
 from tests_train import rows_for, quick, MODEL
-train("cdpo", rows_for("cdpo", 8), sys.argv[1], model=MODEL, settings=quick("cdpo", batch_size=4))
+train("cdpo", rows_for("cdpo", 16), sys.argv[1], model=MODEL, settings=quick("cdpo", batch_size=4))
 """
 
 
 def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
-    """One step on the same eight pairs. Adam's first step is the sign of the gradient, so a sum in
-    another order turns a few weights around whose gradient is nothing: the means are compared."""
+    """Two steps on the same sixteen pairs: the same losses. Adam's first step is the sign of the gradient,
+    so that a sum in another order turns a few weights around whose gradient is nothing: of the weights the
+    means are compared."""
     settings = quick("cdpo", batch_size=8)
-    train("cdpo", rows_for("cdpo", 8), tmp_path / "one", model=MODEL, settings=settings)
+    train("cdpo", rows_for("cdpo", 16), tmp_path / "one", model=MODEL, settings=settings)
     (tmp_path / "tests_train.py").symlink_to(__file__)
     (tmp_path / "share.py").write_text(SHARE)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "ACCELERATE_USE_CPU": "true"}
@@ -380,6 +383,17 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
     script = [str(tmp_path / "share.py"), str(tmp_path / "two"), support]
     command = [sys.executable, "-m", *launch, *script]
     subprocess.run(command, env={**environment, "OMP_NUM_THREADS": "1"}, check=True, timeout=120)
+    losses = [
+        [json.loads(line).get("loss") for line in (tmp_path / name / METRICS).open()]
+        for name in ("one", "two")
+    ]
+    assert [loss is not None for loss in losses[0]] == [
+        True,
+        True,
+        False,
+    ]  # two steps, then the run
+    assert losses[0][0] != losses[0][1]
+    assert losses[1][:2] == pytest.approx(losses[0][:2], abs=1e-5)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     start = load(MODEL, settings)[0].state_dict()
     moved = sum((weight - start[name]).abs().sum() for name, weight in one.items())
