@@ -7,8 +7,9 @@ engine; greedy decoding agrees up to ties in floating point. A LoRA adapter is a
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +18,17 @@ from tqdm import tqdm
 from ctm_eval.engines.base import Completion, FinishReason, Nucleus, Request, Sampling
 from ctm_eval.engines.stop_strings import crossing, has_stop
 from ctm_eval.engines.tokenizer import WithTokenizer, eos_ids
+from ctm_eval.engines.top_tokens import nucleus_of_top
 from ctm_eval.errors import CtmError
 from ctm_eval.models import adapter_base, adapter_folder, model_path
 from ctm_eval.progress import Advance
 
 if TYPE_CHECKING:
     from vllm import LLM
+    from vllm.logprobs import FlatLogprobs
 
+TOP = 256  # most likely tokens that are asked for first
+ENTRIES = 1 << 24  # log-probabilities of a batch, some 150 bytes each
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
 ON_A_CPU = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -172,21 +177,37 @@ class VllmEngine(WithTokenizer):
     def next_token_distributions(
         self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]], sampling: Sampling
     ) -> list[list[Nucleus]]:
-        """Through the log-probabilities of the whole vocabulary at every position, exactly: fit for
-        small vocabularies; for large ones the transformers engine is the better one."""
+        """From the most likely tokens at every position, more of them where the nucleus is wider."""
         from vllm import SamplingParams, TokensPrompt
 
-        outputs = self.llm.generate(
-            [TokensPrompt(prompt_token_ids=[*prompt, *rest]) for prompt, rest in sequences],
-            SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=-1, detokenize=False),
-            lora_request=self.lora,
-            use_tqdm=False,
-        )
-        result = []
-        for (prompt, rest), output in zip(sequences, outputs, strict=True):
-            entries = output.prompt_logprobs[len(prompt) :] if rest else []
-            result.append([_nucleus(entry, sampling) for entry in entries])
-        return result
+        vocabulary = self.llm.llm_engine.model_config.get_vocab_size()
+        found: list[list[Nucleus]] = [[] for _ in sequences]
+        todo = [i for i, (_, rest) in enumerate(sequences) if rest]
+        top = 1 if sampling.temperature == 0 else TOP if sampling.top_p < 1 else vocabulary
+        while todo:
+            wider: list[int] = []
+            for batch in _batches(todo, [sum(map(len, own)) * top for own in sequences]):
+                outputs = self.llm.generate(
+                    [TokensPrompt(prompt_token_ids=[*chain(*sequences[i])]) for i in batch],
+                    SamplingParams(
+                        temperature=0,
+                        max_tokens=1,
+                        prompt_logprobs=-1 if top >= vocabulary else top,
+                        flat_logprobs=True,
+                        skip_reading_prefix_cache=True,  # which would leave out what it holds
+                        detokenize=False,
+                    ),
+                    lora_request=self.lora,
+                    use_tqdm=False,
+                )
+                for i, output in zip(batch, outputs, strict=True):
+                    first = len(sequences[i][0])
+                    nuclei = list(_nuclei(output.prompt_logprobs, first, vocabulary, sampling))
+                    found[i] = [own for own in nuclei if own is not None]
+                    if len(found[i]) < len(nuclei):
+                        wider.append(i)
+            todo, top = wider, min(4 * top, vocabulary)
+        return found
 
 
 def base_and_adapter(model: str, adapter: str | None) -> tuple[str, str | None]:
@@ -217,17 +238,30 @@ class _Bar(tqdm):
         return super().update(n)
 
 
-def _nucleus(logprobs: dict[int, Any], sampling: Sampling) -> Nucleus:
-    import torch
+def _batches(which: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """`which` in their order, in batches of bounded `sizes`, at least one each."""
+    batch: list[int] = []
+    total = 0
+    for i in which:
+        if batch and total + sizes[i] > ENTRIES:
+            yield batch
+            batch, total = [], 0
+        batch.append(i)
+        total += sizes[i]
+    if batch:
+        yield batch
 
-    from ctm_eval.engines.nucleus import nucleus
 
-    values = np.full(max(logprobs) + 1, -np.inf)
-    for token, entry in logprobs.items():
-        values[token] = entry.logprob
-    ids, probs = nucleus(torch.from_numpy(values)[None], sampling.temperature, sampling.top_p)
-    kept = probs[0] > 0
-    return Nucleus(ids[0][kept].numpy(), probs[0][kept].numpy())
+def _nuclei(
+    told: "FlatLogprobs", first: int, vocabulary: int, sampling: Sampling
+) -> Iterator[Nucleus | None]:
+    """Those of the positions from `first` on; None where more tokens have to be known."""
+    ids, logprobs = np.array(told.token_ids), np.array(told.logprobs)
+    for t in range(first, len(told)):
+        own = slice(
+            told.start_indices[t] + 1, told.end_indices[t]
+        )  # the token that stands there is first
+        yield nucleus_of_top(ids[own], logprobs[own], vocabulary, sampling)
 
 
 def _generation(settings: Any, path: str) -> Any:

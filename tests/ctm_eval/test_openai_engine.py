@@ -92,10 +92,11 @@ def test_a_nucleus_that_the_known_tokens_do_not_decide_is_asked_for_more():
     assert nucleus_of_top(ids, logs, 5, Sampling(1.0, 0.79)).probs == pytest.approx([0.625, 0.375])
     assert nucleus_of_top(ids, logs, 5, Sampling(1.0, 0.9)) is None
     assert nucleus_of_top(ids, logs, 5, Sampling(1.0, 1.0)) is None
-    # At temperature 1/2 the weights are 0.25, 0.09 and at most 0.2 * 0.3 = 0.06 for the rest: 0.25 is
-    # at least 0.25 / 0.40 = 62.5% and at most 73.5% of them.
+    # At temperature 1/2 the weights are 0.25, 0.09 and for the rest from 3 * (0.2 / 3)^2 = 0.013 to
+    # 0.2 * 0.3 = 0.06: 0.25 is from 0.25 / 0.40 = 62.5% to 70.8% of them, both together 85% or more.
     assert nucleus_of_top(ids, logs, 5, Sampling(0.5, 0.62)).token_ids.tolist() == [4]
     assert nucleus_of_top(ids, logs, 5, Sampling(0.5, 0.7)) is None
+    assert nucleus_of_top(ids, logs, 5, Sampling(0.5, 0.72)).token_ids.tolist() == [4, 2]
 
 
 @pytest.mark.parametrize("chat", [False, True])
