@@ -51,21 +51,18 @@ def test_the_metrics_end_with_all_that_was_done(run_folder):
 
 def test_a_pipe_has_no_bars_and_no_warnings_of_libraries(tmp_path):
     """A cold start, unlike the others: libraries read whether they may show bars when they are imported."""
-    code, small = (
-        "from ctm_cli.main import run; run()",
-        "--limit 1 --n-samples 4 --n-rollouts 2".split(),
-    )
     command = [
         sys.executable,
         "-c",
-        code,
-        "build-dataset",
-        *small,
+        CTM,
+        "eval",
+        "--limit",
+        "1",
         "--output-dir",
         str(tmp_path / "run"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and "sampling: 4/4" in done.stderr
+    assert done.returncode == 0 and "sampling: 1/1" in done.stderr
     assert not re.search(r"\r|\x1b|it/s|█|[Ww]arning", done.stdout + done.stderr)
 
 
