@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ctm_eval.report import Results
 
 MEASURES = {"auc": "AUC", "hit@1": "hit@1", "hit@10%": "hit@10%"}  # of `ctm compare`
+COMPARED = 2000  # trajectories, at most, whose scores are compared with rollouts
 LEVELS = 30  # at most, in a figure
 
 
@@ -175,7 +176,7 @@ def _predictors(store: Store) -> list[Figure]:
     from ctm_data.compare import compare
 
     try:
-        measured = compare(str(store.folder))
+        measured = compare(str(store.folder), most=COMPARED)
     except CtmError:
         return []  # there are no scores to compare
     points = [
@@ -189,7 +190,7 @@ def _predictors(store: Store) -> list[Figure]:
             "How well cheap scores find the critical token",
             "AUC: the chance that the critical token ranks before another one, 50% by chance. hit@k: how "
             "often it is among the first k, or a tenth, of the tokens. Intervals by bootstrap over "
-            "trajectories.",
+            f"trajectories; of more than {COMPARED:,}, so many are drawn.",
             "marks",
             "score",
             "share",
