@@ -240,7 +240,9 @@ def _reliability(store: Store) -> list[Figure]:
         for row in part.to_pylist():
             if row["repeat_tokens"] is not None and row["critical_prob"]:
                 sure = max(row["critical_prob"], default=0.0) >= CONFIDENT
-                name = f"{'likely' if sure else 'less likely'} ones ({CONFIDENT:.0%})"
+                name = (
+                    f"{CONFIDENT:.0%} sure or more" if sure else f"less than {CONFIDENT:.0%} sure"
+                )
                 bins[name][row["problem_id"]].append(row["repeat_index"] == row["critical_index"])
     for name in sorted(bins):
         own = bins[name]
