@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ctm_data.pages import evaluation
+from ctm_data.pages.lists import readable
 from ctm_data.pages.reliability import Reliability, reliability
 from ctm_data.pages.summary import CONFIDENT, summarize
 from ctm_data.run.store import Store
@@ -62,7 +63,8 @@ def overview(con: "DuckDBPyConnection", store: Store, other: Store | None = None
 
     `con` is a connection over the runs. Raises CtmError.
     """
-    drawn = figures(con, store, other)
+    with readable():
+        drawn = figures(con, store, other)
     return {"facts": _facts(store, other), "figures": [asdict(one) for one in drawn]}
 
 
