@@ -66,7 +66,7 @@ def command(
 ) -> None:
     """Grade saved outputs again, without generating.
 
-    In the run folder of an evaluation, the verdicts and results.json are updated.
+    In the run folder of an evaluation, the verdicts and results_ctm.json are updated.
     """
     from ctm_eval.errors import CtmError
     from ctm_eval.grading import explain, grade_file

@@ -9,12 +9,14 @@ import typer
 from ctm_cli._options import AsJson
 from ctm_cli._output import answer, next_steps
 
-FORMATS = "trl-stepwise, prm800k, math-shepherd, pts or thought-anchors"
+FORMATS = "trl-stepwise, prm800k, math-shepherd, pts, thought-anchors, forking-fast or tokenhd"
 EXAMPLES = """Examples:
 
 ctm import phase2_train.jsonl --from prm800k --output-dir runs/prm800k
 
-ctm import pivotal_tokens.jsonl --from pts
+ctm import codelion/Qwen3-0.6B-pts --from pts
+
+ctm import tokenhd_math_train.jsonl --from tokenhd --tokenizer Qwen/Qwen3-1.7B
 """
 
 
@@ -25,11 +27,18 @@ def add_to(app: typer.Typer) -> None:
 
 def command(
     data_file: Annotated[
-        Path, typer.Argument(help="JSONL or Parquet file, or a folder of them.", show_default=False)
+        str,
+        typer.Argument(
+            help="JSONL or Parquet file, a folder of Parquet files, or a dataset on the Hub (USER/NAME).",
+            show_default=False,
+        ),
     ],
     kind: Annotated[str, typer.Option("--from", help=f"Format: {FORMATS}.", show_default=False)],
     output_dir: Annotated[
         Path | None, typer.Option(help="Run folder. [default: runs/FORMAT]")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="tokenhd: the tokenizer whose tokens have the scores.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +50,7 @@ def command(
     from ctm_eval.printable import printable
 
     folder = output_dir or Path("runs") / kind
-    found = import_steps(data_file, kind, folder)
+    found = import_steps(data_file, kind, folder, tokenizer=tokenizer)
 
     def render() -> None:
         print(

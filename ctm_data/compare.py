@@ -44,14 +44,15 @@ class Agreement:
     n: int
 
 
-def compare(run: str, *, seed: int = 0) -> list[Agreement]:
+def compare(run: str, *, seed: int = 0, most: int | None = None) -> list[Agreement]:
     """Every measure for CE, surprisal, entropy, margin and chance, and for CE minus each of the cheap ones.
 
     `correlation` is Spearman's rank correlation of suspicion and value drop. `auc` is the probability
     that the critical token is more suspicious than another token. `hit@k` is how often the critical token
     is among the k most suspicious tokens, `hit@10%` among a tenth of the tokens (rounded up). Ties count
     as if broken at random.
-    Entropy and margin are left out if a trajectory of the run has none.
+    Entropy and margin are left out if a trajectory of the run has none. Of more than `most` trajectories,
+    so many are taken at random.
 
     RELIABILITY is how often two runs give the same critical token, predicted from the rollouts and checked
     by a second run, with an interval over problems. Raises CtmError if there is nothing to measure.
@@ -70,6 +71,10 @@ def compare(run: str, *, seed: int = 0) -> list[Agreement]:
             f"--output-dir {run}` with the stages rollouts and contrast",
             usage=True,
         )
+    rng = np.random.default_rng(seed)
+    if most is not None and len(trajectories) > most:
+        chosen = np.sort(rng.choice(len(trajectories), most, replace=False))
+        trajectories = [trajectories[i] for i in chosen]
     scores = [name for name in SCORES if all(name in t.suspicion for t in trajectories)]
     per_trajectory = {
         name: np.array([measures(t.suspicion[name], t) for t in trajectories]) for name in scores
@@ -78,7 +83,6 @@ def compare(run: str, *, seed: int = 0) -> list[Agreement]:
     per_trajectory["chance"][:, 0] = 0.0  # the correlation of a random order, on average
     for name in scores[1:]:
         per_trajectory[f"CE - {name}"] = per_trajectory["CE"] - per_trajectory[name]
-    rng = np.random.default_rng(seed)
     resamples = rng.integers(len(trajectories), size=(ROUNDS, len(trajectories)))
     return [
         _agreement(measure, ranking, values[:, column], resamples)

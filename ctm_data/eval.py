@@ -1,7 +1,7 @@
 """`evaluate`: evaluates a model on a benchmark, keeps every sample, and computes all figures from them.
 
 An evaluation is a run folder like any other: `problems` and `solutions` in Parquet parts, resumable,
-with `results.json` beside them.
+with `results_ctm.json` beside them.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
-    """Samples solutions of every problem, grades them, and writes `results.json`; then chooses among them.
+    """Samples solutions of every problem, grades them, writes `results_ctm.json`, and chooses among them.
 
     Unless `config` says otherwise, a single sample is greedy, and several are drawn at temperature 1 and
     top-p 0.95. With `cotnpot`, each sample is checked by a program that `coder` writes; with `verifier`,

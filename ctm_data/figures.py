@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ctm_data.pages import evaluation
+from ctm_data.pages.lists import readable
 from ctm_data.pages.reliability import Reliability, reliability
 from ctm_data.pages.summary import CONFIDENT, summarize
 from ctm_data.run.store import Store
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ctm_eval.report import Results
 
 MEASURES = {"auc": "AUC", "hit@1": "hit@1", "hit@10%": "hit@10%"}  # of `ctm compare`
+COMPARED = 2000  # trajectories, at most, whose scores are compared with rollouts
 LEVELS = 30  # at most, in a figure
 
 
@@ -61,7 +63,8 @@ def overview(con: "DuckDBPyConnection", store: Store, other: Store | None = None
 
     `con` is a connection over the runs. Raises CtmError.
     """
-    drawn = figures(con, store, other)
+    with readable():
+        drawn = figures(con, store, other)
     return {"facts": _facts(store, other), "figures": [asdict(one) for one in drawn]}
 
 
@@ -175,7 +178,7 @@ def _predictors(store: Store) -> list[Figure]:
     from ctm_data.compare import compare
 
     try:
-        measured = compare(str(store.folder))
+        measured = compare(str(store.folder), most=COMPARED)
     except CtmError:
         return []  # there are no scores to compare
     points = [
@@ -189,7 +192,7 @@ def _predictors(store: Store) -> list[Figure]:
             "How well cheap scores find the critical token",
             "AUC: the chance that the critical token ranks before another one, 50% by chance. hit@k: how "
             "often it is among the first k, or a tenth, of the tokens. Intervals by bootstrap over "
-            "trajectories.",
+            f"trajectories; of more than {COMPARED:,}, so many are drawn.",
             "marks",
             "score",
             "share",
@@ -239,7 +242,9 @@ def _reliability(store: Store) -> list[Figure]:
         for row in part.to_pylist():
             if row["repeat_tokens"] is not None and row["critical_prob"]:
                 sure = max(row["critical_prob"], default=0.0) >= CONFIDENT
-                name = f"{'likely' if sure else 'less likely'} ones ({CONFIDENT:.0%})"
+                name = (
+                    f"{CONFIDENT:.0%} sure or more" if sure else f"less than {CONFIDENT:.0%} sure"
+                )
                 bins[name][row["problem_id"]].append(row["repeat_index"] == row["critical_index"])
     for name in sorted(bins):
         own = bins[name]

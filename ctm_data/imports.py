@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ctm_data.formats import FORMATS, Format
+from ctm_data.formats import FORKING_FAST, FORMATS, READ, Format
 from ctm_data.formats.record import Stepped, Unfit
 from ctm_data.run.store import Store
 from ctm_eval.data_files import fingerprint, read_rows
 from ctm_eval.errors import CtmError
+from ctm_eval.hub import is_hub_name, notice_offline
 
 CHUNK = 500  # problems in a part
 Row = dict[str, Any]
@@ -29,17 +30,21 @@ class Imported:
     set_aside: dict[str, int]
 
 
-def import_steps(data_file: str | Path, kind: str, output_dir: str | Path) -> Imported:
+def import_steps(
+    data_file: str | Path, kind: str, output_dir: str | Path, *, tokenizer: str | None = None
+) -> Imported:
     """Reads `data_file` in the format `kind` (see `ctm_data.formats`) into a run folder.
 
-    Every row is checked: texts, lengths, differences that do not follow from their probabilities, rows
-    that are there twice. What fails is set aside and counted, in the manifest too. Raises CtmError if
-    no row can be taken.
+    It is a file, a folder of Parquet files, or a dataset on the Hub (USER/NAME or USER/NAME:CONFIG), of
+    which the split `train` is read. `tokenizer` names the one whose tokens tokenhd scores. Every row is
+    checked: texts, lengths, differences that do not follow from their probabilities, rows that are there
+    twice. What fails is set aside and counted, in the manifest too. Raises CtmError if no row can be taken.
     """
     from ctm_data.pages.card import finish
 
-    form = format_called(kind)
-    records, aside = checked(form, (row for _, row in read_rows(data_file)))
+    form = format_called(kind, tokenizer)
+    read, source = _source(data_file)
+    records, aside = checked(form, read)
     if not records:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in aside.most_common(5))
         raise CtmError(
@@ -47,7 +52,7 @@ def import_steps(data_file: str | Path, kind: str, output_dir: str | Path) -> Im
             usage=True,
         )
     set_aside = dict(sorted(aside.items()))
-    recipe = {"source": fingerprint(data_file), "format": kind, "set_aside": set_aside}
+    recipe = {"source": source, "format": kind, "set_aside": set_aside}
     tables = list(_tables(records, kind))
     with Store.open(output_dir, recipe) as store:
         for chunk, rows in enumerate(tables):
@@ -82,11 +87,40 @@ def checked(form: Format, rows: Iterable[Row]) -> tuple[list[Stepped], Counter[s
     return list(found), aside
 
 
-def format_called(kind: str) -> Format:
-    """The format of that name. Raises CtmError if there is none."""
-    if kind not in FORMATS:
-        raise CtmError(f"unknown format {kind!r}; there are: {', '.join(FORMATS)}", usage=True)
-    return FORMATS[kind]
+def format_called(kind: str, tokenizer: str | None = None) -> Format:
+    """The format of that name. Raises CtmError if there is none, or for a tokenizer too many or too few."""
+    if kind not in READ:
+        raise CtmError(f"unknown format {kind!r}; there are: {', '.join(READ)}", usage=True)
+    if (tokenizer is None) == (kind == "tokenhd"):
+        told = "needs" if tokenizer is None else "has no use for"
+        raise CtmError(f"{kind} {told} a --tokenizer", usage=True)
+    if tokenizer is not None:
+        from ctm_data.formats.tokenhd import tokenhd
+        from ctm_eval.models import load_tokenizer
+
+        return tokenhd(load_tokenizer(tokenizer))
+    return FORKING_FAST if kind == FORKING_FAST.name else FORMATS[kind]
+
+
+def _source(data_file: str | Path) -> tuple[Iterable[Row], str | None]:
+    """The rows of a file or a dataset on the Hub, and what a manifest says of where they are from."""
+    name, _, config = str(data_file).partition(":")
+    if Path(data_file).exists() or Path(name).suffix or not is_hub_name(name):
+        return (row for _, row in read_rows(data_file)), fingerprint(data_file)
+    from datasets import load_dataset, load_dataset_builder
+
+    notice_offline()
+    try:
+        commit = load_dataset_builder(name, config or None).hash
+        # A row at a time: some of these are gigabytes of rollouts, of which few files are read.
+        rows = load_dataset(name, config or None, split="train", revision=commit, streaming=True)
+    except (OSError, ValueError) as error:
+        raise CtmError(
+            f"cannot read {data_file}: it is neither a file nor a dataset on the Hub that can be reached "
+            f"({(str(error).strip().splitlines() or [type(error).__name__])[0]})",
+            usage=True,
+        ) from error
+    return iter(rows), f"{data_file} {commit}"
 
 
 def _tables(records: Iterable[Stepped], kind: str) -> Iterator[dict[str, list[Row]]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctm_eval.errors import CtmError
+from ctm_eval.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,4 +73,4 @@ def answer(con: "DuckDBPyConnection", sql: str) -> "RecordBatchReader":
 
 def _one_line(error: Exception) -> str:
     """DuckDB's message without the excerpt of the query."""
-    return " ".join(str(error).partition("\n\nLINE ")[0].split())
+    return printable(" ".join(str(error).partition("\n\nLINE ")[0].split()))

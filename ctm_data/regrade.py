@@ -23,7 +23,7 @@ def regrade(
     """Grades the samples of a run folder again without generating. Returns the figures, and the ids of the
     solutions whose verdict changed.
 
-    In the folder of an evaluation, the changed parts, `results.json`, the card and the manifest are
+    In the folder of an evaluation, the changed parts, `results_ctm.json`, the card and the manifest are
     updated. Nothing is written with `write=False`, or to a run of `build_dataset`, whose rollouts depend
     on the old verdicts.
     """

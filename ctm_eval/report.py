@@ -183,7 +183,7 @@ def paired_by_problem(first: Sequence[Solution], second: Sequence[Solution]) -> 
 def lm_eval(
     results: Results, recipe: Mapping[str, Any], extra: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The figures in the format of lm-evaluation-harness' results.json. What the format has no place for,
+    """The figures in the format of lm-evaluation-harness' results files. What the format has no place for,
     such as the intervals, is under `ctm`. It contains no date, so equal runs give equal files."""
     task, figures = str(recipe["benchmark"]), _named(results)
     flat: dict[str, Any] = {"alias": task}

@@ -13,6 +13,7 @@ from ctm_train.errors import TrainError
 
 RECORD = "training.json"
 PARTIAL = f".{RECORD}.partial"  # what a kill leaves of a record that was being written
+WEIGHTS = ".tmp??????"  # and of weights that safetensors was writing
 RENAMED = {"settings.gamma": "settings.beta", "settings.margin": "settings.simpo_gamma"}
 ADDED = ("reference", "settings.warmup_limit", "data.pairs_without_weights")  # not in old records
 
@@ -56,7 +57,8 @@ def finished(folder: Path, call: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def clear(folder: Path) -> None:
     """Removes what only an unfinished run needs."""
-    (folder / PARTIAL).unlink(missing_ok=True)
+    for partial in (folder / PARTIAL, *folder.glob(WEIGHTS)):
+        partial.unlink(missing_ok=True)
     for scratch in (*folder.glob("checkpoint-*"), folder / ROWS):
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -345,7 +345,7 @@ def picture(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
         axes.plot(100 * correct.mean(axis=1), [y] * len(correct), "|", color="black", markersize=9)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlabel("greedy accuracy on held-out pocket problems, % (bars: 95%, ticks: seeds)")
+    axes.set_xlabel("greedy accuracy on held-out pocket problems, %\n(bars: 95%, ticks: seeds)")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=150)
 

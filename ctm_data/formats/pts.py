@@ -28,11 +28,12 @@ TOKEN, SENTENCE = "pivotal_token", "thought_anchor"
 
 
 def _read(row: Row) -> Stepped:
-    if "granularity" in row:
+    # In a table, every row has every column.
+    if row.get("granularity") is not None:
         if row["granularity"] not in ("token", "sentence"):
             raise Unfit("an event inside of the model, which has no place in a text")
         names = ("context", "label", "token_id", "prob_before", "prob_after")
-    elif "pivot_token" in row:
+    elif row.get("pivot_token") is not None:
         names = ("pivot_context", "pivot_token", "pivot_token_id", "prob_before", "prob_after")
     else:
         names = ("prefix_context", "sentence", "", "prob_without_sentence", "prob_with_sentence")

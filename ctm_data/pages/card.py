@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BEGIN = "<!-- ctm: what stands from here to the end mark is written by ctm, and replaced -->"
 END = "<!-- ctm: end -->"
-CARD, PICTURE, RESULTS = "README.md", "trajectory.svg", "results.json"
+CARD, PICTURE, RESULTS = "README.md", "trajectory.svg", "results_ctm.json"
 REPORT = "report.html"  # beside the card on the Hub, not in a run folder
 OURS = ("configs", "size_categories")  # metadata that is always ours
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"),

@@ -34,11 +34,12 @@ class Contents:
         self._store, self._other = store, other
         self.lists = {of.name: of for of in _lists(store, other, everything)}
         self.left_out = 0
-        for of in self.lists.values():
-            count = lists.make(con, of, limit)
-            self.left_out += max(0, count - (limit or count))
-        if "trajectories" in self.lists:
-            name_tokens(con)
+        with lists.readable():
+            for of in self.lists.values():
+                count = lists.make(con, of, limit)
+                self.left_out += max(0, count - (limit or count))
+            if "trajectories" in self.lists:
+                name_tokens(con)
 
     def described(self) -> dict[str, Any]:
         """What the page is told of the run and its lists."""
@@ -70,7 +71,7 @@ class Contents:
         around: str | None = None,
     ) -> dict[str, Any]:
         """A page of a list: see `lists.listed`. Can be called from several threads at once."""
-        with self._con.cursor() as con:
+        with lists.readable(), self._con.cursor() as con:
             return lists.listed(
                 con, self.lists[name], asked, start=start, count=count, around=around
             )
@@ -78,7 +79,7 @@ class Contents:
     def whole(self, name: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """All that is shown of entries of a list, by id. Can be called from several threads at once."""
         recipe = self._store.manifest["recipe"]
-        with self._con.cursor() as con:
+        with lists.readable(), self._con.cursor() as con:
             if name == lists.TRAJECTORIES.name:
                 return trajectories(con, ids, int(recipe.get("n_rollouts") or 0))
             stores = [self._store, *([self._other] if self._other else [])]

@@ -107,14 +107,21 @@ def _marks(axes: "Axes", figure: Any, series: Sequence[str], places: Sequence[An
                     linewidth=1,
                 )
     axes.set_yticks(range(len(places)), [str(place) for place in places])
-    axes.invert_yaxis()
+    axes.set_ylim(len(places) - 0.5, -0.5)
     axes.set_xlim(left=0)
+    axes.locator_params(axis="x", nbins=4)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set_ylabel(figure.x)
     axes.set_xlabel(f"{figure.y}, %" if figure.unit == "share" else figure.y)
     axes.grid(axis="x", alpha=0.3)
 
 
 def _look(index: int) -> dict[str, Any]:
-    return {"color": SERIES[index % len(SERIES)], "marker": MARKERS[index % len(MARKERS)]}
+    return {
+        "color": SERIES[index % len(SERIES)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "clip_on": False,
+    }
 
 
 def _saved(picture: "Picture", kind: str) -> bytes:

@@ -1,7 +1,7 @@
 """The figures of an evaluation, made from the tables of its run folder.
 
 An evaluation is a run folder like any other: samples, verifier scores and programs are in its tables, and
-`results.json` holds the figures computed from them.
+`results_ctm.json` holds the figures computed from them.
 """
 
 import json
@@ -42,13 +42,13 @@ def summarize(run: Store | str | Path) -> Results:
 
 
 def results_json(store: Store) -> str:
-    """The content of `results.json`."""
+    """The content of `results_ctm.json`."""
     figure = figures.lm_eval(summarize(store), store.manifest["recipe"], _provenance(store))
     return json.dumps(figure, indent=2, ensure_ascii=False) + "\n"
 
 
 def as_json(store: Store, results: Results, comparison: Comparison | None = None) -> dict[str, Any]:
-    """What `ctm eval --json` prints: the content of `results.json`, the folder, the comparison."""
+    """What `ctm eval --json` prints: the content of `results_ctm.json`, the folder, the comparison."""
     figure = figures.lm_eval(results, store.manifest["recipe"], _provenance(store))
     compared = {"comparison": asdict(comparison)} if comparison else {}
     return {"run": str(store.folder), **figure, **compared}

@@ -4,7 +4,8 @@ A list is a table of a DuckDB connection over the run. Its filters are told once
 the browser to a list that it brings with it, and `listed` applies them here to one that is too large.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -195,25 +196,29 @@ left join (select problem_id, question, benchmark, subject, level from problems 
     )
 
 
-def make(con: "DuckDBPyConnection", of: List, limit: int | None = None) -> int:
-    """Makes the table of a list, with its first `limit` entries. Returns how many there are without it.
-
-    Raises CtmError if the run cannot be read.
-    """
+@contextmanager
+def readable() -> Iterator[None]:
+    """Says in a line what the database says of parts that it cannot read: raises CtmError."""
     import duckdb
 
     try:
-        con.execute(f"create table {of.name} as {of.sql}")
-        count = int(con.execute(f"select count(*) from {of.name}").fetchall()[0][0])
-        if limit is not None and count > limit:
-            con.execute(
-                f"create table kept as from {of.name} order by {_by(of.orders[0])} limit {limit}"
-            )
-            con.execute(f"drop table {of.name}")
-            con.execute(f"alter table kept rename to {of.name}")
+        yield
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise CtmError(f"the run cannot be read ({reason}); `ctm verify` names the part") from error
+        raise CtmError(
+            f"the run cannot be read ({reason}); `ctm verify` says which parts are damaged"
+        ) from error
+
+
+def make(con: "DuckDBPyConnection", of: List, limit: int | None = None) -> int:
+    """Makes the table of a list, with its first `limit` entries. Returns how many there are without it."""
+    con.execute(f"create table {of.name} as {of.sql}")
+    count = int(con.execute(f"select count(*) from {of.name}").fetchall()[0][0])
+    if limit is not None and count > limit:
+        first = f"from {of.name} order by {_by(of.orders[0])} limit {limit}"
+        con.execute(f"create table kept as {first}")
+        con.execute(f"drop table {of.name}")
+        con.execute(f"alter table kept rename to {of.name}")
     return count
 
 

@@ -34,7 +34,7 @@ BESIDE = (
     MANIFEST,
     "README.md",
     "trajectory.svg",
-    "results.json",
+    "results_ctm.json",
 )  # what a run has beside its tables
 SET_ASIDE = "set-aside"
 RECIPE_KEY, PART_KEY = b"ctm.recipe", b"ctm.part"

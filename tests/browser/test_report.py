@@ -1,12 +1,18 @@
 """The page of a run in a real browser: `make test-browser`."""
 
+import base64
+import json
+import re
 import shutil
+import sys
+import zlib
 from pathlib import Path
 
 import pytest
 from handmade import evaluated_by_hand, made_by_hand
 
 from ctm_data.pages import contents
+from ctm_data.pages.html import _brought
 from ctm_data.report import report
 from ctm_data.run.store import Store
 from ctm_data.view import view
@@ -71,6 +77,10 @@ def written(run, folder, **options):
     file = Path(folder) / "page.html"
     report(run, file, **options)
     return file.as_uri()
+
+
+def inflated(packed):
+    return json.loads(zlib.decompress(base64.b64decode(packed)))
 
 
 def foreign(seen, url, address):
@@ -295,6 +305,39 @@ ROW = {
     "run": None, "pivotal": [], "cliff": [], "passes": [], "replacements": [], "likeliest": {},
     "others": {},
 }  # fmt: skip
+
+
+def test_five_thousand_trajectories_open_in_two_seconds_and_scroll(browser, run, tmp_path):
+    """No task takes a tenth of a second of the processor, and the page stays under 500 MB.
+
+    The clock of a task is not looked at: on a busy machine it tells of others.
+    """
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    from page import opened
+
+    written(run, tmp_path, limit=1)
+    file = tmp_path / "page.html"
+    [head, row, tail] = re.split(
+        r'(<script type="text/plain" id="row0">.*?</script>)', file.read_text()
+    )
+    wide = "A" * 2000  # as much as an entry of 90 tokens with samples takes
+    rows = "\n".join(
+        row.replace("row0", f"row{n}") + f'<script type="text/plain">{wide}</script>'
+        for n in range(5000)
+    )
+    [entry] = inflated(re.search(r'id="lists">(.*?)</script>', head)[1])["trajectories"]
+    entries = [
+        {**entry, "id": f"t{n:04d}", "question": "Why? " * 30, "row": n} for n in range(5000)
+    ]
+    packed = _brought("lists", {"trajectories": entries})
+    file.write_text(re.sub(r'<script type="text/plain" id="lists">.*?</script>', lambda _: packed, head)
+                    + rows + tail)  # fmt: skip
+    assert file.stat().st_size > 10_000_000
+    told = opened(browser, file.as_uri())
+    assert told["entries scrolled through"] == 5000
+    assert told["seconds until it stands there"] < 2
+    assert told["ms of processor, the same"] < 100 and told["ms of processor, scrolling"] < 100
+    assert told["MB of the page's process"] < 500
 
 
 def test_it_prints_the_trajectory_alone(opened):

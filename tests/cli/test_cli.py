@@ -49,6 +49,23 @@ def test_the_metrics_end_with_all_that_was_done(run_folder):
     assert last["sampling"]["tokens_per_second"] > 0 and last["sampling"]["seconds_left"] == 0
 
 
+def test_a_pipe_has_no_bars_and_no_warnings_of_libraries(tmp_path):
+    """A cold start, unlike the others: libraries read whether they may show bars when they are imported."""
+    command = [
+        sys.executable,
+        "-c",
+        CTM,
+        "eval",
+        "--limit",
+        "1",
+        "--output-dir",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "sampling: 1/1" in done.stderr
+    assert not re.search(r"\r|\x1b|it/s|█|[Ww]arning", done.stdout + done.stderr)
+
+
 def test_the_summary_names_what_to_type_next(run_folder):
     folder, *_ = run_folder
     arguments = ["--limit", 6, "--n-samples", 8, "--n-rollouts", 8, "--output-dir", folder]

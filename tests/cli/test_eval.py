@@ -64,7 +64,14 @@ def test_json_is_results_json_with_the_folder(typed):
     folder, *_ = typed
     printed = json.loads(ctm("eval", "--summary", "sampled", "--json", cwd=folder).stdout)
     assert printed.pop("run") == "sampled"
-    assert printed == json.loads((folder / "sampled" / "results.json").read_text())
+    assert printed == json.loads((folder / "sampled" / "results_ctm.json").read_text())
+
+
+def test_the_harness_own_finder_finds_the_results(typed):
+    """lm-evaluation-harness takes files with `/results_` and `.json` in their paths."""
+    paths = [str(path) for path in (typed[0] / "sampled").rglob("*")]
+    found = [path for path in paths if "/results_" in path and ".json" in path]
+    assert found == [str(typed[0] / "sampled" / "results_ctm.json")]
 
 
 def test_a_changed_verdict_fails_the_check_and_is_then_mended(typed, tmp_path):

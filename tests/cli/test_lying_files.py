@@ -111,6 +111,7 @@ def test_a_lie_is_no_whole_part_and_no_data_file(how, lying):
 COMMANDS = {
     "verify": (["verify"], 1),
     "show": (["show"], 1),
+    "report": (["report"], 1),
     "query": (["query", "select count(distinct problem_id) from rollouts", "--run"], 2),
     "a data file": (["eval", "--benchmark", "qa", "--data-file"], 1),
 }

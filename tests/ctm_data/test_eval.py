@@ -72,7 +72,7 @@ def test_every_sample_is_there_once(whole):
 
 def test_the_figures_are_those_of_the_rows(whole):
     solutions = Store(whole).read("solutions").to_pylist()
-    results = json.loads((whole / "results.json").read_text())
+    results = json.loads((whole / "results_ctm.json").read_text())
     right = [row["correct"] for row in solutions]
     assert results["results"]["pocket"]["exact_match,none"] == pytest.approx(sum(right) / 120)
     both_wrong = sum(not (a or b) for a, b in zip(right[::2], right[1::2], strict=True))
@@ -88,7 +88,7 @@ def test_greedy_samples_are_the_engines_greedy_tokens(greedy, engine):
 
 
 def test_results_have_the_fields_that_readers_of_lm_evaluation_harness_use(greedy):
-    results = json.loads((greedy / "results.json").read_text())
+    results = json.loads((greedy / "results_ctm.json").read_text())
     task = "pocket"
     for field in ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples"):
         assert task in results[field]
@@ -108,17 +108,17 @@ def test_the_prompts_are_hashed_into_the_results(greedy, tmp_path):
     shots = {"few_shot": 1, "few_shot_file": tmp_path / "shots.jsonl", "limit": 60}
     other = evaluate(EvalConfig(tmp_path / "run", max_new_tokens=1, **shots))
     hashes = {
-        json.loads((folder / "results.json").read_text())["ctm"]["prompts_sha256"]
+        json.loads((folder / "results_ctm.json").read_text())["ctm"]["prompts_sha256"]
         for folder in (greedy, other.folder)
     }
     assert len(hashes) == 2
 
 
 def test_the_summary_is_made_anew_from_the_tables(whole):
-    results = json.loads((whole / "results.json").read_text())
-    (whole / "results.json").rename(whole / "elsewhere")
+    results = json.loads((whole / "results_ctm.json").read_text())
+    (whole / "results_ctm.json").rename(whole / "elsewhere")
     again = as_json(Store(whole), summarize(whole))
-    (whole / "elsewhere").rename(whole / "results.json")
+    (whole / "elsewhere").rename(whole / "results_ctm.json")
     assert {name: again[name] for name in results} == results
 
 
@@ -215,10 +215,10 @@ def test_a_damaged_run_is_not_scored_as_if_the_rest_were_all(whole, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(whole, copy)
     (copy / "solutions" / "part-00001.parquet").write_bytes(b"PAR1 and then nothing")
-    before = (copy / "results.json").read_bytes()
+    before = (copy / "results_ctm.json").read_bytes()
     with pytest.raises(CtmError, match="is damaged and was set aside: run its `ctm eval` again"):
         regrade(copy)
-    assert (copy / "results.json").read_bytes() == before
+    assert (copy / "results_ctm.json").read_bytes() == before
 
 
 def test_a_run_against_itself_shows_no_difference(greedy):
@@ -245,7 +245,7 @@ def test_programs_are_run_and_a_model_without_any_scores_zero(tasks, tmp_path):
     store = evaluate(
         EvalConfig(tmp_path / "run", benchmark="mbpp", data_file=tasks, max_new_tokens=20)
     )
-    results = json.loads((store.folder / "results.json").read_text())
+    results = json.loads((store.folder / "results_ctm.json").read_text())
     assert results["results"]["mbpp"]["pass_at_1,none"] == 0
     assert "maj@1,none" not in results["results"]["mbpp"]
     assert store.read("problems")["tests"].to_pylist() == [["assert twice(2) == 4"]] * 2
@@ -276,12 +276,12 @@ def test_a_suspicious_program_is_named_in_its_row_and_counted(tasks, tmp_path):
     found = store.read("solutions", ["suspicious"])["suspicious"].to_pylist()
     assert found == ["an object with an equality of its own was compared with a value", ""]
     assert results.suspicious == 1
-    assert json.loads((store.folder / "results.json").read_text())["ctm"]["suspicious"] == 1
+    assert json.loads((store.folder / "results_ctm.json").read_text())["ctm"]["suspicious"] == 1
     assert "(column `suspicious`): 1." in (store.folder / "README.md").read_text()
 
 
 def test_where_no_program_was_run_none_can_be_suspicious(greedy):
-    assert json.loads((greedy / "results.json").read_text())["ctm"]["suspicious"] is None
+    assert json.loads((greedy / "results_ctm.json").read_text())["ctm"]["suspicious"] is None
     assert "suspicious" not in (greedy / "README.md").read_text()
 
 
@@ -340,7 +340,7 @@ def test_an_evaluation_passes_verify_and_is_published_with_its_figures(whole):
 
     assert not [check for check in verify(whole).checks if check.failed]
     publication = publish(whole, "you/evaluation", dry_run=True)
-    assert "results.json" in publication.files
+    assert "results_ctm.json" in publication.files
     assert publication.card.startswith(
         "---\npretty_name: Evaluation of pocket on pocket\nlicense: apache-2.0"
     )

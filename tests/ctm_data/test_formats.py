@@ -2,6 +2,9 @@
 
 import copy
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -10,10 +13,11 @@ from hypothesis import strategies as st
 from ctm_data.export import export
 from ctm_data.formats import FORMATS
 from ctm_data.formats.record import Step
-from ctm_data.imports import checked, import_steps
+from ctm_data.imports import checked, format_called, import_steps
 from ctm_data.run.store import Store
 from ctm_data.verify import verify
 from ctm_eval.errors import CtmError
+from ctm_eval.models import load_tokenizer
 
 ROWS = {
     "trl-stepwise": [
@@ -91,6 +95,18 @@ ROWS = {
         },
     ],
 }
+STORE = {
+    "meta": {"question": "What is 2 + 3? A: 5, B: 6", "answer_letter": "A", "model_id": "m"},
+    "categories": ["A", "B", "Other"],
+    "base": {"gen_ids": [7, 8], "token_texts": [" It is", " B"]},
+    "idxs": [0, 1],
+    "branches": [
+        {"t": 0, "tok_id": 7, "tok_p": 0.75, "is_base": True, "answers": ["A", "B", "B", "B"]},
+        {"t": 0, "tok_id": 9, "tok_p": 0.25, "is_base": False, "answers": ["A", "A", "A", "A"]},
+        {"t": 1, "tok_id": 5, "tok_p": 0.5, "is_base": False, "answers": ["A", "A", "B", "B"]},
+    ],
+    "o_t_full": [[0.4375, 0.5625, 0.0], [0.5, 0.5, 0.0]],
+}
 STEPS = {  # (start, end) in the text, and what is known
     "trl-stepwise": [[Step(0, 9, label=False), Step(10, 14, label=False)]],
     "prm800k": [[Step(0, 4, label=True, rating=1), Step(5, 13, label=False, rating=-1)]],
@@ -106,7 +122,7 @@ STEPS = {  # (start, end) in the text, and what is known
 
 
 def read(kind, rows):
-    return checked(FORMATS[kind], rows)
+    return checked(format_called(kind), rows)
 
 
 def written(path, rows):
@@ -212,6 +228,95 @@ def test_a_run_without_what_a_format_needs_writes_no_file(tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
+def test_an_outcome_store_has_the_value_before_a_token_and_after_its_own_branch():
+    """Before ` It is`: 0.75 * 1/4 + 0.25 * 1 = 0.4375; after it, in its own branch, 1/4. At ` B` its own
+    branch was not kept."""
+    [record], aside = read("forking-fast", [STORE])
+    assert record.text == " It is B" and record.answer == "A" and not aside
+    assert record.steps == (
+        Step(0, 6, value_before=0.4375, value=0.25, token_id=7),
+        Step(6, 8, value_before=0.5, value=None, token_id=8),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            {"o_t_full": [[0.5, 0.5, 0], [0.5, 0.5, 0]]},
+            "an o_t_full that does not follow from its branches",
+        ),
+        ({"idxs": [0]}, "positions that are not those of the branches"),
+        (
+            {"base": {"gen_ids": [7], "token_texts": []}},
+            "another number of token texts than of tokens",
+        ),
+        ({"categories": ["B"]}, "an answer that is no category"),
+    ],
+)
+def test_a_store_that_does_not_fit_is_counted_under_its_reason(change, reason):
+    assert dict(read("forking-fast", [{**STORE, **change}])[1]) == {reason: 1}
+
+
+def scored():
+    """`2 + 3 = 6` in pocket's tokens, the last of which the critics do not believe."""
+    text = "2 + 3 = 6"
+    ids = load_tokenizer("pocket")(text, add_special_tokens=False).input_ids
+    weights = [0.0] * (len(ids) - 1) + [0.9]
+    return {"problem": "What is 2 + 3?", "raw_answer": text, "correctness": -1, "token_ids": ids,
+            "token_weights": weights}  # fmt: skip
+
+
+def test_scored_tokens_are_runs_of_right_and_wrong_ones():
+    [record], _ = checked(format_called("tokenhd", "pocket"), [scored()])
+    right, wrong = record.steps
+    assert (right.label, wrong.label, record.correct) == (True, False, False)
+    assert record.pieces() == ["2 + 3 =", " 6"]
+    assert wrong.token_id == scored()["token_ids"][-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"token_ids": [1, 2]}, "another number of token weights than of tokens"),
+        (
+            {"raw_answer": "2 + 3 = 5"},
+            "token ids that are not those of the text: another tokenizer's",
+        ),
+        ({"correctness": 2}, "a correctness that is none of -1, 0 and 1"),
+        ({"start_id": 99}, "a start_id outside of the tokens"),
+    ],
+)
+def test_a_scored_row_that_does_not_fit_is_counted_under_its_reason(change, reason):
+    form = format_called("tokenhd", "pocket")
+    assert dict(checked(form, [{**scored(), **change}])[1]) == {reason: 1}
+
+
+@pytest.mark.parametrize(("kind", "tokenizer"), [("tokenhd", None), ("pts", "pocket")])
+def test_a_tokenizer_goes_with_scored_tokens_alone(kind, tokenizer):
+    with pytest.raises(CtmError, match="a --tokenizer"):
+        format_called(kind, tokenizer)
+
+
+def test_a_dataset_on_the_hub_is_imported_as_its_file_is(tmp_path):
+    """Stock clients in a fresh process, against a Hub on loopback."""
+    from hub import Hub
+
+    path = written(tmp_path / "in.jsonl", ROWS["pts"])
+    import_steps(path, "pts", tmp_path / "here")
+    with Hub() as hub:
+        commit = hub.put("alice/pivots", {"train.jsonl": path.read_bytes()})
+        words = ["import", "alice/pivots", "--from", "pts", "--output-dir", str(tmp_path / "there")]
+        command = [sys.executable, "-c", "from ctm_cli.main import run; run()", *words]
+        environment = {**os.environ, **hub.env(tmp_path / "home")}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    here, there = (Store(tmp_path / name) for name in ("here", "there"))
+    for table in ("problems", "solutions", "steps"):
+        assert there.read(table).to_pylist() == here.read(table).to_pylist()
+    assert there.manifest["recipe"]["source"] == f"alice/pivots {commit}"
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
@@ -224,7 +329,7 @@ anything = st.recursive(
 @st.composite
 def malformed(draw, kind):
     """A row with something else at a place of it, at any depth."""
-    row = copy.deepcopy(draw(st.sampled_from(ROWS[kind])))
+    row = copy.deepcopy(draw(st.sampled_from([STORE] if kind == "forking-fast" else ROWS[kind])))
     place = row
     while True:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
@@ -236,7 +341,7 @@ def malformed(draw, kind):
         return row
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", [*FORMATS, "forking-fast"])
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_every_malformed_row_is_taken_or_counted(kind, data):

@@ -541,7 +541,7 @@ def test_a_link_in_a_model_is_not_followed_to_the_hub(ctm, model, tmp_path):
 
 
 def test_a_link_in_a_run_is_not_followed_to_the_hub(ctm, run, tmp_path):
-    (run / "results.json").symlink_to(tmp_path)
+    (run / "results_ctm.json").symlink_to(tmp_path)
     done = ctm("publish", run, "alice/run", "--dry-run")
     assert (done.returncode, "is a symbolic link" in done.stderr) == (2, True), done.stderr
 

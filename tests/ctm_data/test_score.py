@@ -54,7 +54,7 @@ def test_every_solution_of_a_run_gets_a_score_that_says_whose_it_is(run, orm):
 def test_a_scored_run_passes_verify_and_has_the_figures_in_its_results(run, orm):
     score_run(run, orm)
     assert verify(run).ok
-    figures = json.loads((run / "results.json").read_text())["results"]["pocket"]
+    figures = json.loads((run / "results_ctm.json").read_text())["results"]["pocket"]
     assert {"best@4,none", "weighted@4,none", "maj@4,none", "pass@4,none"} <= set(figures)
 
 
@@ -128,7 +128,7 @@ def test_the_filter_is_in_the_figures(run, orm):
     results = summarize(check_run(run, "pocket-coder"))
     assert {"cotnpot maj", "cotnpot best", "cotnpot weighted"} <= set(results.chosen)
     assert results.filters["pocket-coder"].solutions == 24
-    said = json.loads((run / "results.json").read_text())["ctm"]["cotnpot"]["pocket-coder"]
+    said = json.loads((run / "results_ctm.json").read_text())["ctm"]["cotnpot"]["pocket-coder"]
     assert said["precision"] == results.filters["pocket-coder"].precision
 
 

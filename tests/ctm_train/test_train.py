@@ -324,6 +324,7 @@ def test_a_kill_between_the_last_record_and_the_cleaning_leaves_nothing_for_good
     train("sft", rows(), tmp_path / "m", model=MODEL, settings=quick("sft"))
     before = sorted(path.name for path in (tmp_path / "m").iterdir())
     (tmp_path / "m" / "checkpoint-3").mkdir()
+    (tmp_path / "m" / ".tmpgtAkyS").write_text("weights that safetensors was writing")
     (tmp_path / "m" / ".training.json.partial").write_text("{")
     train("sft", rows(), tmp_path / "m", model=MODEL, settings=quick("sft"))
     assert sorted(path.name for path in (tmp_path / "m").iterdir()) == before

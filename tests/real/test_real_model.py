@@ -64,7 +64,7 @@ def test_a_greedy_evaluation_asks_in_the_chat_and_grades_every_problem(problems,
     rows = store.read("solutions").to_pylist()
     assert [q in asked(row, engine) for q, row in zip(QUESTIONS, rows, strict=True)] == [True, True]
     assert all(asked(row, engine).startswith("<|im_start|>") for row in rows)
-    results = json.loads((store.folder / "results.json").read_text())
+    results = json.loads((store.folder / "results_ctm.json").read_text())
     assert sum(results["ctm"]["verdicts"].values()) == 2
 
 

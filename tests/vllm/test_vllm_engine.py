@@ -176,7 +176,7 @@ def test_an_evaluation_by_vllm_gives_the_figures_of_one_by_transformers(tmp_path
     accuracy = []
     for name in ("transformers", "vllm"):
         store = evaluate(EvalConfig(tmp_path / name, limit=64, engine=name))
-        figures = json.loads((store.folder / "results.json").read_text())
+        figures = json.loads((store.folder / "results_ctm.json").read_text())
         accuracy.append(figures["results"]["pocket"]["exact_match,none"])
     assert abs(accuracy[0] - accuracy[1]) <= 2 / 64
 

@@ -1,5 +1,6 @@
 // The list: a window of pages over what the filters leave, which grows as one scrolls.
 const PAGE = 100;
+const watch = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && grow(false), { root: document.querySelector("nav"), rootMargin: "600px" });
 let kind = data.lists[0], asked = {}, total = 0, from = 0, entries = [], round = 0;
 
 function tools() {
@@ -62,6 +63,8 @@ function told() {
   $("count").textContent = `${count(total)} ${total === 1 ? "entry" : "entries"}${total > entries.length ? `, here ${count(from + 1)} to ${count(from + entries.length)}` : ""}`;
   $("earlier").hidden = !from;
   $("more").hidden = from + entries.length >= total;
+  watch.unobserve($("more")); // so that it is looked at again, even if it has not left the view
+  watch.observe($("more"));
   mark();
 }
 
@@ -111,4 +114,3 @@ async function step(by) {
 $("search").addEventListener("input", () => filter("search", $("search").value));
 $("more").addEventListener("click", () => grow(false));
 $("earlier").addEventListener("click", () => grow(true));
-new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && grow(false), { root: document.querySelector("nav"), rootMargin: "600px" }).observe($("more"));

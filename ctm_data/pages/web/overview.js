@@ -3,6 +3,7 @@ const SHAPES = ["M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", "M-3.6-3.6h7.2v7.2h-7.2z",
 const DASHES = ["", "6 3", "2 3", "8 3 2 3", "12 4", "4 6"];
 
 async function overview() {
+  if (data.remote) say("Counting …");
   const run = await source.part("overview");
   const facts = make("dl");
   for (const [name, words] of run.facts) facts.append(make("dt", name), make("dd", words));

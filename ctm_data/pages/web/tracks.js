@@ -34,7 +34,7 @@ function tracks(t, place) {
       const base = TALL + (row + 1) * (LOW + GAP), most = name === "CE score" ? 1000 : Math.max(1, ...values.filter((value) => value !== null));
       const bars = values.map((value, index) => value ? `M${x(index).toFixed(1)} ${base}v${(-LOW * value / most).toFixed(1)}` : "").join("");
       picture.append(draw("line", { class: "axis", x1: LEFT, x2: wide - RIGHT, y1: base, y2: base }), draw("path", { class: "bars", d: bars, "stroke-width": thick }),
-        draw("text", { x: LEFT - 6, y: base - LOW / 2, "text-anchor": "end" }, name), draw("text", { x: LEFT - 6, y: base - LOW / 2 + 13, "text-anchor": "end", class: "most" }, "to " + kinds.find(([one]) => one === name)[2](most)));
+        draw("text", { x: LEFT - 6, y: base - LOW / 2, "text-anchor": "end" }, name), draw("text", { x: LEFT - 6, y: base - LOW / 2 + 13, "text-anchor": "end", class: "most" }, name === "CE score" ? "low: suspect" : "to " + kinds.find(([one]) => one === name)[2](most)));
     });
     line = draw("line", { class: "cursor", y1: 4, y2: high - 4 });
     picture.append(line);

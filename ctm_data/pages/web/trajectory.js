@@ -59,7 +59,7 @@ function select(place, keep) {
   hover(at);
   const before = at ? t.value[at - 1] : t.start;
   $("token").replaceChildren(
-    make("h3", null, {}, make("code", visible(t.pieces[at])), ` at ${at} of 0 to ${t.pieces.length - 1}${at === t.critical ? ", the critical one" : ""}`),
+    make("h3", null, {}, make("code", visible(t.pieces[at])), `, position ${at} of 0 to ${t.pieces.length - 1}${at === t.critical ? ", the critical one" : ""}`),
     make("p", `A right answer has a chance of ${milli(before)} before it and ${milli(t.value[at])} after it (${interval(t.low[at], t.high[at])}).${t.chance ? ` It is the critical token with probability ${milli(t.chance[at])}.` : ""}`),
     make("p", drawn(t)), ...alternatives(t));
   if (keep) history.replaceState(null, "", address(current.id) + "/" + at);
@@ -68,8 +68,8 @@ function select(place, keep) {
 function drawn(t) {
   const own = t.surprisal[at] === null ? "cannot draw this token here" : `draws exactly this token with probability ${share(Math.exp(-t.surprisal[at] / 1000))}`;
   const likelier = at in t.likeliest ? `; its likeliest one is ${t.likeliest[at] === null ? "another, whose text is not stored" : visible(t.likeliest[at])}` : "";
-  const left = t.estimator.startsWith("branch") ? `drew another token here, and ${t.right[at] ?? 0} of them ended right` : `went on after it, and ${t.right[at] ?? 0} of them ended right`;
-  return `The policy ${own}${likelier}. ${plural(t.rollouts[at] ?? 0, "rollout")} ${left}.`;
+  const does = t.estimator.startsWith("branch") ? "drew another token here" : "went on after it", rollouts = t.rollouts[at] ?? 0;
+  return `The policy ${own}${likelier}. ${rollouts ? `${plural(rollouts, "rollout")} ${does}, and ${t.right[at]} of them ended right` : `No rollout ${does}`}.`;
 }
 
 function alternatives(t) {
