@@ -4,7 +4,7 @@ VENV ?= .venv
 PIP = $(VENV)/bin/pip --disable-pip-version-check
 RUN ?= runs/pocket
 
-.PHONY: demo test test-browser test-vllm real-model test-real docs coverage hunt lint pocket pocket-coder paper-table verifier-table bench soak clean
+.PHONY: demo test test-browser test-vllm test-ray real-model test-real docs coverage hunt lint pocket pocket-coder paper-table verifier-table bench soak clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/ctm build-dataset --output-dir $(RUN)
@@ -21,6 +21,11 @@ coverage: $(VENV)/.installed-dev
 # Tests the real vllm engine on a CPU, in a separate environment (about 4 GB).
 test-vllm: $(VENV)-vllm/.installed
 	$(VENV)-vllm/bin/python -m pytest -m vllm tests/vllm
+
+# Tests actors of Ray, which `make test` skips where Ray is not installed.
+test-ray: $(VENV)/.installed-dev
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(VENV)/bin/python -m pytest tests/ctm_data/test_ray.py
 
 # A small real model (SmolLM2-135M-Instruct, Apache-2.0, 93 MB to download), into build/.
 real-model: $(VENV)/.installed-dev

@@ -154,7 +154,9 @@ class Server:
     def _said(self, error: Exception) -> str:
         """What an error says, in one line, without the key."""
         body = getattr(error, "body", None)
-        told = body.get("message", body) if isinstance(body, dict) else None
+        told = None
+        if isinstance(body, dict):
+            told = body.get("message") or body.get("detail") or body
         cause = error.__cause__
         text = str(told or (str(cause) if cause and str(cause) else error) or type(error).__name__)
         if len(self._key) > 4:
