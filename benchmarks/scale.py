@@ -2,10 +2,11 @@
 
     python benchmarks/scale.py --problems 100000
 
-The run is made up: four solutions a problem, one of them rolled out and one pair of it, with texts that the
-tokenizer of pocket gives again, so that `ctm verify` looks at every row. A command whose memory is flat
-needs at most 1.2 times as much for ten times the run. `python benchmarks/scale.py child COMMAND FOLDER`
-is one measured process.
+`build` and `eval` really run, with an engine that says 7 or 8 at once; each is stopped in the middle and
+goes on, in the same process. For the other commands the run is made up: four solutions a problem, one of
+them rolled out and one pair of it, with texts that the tokenizer of pocket gives again, so that `ctm
+verify` looks at every row. A command whose memory is flat needs at most 1.2 times as much for ten times
+the run. `python benchmarks/scale.py child COMMAND FOLDER` is one measured process.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from typing import Any
 
 CHUNK = 200  # problems a part
 FLAT = 1.2
-COMMANDS = ("verify", "publish", "merge", "query", "summary", "contrast")
+COMMANDS = ("build", "eval", "verify", "publish", "merge", "query", "summary", "contrast")
 RECIPE = {"benchmark": "pocket", "model": "pocket", "n_rollouts": 64, "resolution": 0.01,
           "seed": 0, "trajectories": 1, "positive_model": "p", "negative_model": "n", "ce_beta": 1.0,
           "ce_plausibility": 0.0}  # fmt: skip
@@ -55,10 +56,16 @@ def main() -> int:
 def measure(command: str, home: Path, problems: int) -> tuple[float, float]:
     """(MiB of memory at the peak, seconds of processor time) of a command on a run of so many problems."""
     shards = 2 if command == "merge" else 1
-    for shard in range(shards):
+    for shard in range(0 if command in ("build", "eval") else shards):
         folder = home / f"{shard}-of-{shards}"
         if not (folder / "README.md").exists():
             make(folder, problems, (shard, shards))
+    if command in ("build", "eval"):
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / "problems.jsonl").open("w") as file:
+            for number in range(problems):
+                question = f"Tom has {number} apples and eats some. How many are left?"
+                file.write(json.dumps({"question": question, "answer": "7"}) + "\n")
     process = [sys.executable, __file__, "child", command, str(home)]
     done = subprocess.run(process, capture_output=True, text=True)
     if done.returncode:
@@ -70,7 +77,10 @@ def measure(command: str, home: Path, problems: int) -> tuple[float, float]:
 def child(command: str, home: Path) -> int:
     """One command; prints its peak and its time."""
     run, started = home / "0-of-1", time.process_time()
-    if command == "verify":
+    if command in ("build", "eval"):
+        with tempfile.TemporaryDirectory() as out:
+            twice(command, home / "problems.jsonl", Path(out) / "run")
+    elif command == "verify":
         from ctm_data.verify import verify
 
         found = verify(run)
@@ -106,6 +116,82 @@ def peak_mib() -> float:
     """The most memory this process has had. `ru_maxrss` would count that of its parent."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+
+class Stopped(Exception):
+    """The middle of a run."""
+
+
+def twice(command: str, data: Path, out: Path) -> None:
+    """A build or an evaluation with the engine `Says7Or8`, stopped in the middle and begun again."""
+    import ctm_data.build
+    import ctm_data.eval
+    from ctm_data.config import BuildConfig, EvalConfig
+    from ctm_data.run.store import Store
+
+    ctm_data.build.load_engine = ctm_data.eval.load_sampler = lambda *_, **__: Says7Or8()
+    options: dict[str, Any] = {"benchmark": "qa", "data_file": data, "n_samples": 4,
+                               "max_new_tokens": 16, "chunk_size": CHUNK, "device": "cpu"}  # fmt: skip
+    count = sum(1 for _ in data.open())
+
+    def stops(stage: str, done: float, total: float, *_: Any, **__: Any) -> None:
+        last = "rolling out" if command == "build" else "sampling"
+        if stage == last and done > total / 2:
+            raise Stopped
+
+    for progress in (stops, lambda *_, **__: None):
+        try:
+            if command == "build":
+                ctm_data.build.build_dataset(
+                    BuildConfig(out, n_rollouts=2, stages=("rollouts",), **options), progress
+                )
+            else:
+                ctm_data.eval.evaluate(EvalConfig(out, **options), progress)
+        except Stopped:
+            assert progress is stops
+    store = Store(out)
+    assert sum(part.num_rows for part in store.each("solutions", ["seed"])) == 4 * count
+    if command == "build":
+        rolled_out = sum(part.num_rows for part in store.each("rollouts", ["seed"]))
+        assert rolled_out > 0.9 * 14 / 16 * count, rolled_out  # neither always right nor never
+
+
+class Says7Or8:
+    """An engine that needs no time, with the tokenizer of pocket; its seeds decide what it says."""
+
+    name, max_length = "pocket", None
+
+    def __init__(self) -> None:
+        from ctm_eval.engines.tokenizer import WithTokenizer
+        from ctm_eval.models import load_tokenizer
+
+        self.tokenizer = load_tokenizer("pocket")
+        self.eos_ids = frozenset({self.tokenizer.eos_token_id})
+        self.decode = lambda ids: WithTokenizer.decode(self, ids)  # type: ignore[arg-type]
+        self.pieces = lambda ids: [self.decode([i]) for i in ids]
+        self._says = [
+            (*self.tokenizer(f" #### {n}").input_ids[1:], self.tokenizer.eos_token_id)
+            for n in (7, 8)
+        ]
+
+    def sample(self, requests: Any, sampling: Any, progress: Any = None) -> list[Any]:
+        from ctm_eval.engines import Completion
+
+        if progress:
+            progress(len(requests), 4 * len(requests))
+        return [
+            Completion(self._says[one.seed % 2][len(one.prefix_ids) :], "stop") for one in requests
+        ]
+
+    def next_token_distributions(self, sequences: Any, sampling: Any) -> list[Any]:
+        import numpy as np
+
+        from ctm_eval.engines import Nucleus
+
+        return [
+            [Nucleus(np.array([own, 99]), np.array([0.75, 0.25])) for own in ids]
+            for _, ids in sequences
+        ]
 
 
 def contrast(run: Path) -> None:
