@@ -32,6 +32,7 @@ def open_sources(sources: Sequence[Source]) -> "DuckDBPyConnection":
 
     memory = max(MEMORY, TIMES * sum(source.size for source in sources))
     con = duckdb.connect(config={"temp_directory": _spill(), "memory_limit": f"{memory}B"})
+    con.execute("set enable_progress_bar = false")  # DuckDB prints it to stdout, where results go
     for filesystem in [source.filesystem for source in sources if source.filesystem][:1]:
         con.register_filesystem(filesystem)
     con.execute(word_class_sql())

@@ -227,6 +227,18 @@ def test_a_table_is_read_as_it_is_now(by_hand, tmp_path):
     assert ctm_data.load(run, "problems")["question"][:] == ["other"] * before.num_rows
 
 
+def test_no_bar_is_drawn_into_the_results(by_hand):
+    """DuckDB draws one to stdout where it takes Python for a prompt, as under `python -c`."""
+    code = "import duckdb, sys, ctm_data; ask = \"select current_setting('enable_progress_bar')\"\n"
+    code += (
+        "print(*(con.execute(ask).fetchall() for con in (duckdb, ctm_data.connect(sys.argv[1]))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(by_hand)], capture_output=True, text=True
+    )
+    assert done.stdout.split("\n")[0] == "[(True,)] [(False,)]"
+
+
 def test_a_table_that_is_not_there_is_said(by_hand):
     with pytest.raises(CtmError, match="has no table 'verdicts'; it has: problems, solutions"):
         ctm_data.load(by_hand, "verdicts")
