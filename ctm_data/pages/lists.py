@@ -212,14 +212,10 @@ def readable() -> Iterator[None]:
 
 def make(con: "DuckDBPyConnection", of: List, limit: int | None = None) -> int:
     """Makes the table of a list, with its first `limit` entries. Returns how many there are without it."""
-    con.execute(f"create table {of.name} as {of.sql}")
-    count = int(con.execute(f"select count(*) from {of.name}").fetchall()[0][0])
-    if limit is not None and count > limit:
-        first = f"from {of.name} order by {_by(of.orders[0])} limit {limit}"
-        con.execute(f"create table kept as {first}")
-        con.execute(f"drop table {of.name}")
-        con.execute(f"alter table kept rename to {of.name}")
-    return count
+    first = "" if limit is None else f"order by {_by(of.orders[0])} limit {limit}"
+    con.execute(f"create table {of.name} as from ({of.sql}) {first}")
+    source = of.name if limit is None else f"({of.sql})"
+    return int(con.execute(f"select count(*) from {source}").fetchall()[0][0])
 
 
 def choices(con: "DuckDBPyConnection", of: List) -> list[dict[str, Any]]:
