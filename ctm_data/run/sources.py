@@ -1,5 +1,6 @@
 """Where tables are read from: a run folder, or a published run on the Hub."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,12 @@ from ctm_eval.errors import CtmError
 if TYPE_CHECKING:
     from datasets import Dataset
     from huggingface_hub import HfFileSystem
+
+    from ctm_data.run.store import Store
+
+
+IN_MEMORY = 2**28
+"""A table of a folder whose parts are larger is memory-mapped."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +33,10 @@ class Source:
 def load(run: str | Path, table: str, *, revision: str | None = None) -> "Dataset":
     """A table of a run folder or of user/name on the Hub, as a `datasets.Dataset`.
 
-    A folder's is read from its parts as they are now, into memory: `load_dataset` keeps a copy of local
-    files by name and time, and may give the rows of another run. One on the Hub is pinned to a commit and
-    memory-mapped. Raises CtmError if there is no such run or table.
+    A folder's is read from its parts as they are now: `load_dataset` keeps a copy of local files by name
+    and time, and may give the rows of another run. One whose parts have more than IN_MEMORY bytes, and one
+    on the Hub, which is pinned to a commit, are copied to the cache of `datasets` and memory-mapped.
+    Raises CtmError if there is no such run or table.
     """
     from datasets import Dataset, load_dataset
 
@@ -42,10 +50,33 @@ def load(run: str | Path, table: str, *, revision: str | None = None) -> "Datase
             f"{source.name} has no table {table!r}; it has: {have or 'none yet'}", usage=True
         )
     if source.filesystem is None:
-        return Dataset(Store(run).read(table))
+        store = Store(run)
+        if sum(path.stat().st_size for path in store.parts(table)) > IN_MEMORY:
+            return Dataset.from_file(str(_arrow_copy(store, table)))
+        return Dataset(store.read(table))
     return ask(
         source.name, lambda: load_dataset("parquet", data_files=source.parts[table], split="train")
     )
+
+
+def _arrow_copy(store: "Store", table: str) -> Path:
+    """A table as an Arrow file in the cache of `datasets`, named after the bytes of its parts."""
+    import pyarrow as pa
+    from datasets import config
+
+    from ctm_data.run.files import sha256
+    from ctm_data.run.schema import SCHEMAS
+    from ctm_eval.output_file import whole_file
+
+    digests = "".join(sha256(path) for path in store.parts(table))
+    name = hashlib.sha256(f"{table} {digests}".encode()).hexdigest()
+    copy = Path(config.HF_DATASETS_CACHE) / "ctm" / f"{name}.arrow"
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(copy) as file, pa.ipc.new_stream(file, SCHEMAS[table]) as stream:
+            for part in store.each(table):
+                stream.write_table(part)
+    return copy
 
 
 def find(run: str | Path, revision: str | None = None) -> Source:

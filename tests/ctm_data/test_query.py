@@ -12,6 +12,7 @@ from handmade import made_by_hand
 
 import ctm_data
 from ctm_data.query import answer, connect_fenced, query
+from ctm_data.run import sources
 from ctm_data.run.store import Store
 from ctm_data.sql.named_queries import named_queries, named_query
 from ctm_data.sql.output import write_answer
@@ -214,8 +215,14 @@ def test_python_has_the_same_connection_and_rows(whole_run):
     assert con.execute("select count(*) from critical_tokens").fetchall()[0][0] > 0
 
 
-def test_a_table_is_read_as_it_is_now(by_hand, tmp_path):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_table_is_read_as_it_is_now(mapped, by_hand, tmp_path, monkeypatch):
     """The rows that stood in this very file a moment ago, of this time and size, are not the answer."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    if mapped:
+        monkeypatch.setattr(sources, "IN_MEMORY", 0)
     run = shutil.copytree(by_hand, tmp_path / "run")
     part = next((run / "problems").glob("*.parquet"))
     before, times = pq.read_table(part, partitioning=None), part.stat()
@@ -224,7 +231,9 @@ def test_a_table_is_read_as_it_is_now(by_hand, tmp_path):
     other = before.set_column(column, "question", [["other"] * before.num_rows])
     pq.write_table(other, part)
     os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert ctm_data.load(run, "problems")["question"][:] == ["other"] * before.num_rows
+    loaded = ctm_data.load(run, "problems")
+    assert loaded["question"][:] == ["other"] * before.num_rows
+    assert bool(loaded.cache_files) is mapped
 
 
 def test_no_bar_is_drawn_into_the_results(by_hand):

@@ -180,13 +180,15 @@ def test_a_run_and_its_table_as_a_file_train_alike_and_not_as_dpo_does(
 FROM_THE_HUB = """
 import json, sys
 from ctm_data.train import train
-for number, data in enumerate(sys.argv[2:]):
-    train("cdpo", data, f"{sys.argv[1]}/{number}", weights="value", batch_size=2, warmup=0)
+for weights in ("contrast", "value", "critical"):
+    for number, data in enumerate(sys.argv[2:]):
+        folder = f"{sys.argv[1]}/{weights}-{number}"
+        train("cdpo", data, folder, weights=weights, batch_size=2, warmup=0, beta=0.3)
 """
 
 
-def test_a_published_dataset_and_the_pulled_run_train_as_the_run_does(run, tmp_path):
-    """Stock clients in fresh processes, against a Hub on loopback."""
+def test_a_published_dataset_and_the_pulled_run_train_as_the_run_does(run, dpo_losses, tmp_path):
+    """For every kind of weights; stock clients in fresh processes, against a Hub on loopback."""
     from hub import Hub
 
     with Hub() as hub:
@@ -203,7 +205,9 @@ def test_a_published_dataset_and_the_pulled_run_train_as_the_run_does(run, tmp_p
         python(ctm, "pull", "alice/tokens", "--output-dir", tmp_path / "pulled")
         sources = [run.folder, "alice/tokens:contrast", tmp_path / "pulled"]
         python(FROM_THE_HUB, tmp_path, *sources)
-    assert losses(tmp_path / "0") == losses(tmp_path / "1") == losses(tmp_path / "2")
+    for weights in ("contrast", "value", "critical"):
+        own, published, pulled = (losses(tmp_path / f"{weights}-{number}") for number in range(3))
+        assert own == published == pulled != dpo_losses
 
 
 def test_a_run_whose_table_has_no_value_drops_takes_them_from_its_rollouts(run, tmp_path):
