@@ -111,10 +111,10 @@ def _draw_rates(n: np.ndarray, won: np.ndarray, rng: np.random.Generator, draws:
     """Rates of the strata (S, M) given `won` of `n` draws of each, in the trajectory's order."""
     emission = _emission(n, won)  # (A, M, G)
     hyper, filtered, moves = _filter(emission)
-    combination = rng.choice(len(hyper), size=draws, p=hyper)
-    concentration, move = np.divmod(combination, len(MOVES))
-    levels = _smooth(filtered, moves, concentration, move, rng)
-    a, level = CONCENTRATIONS[concentration][:, None], LEVELS[levels]
+    drawn, own = np.unique(rng.choice(len(hyper), size=draws, p=hyper), return_inverse=True)
+    concentration, move = np.divmod(drawn, len(MOVES))
+    levels = _smooth(filtered[:, concentration, move], moves[move], own, rng)
+    a, level = CONCENTRATIONS[concentration][own, None], LEVELS[levels]
     return rng.beta(a * level + won, a * (1 - level) + (n - won))
 
 
@@ -161,27 +161,23 @@ def _filter(emission: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _smooth(
-    filtered: np.ndarray,
-    moves: np.ndarray,
-    concentration: np.ndarray,
-    move: np.ndarray,
-    rng: np.random.Generator,
+    filtered: np.ndarray, moves: np.ndarray, own: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Levels (S, M) drawn backwards, each draw with its own concentration and moves.
+    """Levels (S, M) drawn backwards, draw s under combination own[s] of concentration and moves.
 
-    P(level_u | level_{u+1}, a, moves) is one of A H G distributions; end to end, the distribution
-    functions of all of them are one sorted array, so that every draw is one search.
+    `filtered` is (M, C, G), `moves` (C, G, G). P(level_u | level_{u+1}, combination) is one of C G
+    distributions; end to end, the distribution functions of all of them are one sorted array, so that
+    every draw is one search.
     """
-    m, _, h, g = filtered.shape
-    chance = rng.random((m, len(move)))
-    levels = np.empty((m, len(move)), dtype=np.int64)
-    back = moves.transpose(0, 2, 1)  # (H, next, level)
-    own = concentration * h + move
+    m, _, g = filtered.shape
+    chance = rng.random((m, len(own)))
+    levels = np.empty((m, len(own)), dtype=np.int64)
+    back = moves.transpose(0, 2, 1)  # (C, next, level)
     for u in range(m - 1, -1, -1):
         if u == m - 1:
-            weight, row = filtered[u].reshape(-1, g), own
+            weight, row = filtered[u], own
         else:
-            weight = (filtered[u][:, :, None] * back).reshape(-1, g)
+            weight = (filtered[u][:, None, :] * back).reshape(-1, g)
             row = own * g + levels[u + 1]
         ends = np.cumsum(weight, axis=1)
         ends = ends / ends[:, -1:] + np.arange(len(ends))[:, None]
