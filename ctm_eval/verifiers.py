@@ -1,7 +1,9 @@
 """Verifiers score solutions: models with a scalar head, and preference-tuned language models.
 
-The folder's training.json, written by `ctm train`, says what kind of verifier it is. A verifier reads
-solutions as text and uses its own tokenizer, so it can score what any generator wrote.
+The folder's training.json, written by `ctm train`, says what kind of verifier it is. A token classifier of
+others is a process reward model: with one label its sigmoid, with two the probability of the second, as trl
+trains them. A verifier reads solutions as text and uses its own tokenizer, so it can score what any
+generator wrote.
 """
 
 import math
@@ -115,7 +117,7 @@ class Verifier:
             ids, seen, completion = padded(own, self.device)
             with torch.inference_mode():
                 if self.method in HEADS:
-                    logits = self.model(input_ids=ids, attention_mask=seen).logits[..., 0].float()
+                    logits = _logits(self.model(input_ids=ids, attention_mask=seen).logits)
                     after = [value[mask] for value, mask in zip(logits, completion, strict=True)]
                 else:
                     policy, reference = (
@@ -140,7 +142,7 @@ class Verifier:
 
         ids, seen, completion = padded(rows, self.device)
         if self.method in HEADS:
-            values = self.model(input_ids=ids, attention_mask=seen).logits[..., 0].float().sigmoid()
+            values = _logits(self.model(input_ids=ids, attention_mask=seen).logits).sigmoid()
             return [
                 self._pooled(value[mask], row[1])
                 for value, mask, row in zip(values, completion, rows, strict=True)
@@ -229,6 +231,12 @@ def padded(rows: Sequence[tuple[list[int], list[int]]], device: str) -> tuple[An
     return ids.to(device), seen.to(device), completion.to(device)
 
 
+def _logits(logits: Any) -> Any:
+    """The logit of being right at every token, (B, T) float32, from a head with one label or two."""
+    logits = logits.float()
+    return logits[..., 0] if logits.shape[-1] == 1 else logits[..., 1] - logits[..., 0]
+
+
 def _log_probs(model: Any, ids: Any, seen: Any, completion: Any) -> Any:
     """log pi of each completion token and 0 elsewhere, (B, K) float32: the last K positions of the
     batch, from its first completion token on, are all whose logits are computed."""
@@ -243,8 +251,18 @@ def _log_probs(model: Any, ids: Any, seen: Any, completion: Any) -> Any:
 
 
 def training_record(folder: str | Path) -> dict[str, Any]:
-    """The content of a verifier's `training.json`. Raises CtmError unless the training is finished."""
+    """The content of a verifier's `training.json`, or what it would be for a token classifier that others
+    trained. Raises CtmError unless the training is finished."""
     path = Path(folder) / "training.json"
+    if not path.exists() and _is_classifier(Path(folder)):
+        known = {
+            "method": "prm",
+            "model": str(folder),
+            "reference": False,
+            "outcome": {},
+            "data": {},
+        }
+        return {**known, "settings": {"beta": 1.0}}
     if not path.exists():
         raise CtmError(
             f"{folder} is not a verifier: it has no training.json; `ctm train orm` makes one",
@@ -269,3 +287,16 @@ def training_record(folder: str | Path) -> dict[str, Any]:
     ):
         raise CtmError(f"{path} is not the record of a training by `ctm train`", usage=True)
     return record
+
+
+def _is_classifier(folder: Path) -> bool:
+    """Whether a folder has a token classifier of transformers with one label or two."""
+    if not (folder / "config.json").is_file():
+        return False
+    config = read_json(folder / "config.json")
+    names, labels = config.get("architectures"), config.get("id2label")
+    return (
+        isinstance(names, list)
+        and any(isinstance(name, str) and name.endswith("ForTokenClassification") for name in names)
+        and (labels is None or (isinstance(labels, dict) and len(labels) in (1, 2)))
+    )

@@ -170,6 +170,28 @@ def test_whether_there_is_a_reference_is_what_the_record_says(tmp_path):
     assert Verifier(folder).reference is None
 
 
+@pytest.mark.parametrize("labels", [1, 2])
+def test_a_token_classifier_of_others_is_a_process_reward_model(labels, tmp_path):
+    """Its scores are the sigmoid of its only logit, or the softmax of the second of two."""
+    from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(MODEL_DIR, num_labels=labels)
+    torch.manual_seed(0)
+    model = AutoModelForTokenClassification.from_config(config, dtype=torch.float32).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(MODEL_DIR)
+    tokenizer.save_pretrained(tmp_path)
+    text, ends = "1 + 1 = 2\nSo 2", [10, 14]
+    [found] = Verifier(tmp_path, device="cpu").step_scores([Candidate("1 + 1?", text)], [ends])
+    before = tokenizer("1 + 1?").input_ids
+    own = [*tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    with torch.no_grad():
+        logits = model(torch.tensor([[*before, *own]])).logits[0, len(before) :]
+    right = logits[:, 0].sigmoid() if labels == 1 else logits.softmax(-1)[:, 1]
+    at = [len(tokenizer("1 + 1 = 2\n", add_special_tokens=False).input_ids) - 1, len(own) - 1]
+    assert found == pytest.approx(right[at].tolist(), abs=1e-5)
+
+
 def test_a_folder_that_is_no_verifier_says_how_to_make_one(tmp_path):
     with pytest.raises(CtmError, match="ctm train orm"):
         Verifier(tmp_path)
