@@ -77,10 +77,18 @@ def figures(con: "DuckDBPyConnection", store: Store, other: Store | None = None)
         found += [_replaced(rows), _classes(con, rows), _positions(rows)]
         found += [*_predictors(store), _cost(rows, store), *_reliability(store)]
     elif store.parts("solutions"):
-        found += _best_of_n([(one, evaluation.summarize(one)) for one in runs])
+        found += _best_of_n([(one, results) for one in runs if (results := _results(one))])
     if store.parts("solutions"):
         found += [*_levels(con, runs), *_verdicts(con, runs)]
     return [one for one in found if one.points]
+
+
+def _results(store: Store) -> "Results | None":
+    """The figures of an evaluation; None while its problems have different numbers of samples."""
+    try:
+        return evaluation.summarize(store)
+    except CtmError:
+        return None
 
 
 def _trajectories(con: "DuckDBPyConnection") -> list[dict[str, Any]]:
@@ -464,11 +472,16 @@ def _listed(value: Any) -> list[str]:
 def _evaluated(store: Store) -> list[list[str]]:
     from ctm_eval.report import shown
 
-    recipe, results = store.manifest["recipe"], evaluation.summarize(store)
+    recipe, results = store.manifest["recipe"], _results(store)
     told = [
         ["Model", ", ".join(_listed(recipe.get("model")))],
         ["Benchmark", str(recipe.get("benchmark"))],
     ]
+    if results is None:
+        return [
+            *told,
+            ["Not finished", "problems have different numbers of samples, so no figure yet"],
+        ]
     told += [
         [name, f"{e.value:.1%} (95% interval {e.low:.1%} to {e.high:.1%})"]
         for name, e in shown(results).items()

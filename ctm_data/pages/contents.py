@@ -49,6 +49,7 @@ class Contents:
         return {
             "name": name,
             "facts": self._facts(),
+            "whole": "The run" if self._other is None else "Both runs",
             "lists": [
                 {
                     "name": of.name,

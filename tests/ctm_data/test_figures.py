@@ -76,6 +76,13 @@ def test_an_evaluation_has_its_curves_levels_and_verdicts(tmp_path):
     assert values(found["verdicts"], "samples") == {"correct": 0.5, "wrong": 0.5}
 
 
+def test_an_evaluation_that_is_not_finished_has_what_needs_no_equal_samples(tmp_path):
+    folder = evaluated_by_hand(tmp_path / "run", "110 1")
+    assert list(drawn(folder)) == ["accuracy-by-level", "verdicts"]
+    with connect(folder) as con:
+        assert "Not finished" in dict(overview(con, Store(folder))["facts"])
+
+
 def test_two_evaluations_have_a_series_each(tmp_path):
     folders = [
         evaluated_by_hand(tmp_path / "before", "110 100"),

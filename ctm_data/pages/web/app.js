@@ -17,7 +17,7 @@ async function open(id, token) {
 }
 
 function tabs(here) {
-  const all = [...data.lists.map((of, place) => [of.title, place ? "#/" + of.name : "#", of.name]), ["The run", "#/run", "run"]];
+  const all = [...data.lists.map((of, place) => [of.title, place ? "#/" + of.name : "#", of.name]), [data.whole, "#/run", "run"]];
   $("tabs").replaceChildren(...all.map(([title, href, name]) => {
     const tab = make("a", title, { href });
     if (name === here) tab.setAttribute("aria-current", "page");

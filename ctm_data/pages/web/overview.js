@@ -7,7 +7,7 @@ async function overview() {
   const run = await source.part("overview");
   const facts = make("dl");
   for (const [name, words] of run.facts) facts.append(make("dt", name), make("dd", words));
-  $("shown").replaceChildren(make("h2", "The run"), facts);
+  $("shown").replaceChildren(make("h2", data.whole), facts);
   for (const figure of run.figures) $("shown").append(pictured(figure));
 }
 

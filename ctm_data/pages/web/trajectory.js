@@ -62,6 +62,7 @@ function select(place, keep) {
     make("h3", null, {}, make("code", visible(t.pieces[at])), `, position ${at} of 0 to ${t.pieces.length - 1}${at === t.critical ? ", the critical one" : ""}`),
     make("p", `A right answer has a chance of ${milli(before)} before it and ${milli(t.value[at])} after it (${interval(t.low[at], t.high[at])}).${t.chance ? ` It is the critical token with probability ${milli(t.chance[at])}.` : ""}`),
     make("p", drawn(t)), ...alternatives(t));
+  spans[at].scrollIntoView({ block: "nearest" });
   if (keep) history.replaceState(null, "", address(current.id) + "/" + at);
 }
 
