@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ctm_eval.printable import printable_lines
+
 if TYPE_CHECKING:
     from ctm_data.run.store import Store
 
@@ -20,10 +22,18 @@ def answer(value: Any, *, as_json: bool, render: Callable[[], None]) -> None:
 
 
 def say(text: Any = "", *, wrap: bool = True) -> None:
-    """Prints a line, or anything that rich can draw. Text is printed as is, without markup or colours."""
+    """Prints a line, or anything that rich can draw. Text is printed without markup or colours; what it
+    holds cannot steer the terminal."""
     from rich.console import Console
+    from rich.segment import Segment, Segments
 
-    Console().print(text, highlight=False, markup=False, soft_wrap=not wrap)
+    console = Console()
+    if isinstance(text, str):
+        text = printable_lines(text.expandtabs())
+    else:
+        drawn = console.render(text)
+        text = Segments([Segment(printable_lines(one.text), one.style) for one in drawn])
+    console.print(text, highlight=False, markup=False, soft_wrap=not wrap)
 
 
 def next_steps(*commands: str) -> None:

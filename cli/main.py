@@ -126,22 +126,25 @@ def run() -> None:
         sys.exit(code)
     except Exception as error:
         from ctm_eval.errors import EXTRAS, CtmError, missing
+        from ctm_eval.printable import printable_lines
         from ctm_train.errors import TrainError
 
         if os.environ.get("CTM_DEBUG"):
             raise
         if isinstance(error, CtmError | TrainError):
-            print(f"ctm: {error}", file=sys.stderr)
+            print(f"ctm: {printable_lines(str(error))}", file=sys.stderr)
             sys.exit(2 if error.usage else 1)
         if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
             print(f"ctm: {missing(error.name)}", file=sys.stderr)
             sys.exit(1)
         wrong_call = getattr(error, "format_message", None)  # what typer's own errors have
         if wrong_call is not None:
-            print(f"ctm: {wrong_call().replace('Value error, ', '')}", file=sys.stderr)
+            said = printable_lines(wrong_call().replace("Value error, ", ""))
+            print(f"ctm: {said}", file=sys.stderr)
             sys.exit(2)
         advice = "run `ctm --debug ...` to see the traceback"
-        print(f"ctm: {type(error).__name__}: {error} ({advice})", file=sys.stderr)
+        said = printable_lines(str(error))
+        print(f"ctm: {type(error).__name__}: {said} ({advice})", file=sys.stderr)
         sys.exit(1)
 
 

@@ -141,6 +141,7 @@ def _title(recipe: dict[str, Any], summary: "Summary") -> str:
 
 def _evaluation(store: "Store", report: str | None) -> str:
     from ctm_data.pages.evaluation import summarize
+    from ctm_data.sql.output import markdown_cell
     from ctm_eval.report import markdown, shown
 
     recipe, results = store.manifest["recipe"], summarize(store)
@@ -150,7 +151,7 @@ def _evaluation(store: "Store", report: str | None) -> str:
         versions=store.manifest["versions"],
         results=results,
         shown=shown(results),
-        line=markdown(results, recipe),
+        line=markdown(results, {**recipe, "benchmark": markdown_cell(recipe["benchmark"])}),
         origin=_origin(recipe),
         tables=[table for table in SCHEMAS if store.parts(table)],
         report=report,

@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+from handmade import evaluated_by_hand
 from typed import CTM, Typed, ctm
 
 ROW = '{"question": "What is 2 + 2?", "answer": "It is 4.\\n#### 4"}\n'
@@ -163,3 +164,12 @@ def test_an_interrupted_evaluation_says_how_to_go_on(tmp_path):
     process.interrupt()
     assert process.wait(60) == 130
     assert "run the same command again to resume" in process.stderr
+
+
+def test_an_evaluation_of_others_cannot_steer_the_terminal(tmp_path):
+    steer = "\x1b[2J\x1b]0;title\x07"
+    run = evaluated_by_hand(tmp_path / "run", model=f"m{steer}", wrong=f"v{steer}")
+    done = ctm("eval", "--summary", run)
+    assert done.returncode == 0, done.stderr
+    assert all(line.isprintable() for line in done.stdout.splitlines())
+    assert "m�[2J" in done.stdout

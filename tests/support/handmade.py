@@ -56,10 +56,11 @@ def made_by_hand(folder):
     return folder
 
 
-def evaluated_by_hand(folder, right="110 100"):
+def evaluated_by_hand(folder, right="110 100", wrong="wrong", **options):
     """An evaluation of two problems with three samples each, right where `right` has a 1.
 
-    The right answer is 7 to both; wrong samples say 8. One verifier and one coder have seen every sample.
+    The right answer is 7 to both; wrong samples say 8, and their verdict is `wrong`. One verifier and one
+    coder have seen every sample. `options` are of the recipe.
     """
     levels, tables = ("1", "2"), {"problems": [], "solutions": [], "scores": [], "programs": []}
     for number, marks in enumerate(right.split()):
@@ -74,7 +75,7 @@ def evaluated_by_hand(folder, right="110 100"):
             tables["solutions"].append(
                 {**key, "sample_index": index, "model": "m", "prompt_ids": [1], "token_ids": [2],
                  "text": rf"So \boxed{{{says}}}.", "answer": says, "correct": yes,
-                 "verdict": "correct" if yes else "wrong", "finish_reason": "stop", "temperature": 1.0,
+                 "verdict": "correct" if yes else wrong, "finish_reason": "stop", "temperature": 1.0,
                  "top_p": 1.0, "seed": 0}
             )  # fmt: skip
             tables["scores"].append(
@@ -90,7 +91,10 @@ def evaluated_by_hand(folder, right="110 100"):
                 {**key, "coder": "c", "token_ids": [3], "program": "print(7)", "printed": "7",
                  "result": "agrees" if yes else "disagrees", "agrees": yes, "description": None}
             )  # fmt: skip
-    recipe = {"command": "eval", "benchmark": "math500", "model": "m", "temperature": 1.0}
+    recipe = {
+        "command": "eval", "benchmark": "math500", "model": "m", "temperature": 1.0, "data_file": None,
+        "split": "test", "top_p": 1.0, "max_new_tokens": 9, "engine": "transformers", "seed": 0, **options,
+    }  # fmt: skip
     with Store.open(folder, recipe) as store:
         for table, rows in tables.items():
             store.write(table, 0, rows)

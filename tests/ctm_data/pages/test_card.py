@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from handmade import evaluated_by_hand
 
 from ctm_data.pages.card import BEGIN, END, dataset_card, size_category, split_card
 from ctm_data.pages.heat_map import picture
@@ -101,3 +102,13 @@ def test_the_picture_loads_nothing_from_elsewhere(whole_run):
 )
 def test_size_categories(rows, name):
     assert size_category(rows) == name
+
+
+def test_a_name_in_an_evaluation_cannot_add_to_its_card(tmp_path):
+    """A model's name that ends its line, in the metadata and in the text; a verdict that is HTML."""
+    name = "m: x\nlicense: evil\n\n<img src=x> [a](b)"
+    run = evaluated_by_hand(tmp_path / "run", model=name, wrong="<b>right</b>")
+    metadata, body = split_card(dataset_card(Store(run)))
+    assert metadata["pretty_name"] == f"Evaluation of {name} on math500"
+    assert metadata["license"] != "evil"
+    assert "<img" not in body and "<b>" not in body and "[a](b)" not in body
