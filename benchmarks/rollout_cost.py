@@ -20,6 +20,7 @@ call that was stopped goes on; cells of other options are not used.
 
 import argparse
 import hashlib
+import itertools
 import json
 import sys
 import time
@@ -51,17 +52,17 @@ Pair = tuple[Problem, Solution]
 
 
 def sums(count: int) -> list[Problem]:
-    """Questions that take a small model one or two lines."""
+    """Questions that a small model answers in one line, now right and now wrong."""
     random = np.random.default_rng(0)
+    every = list(itertools.product(("Tom", "Ann", "Ben", "Eva"), range(2, 10), range(2, 10)))
     problems = []
-    for i in range(count):
-        a, b, c = (int(n) for n in random.integers(11, 60, 3))
+    for i, at in enumerate(random.permutation(len(every))[:count]):
+        name, a, b = every[at]
         question = (
-            f"Tom has {a} coins, finds {b} coins, then loses {min(c, a + b)} coins. How many coins "
-            "has he now? Give the calculation in one line and nothing else."
+            f"{name} has {a} apples and gets {b} more. How many apples has {name} now? Answer in one short "
+            "sentence."
         )
-        answer = str(a + b - min(c, a + b))
-        problems.append(Problem(f"sums-{i}", "gsm8k", "test", question, answer))
+        problems.append(Problem(f"sums-{i}", "gsm8k", "test", question, str(a + b)))
     return problems
 
 

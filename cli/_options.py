@@ -1,6 +1,7 @@
 """Options that several commands share, and options generated from the fields of a configuration."""
 
 import inspect
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
@@ -37,11 +38,16 @@ def _from_file(ctx: typer.Context, path: Path | None) -> Path | None:
     if unknown := sorted(recipe.keys() - known.keys()):
         raise typer.BadParameter(f"{path} names unknown options: {printable(', '.join(unknown))}")
     for name, value in recipe.items():
-        values = value if isinstance(value, list) else [value]
-        if any(isinstance(one, NESTED) for one in values):  # by aliases, lists without end
+        if name == "template_args" and isinstance(value, dict):
+            inside = list(value.values())
+        else:
+            inside = value if isinstance(value, list) else [value]
+        if any(isinstance(one, NESTED) for one in inside):  # by aliases, lists without end
             raise typer.BadParameter(f"{path}: {name} must be one value, or a list of values")
-        if getattr(known[name], "multiple", False) and value is not None:
-            recipe[name] = values
+        if isinstance(value, dict):
+            recipe[name] = json.dumps(value, default=str)
+        elif getattr(known[name], "multiple", False) and value is not None:
+            recipe[name] = inside
     ctx.default_map = {**(ctx.default_map or {}), **recipe}
     return path
 
@@ -163,6 +169,10 @@ def _parameter(
         of, convert = str | None, _shard
     elif name == "pass_rate":
         of, convert = str | None, _pass_rate
+    elif name == "think_tags":
+        of, convert = str | None, _think_tags
+    elif name == "template_args":
+        of, convert = str | None, _json_object
     made = typer.Option(
         *flags,
         help=option.help,
@@ -206,6 +216,27 @@ def _pass_rate(text: str) -> tuple[float, float]:
             f"--pass-rate takes LOW:HIGH, such as 0.05:0.95, not {text!r}"
         ) from None
     return low, high
+
+
+def _think_tags(text: str) -> tuple[str, str]:
+    tags = text.split(",")
+    if len(tags) != 2 or not all(tags):
+        raise typer.BadParameter(
+            f"--think-tags takes OPEN,CLOSE, such as '<think>,</think>', not {text!r}"
+        )
+    return tags[0], tags[1]
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise typer.BadParameter(
+            f"--template-args takes a JSON object, such as '{{\"enable_thinking\": false}}', not {text!r}"
+        )
+    return value
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -41,15 +41,26 @@ def next_steps(*commands: str) -> None:
     say("\nNext:\n" + "\n".join(f"  {command}" for command in commands), wrap=False)
 
 
-def tell_truncated(cut: int, samples: int, recipe: Mapping[str, Any]) -> None:
-    """Warns on stderr if so many samples were cut off that the figures are about the limit."""
-    if samples and cut / samples > TRUNCATED:
-        limit = recipe.get("max_new_tokens")
-        print(
-            f"ctm: {cut:,} of {samples:,} samples ({cut / samples:.0%}) were cut off before their answer: "
-            f"raise --max-new-tokens (now {limit})",
-            file=sys.stderr,
-        )
+def tell_truncated(
+    truncated: int, unfinished: int, samples: int, recipe: Mapping[str, Any]
+) -> None:
+    """Warns on stderr if so many samples were cut off, in their answer or in their thought, that the
+    figures are about the limit."""
+    cut = truncated + unfinished
+    if not samples or cut / samples <= TRUNCATED:
+        return
+    thinks = recipe.get("max_thinking_tokens") is not None
+    if thinks and unfinished:
+        longer = [f"--max-thinking-tokens (now {recipe['max_thinking_tokens']})"]
+    else:
+        longer = []
+    if truncated or not longer:
+        longer.append(f"--max-new-tokens (now {recipe.get('max_new_tokens')})")
+    print(
+        f"ctm: {cut:,} of {samples:,} samples ({cut / samples:.0%}) were cut off before their answer: "
+        f"raise {' and '.join(longer)}",
+        file=sys.stderr,
+    )
 
 
 def tell_set_aside(store: "Store") -> None:

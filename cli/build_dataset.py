@@ -80,8 +80,12 @@ def command(
             store = build.build_dataset(config, progress)
     tell_set_aside(store)
     summary = summarize(store)
-    cut = summary.truncated + summary.unfinished_thought
-    tell_truncated(cut, summary.solutions, store.manifest["recipe"])
+    tell_truncated(
+        summary.truncated,
+        summary.unfinished_thought,
+        summary.solutions,
+        store.manifest["recipe"],
+    )
     answer(
         {"run": str(store.folder), **asdict(summary)},
         as_json=as_json,
@@ -121,7 +125,8 @@ def _show(summary: "Summary", folder: Path) -> None:
     if summary.asked:
         table.add_row(summary.asked, "form of the prompts")
     table.add_row(f"{summary.solutions:,}", f"solutions sampled{accuracy}")
-    for count, what in ((summary.truncated, "cut off by --max-new-tokens"),
+    for count, what in ((summary.thoughts, "with a thought"),
+                        (summary.truncated, "cut off by --max-new-tokens"),
                         (summary.unfinished_thought, "with a thought that does not end"),
                         (summary.no_answer, "without an answer"),
                         (summary.suspicious, "that did what an honest program would not")):  # fmt: skip
@@ -136,7 +141,8 @@ def _show(summary: "Summary", folder: Path) -> None:
             table.add_row(f"{count:,}", f"problems left out: {reason}")
         lost = "where the value is 0 before the first token"
         hopeless = f", {summary.hopeless:,} of them {lost}" if summary.hopeless else ""
-        table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}")
+        thought = f", {summary.in_thought:,} of them in a thought" if summary.thoughts else ""
+        table.add_row(f"{summary.critical:,}", f"critical tokens found{hopeless}{thought}")
         for how, found in summary.reliability.items():
             if found:
                 ends = f"95% interval {found.low:.1%} to {found.high:.1%}"

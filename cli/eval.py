@@ -87,8 +87,12 @@ def command(
             store = evaluate(config, progress)
     tell_set_aside(store)
     results = evaluation.summarize(store)
-    cut = results.reasons.get("truncated", 0) + results.reasons.get("unfinished_thought", 0)
-    tell_truncated(cut, sum(results.reasons.values()), store.manifest["recipe"])
+    tell_truncated(
+        results.reasons.get("truncated", 0),
+        results.reasons.get("unfinished_thought", 0),
+        sum(results.reasons.values()),
+        store.manifest["recipe"],
+    )
     shown(results, config.select)  # fail before anything is printed
     paired = None if config.compare is None else evaluation.paired(config.compare, store.folder)
 

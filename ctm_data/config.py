@@ -19,6 +19,7 @@ from ctm_eval.engines.server import CONCURRENCY, checked
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.prompts import STOP
+from ctm_eval.thinking import Thinking
 from ctm_eval.verifiers import STEP_THRESHOLD, Pool
 
 Stage = Literal["rollouts", "contrast", "verifier"]
@@ -32,6 +33,7 @@ PassRate = tuple[float, float]
 
 STAGES: tuple[Stage, ...] = ("rollouts", "contrast")
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
+THINKING_TOKENS = 32768  # default --max-thinking-tokens; as evaluations of DeepSeek-R1 and Qwen3
 POCKET_PROBLEMS = 500  # default --limit of a generated benchmark in an evaluation
 IN_FLIGHT = {
     "transformers": 512,
@@ -131,11 +133,36 @@ Chat = Annotated[
     Option("Use the model's chat template. [default: if it has one]", "Prompt"),
 ]
 System = Annotated[str | None, Option("System message of the chat.", "Prompt")]
+TemplateArgs = Annotated[
+    dict[str, Any] | None,
+    Option(
+        "Further variables of the chat template, such as '{\"enable_thinking\": false}'.",
+        "Prompt",
+        metavar="JSON",
+    ),
+]
+ThinkTags = Annotated[
+    tuple[str, str] | None,
+    Option(
+        "Tags around a thought, such as '<think>,</think>'; the answer is read behind it. [default: those "
+        "of the chat template]",
+        "Prompt",
+        metavar="OPEN,CLOSE",
+    ),
+]
 MaxNewTokens = Annotated[
     int | None,
     Option(
-        "Maximum length of a solution in tokens. [default: 1024, or what the model has positions for; "
-        "pocket: 192]",
+        "Maximum length of a solution in tokens; of a model that thinks, of the answer behind its thought. "
+        "[default: 1024, or what the model has positions for; pocket: 192]",
+        "Sampling",
+    ),
+]
+MaxThinkingTokens = Annotated[
+    int | None,
+    Option(
+        "Maximum length of a thought in tokens; one that is longer has no answer. [default: 32768, or what "
+        "the model has positions for]",
         "Sampling",
     ),
 ]
@@ -187,11 +214,20 @@ class Config:
     max_requests: int | None
     ray: str | None
     chat: bool | None
+    think_tags: tuple[str, str] | None
+    max_thinking_tokens: int | None
 
     @property
     def in_words(self) -> bool:
         """Whether the model is asked in words, and no token ids are known."""
         return self.engine == "openai" and self.tokenizer is None
+
+    @property
+    def thinking(self) -> Thinking | None:
+        """How the model thinks; None if it does not. Call it on the result of `asking.ask`."""
+        if self.think_tags is None or self.max_thinking_tokens is None:
+            return None
+        return Thinking(*self.think_tags, self.max_thinking_tokens)
 
     @property
     def placed(self) -> dict[str, Any]:
@@ -239,12 +275,15 @@ class BuildConfig(Config):
     few_shot_file: FewShotFile = None
     chat: Chat = None
     system: System = None
+    template_args: TemplateArgs = None
+    think_tags: ThinkTags = None
     n_samples: Annotated[int, Option("Solutions sampled for each problem.", "Sampling")] = 64
     temperature: Annotated[
         float, Option("Sampling temperature, for solutions and rollouts; 0 is greedy.", "Sampling")
     ] = 1.0
     top_p: Annotated[float, Option(TopP, "Sampling")] = 0.95
     max_new_tokens: MaxNewTokens = None
+    max_thinking_tokens: MaxThinkingTokens = None
     n_rollouts: Annotated[
         int, Option("N, the number of rollouts behind each value.", "Rollouts")
     ] = 64
@@ -394,6 +433,7 @@ class BuildConfig(Config):
             confidence=self.confidence,
             budget=self.budget,
             seed=self.seed,
+            thinking=self.thinking,
         )
 
     def check(self) -> "BuildConfig":
@@ -408,6 +448,7 @@ class BuildConfig(Config):
                 "trajectories",
                 "chunk_size",
                 "max_new_tokens",
+                "max_thinking_tokens",
                 "limit",
                 "tensor_parallel",
                 "concurrency",
@@ -520,6 +561,8 @@ class EvalConfig(Config):
     few_shot_file: FewShotFile = None
     chat: Chat = None
     system: System = None
+    template_args: TemplateArgs = None
+    think_tags: ThinkTags = None
     n_samples: Annotated[
         int,
         Option(
@@ -534,6 +577,7 @@ class EvalConfig(Config):
         float | None, Option(f"{TopP} [default: 1 for one sample, else 0.95]", "Sampling")
     ] = None
     max_new_tokens: MaxNewTokens = None
+    max_thinking_tokens: MaxThinkingTokens = None
     engine: Engine_ = "transformers"
     seed: Seed = 0
     chunk_size: Annotated[
@@ -632,6 +676,7 @@ class EvalConfig(Config):
                 "chunk_size",
                 "limit",
                 "max_new_tokens",
+                "max_thinking_tokens",
                 "tensor_parallel",
                 "concurrency",
                 "max_requests",
@@ -749,6 +794,19 @@ def _prompt(config: "BuildConfig | EvalConfig", models: Sequence[str]) -> dict[s
         chat = not _builtin(models) and (config.in_words or all(map(has_chat_template, known)))
     if config.system is not None and not chat:
         raise CtmError("--system goes with --chat and a model that has a chat template", usage=True)
+    if config.in_words and (
+        config.template_args or config.think_tags or config.max_thinking_tokens
+    ):
+        raise CtmError(
+            "--template-args, --think-tags and --max-thinking-tokens need token ids: give --tokenizer",
+            usage=True,
+        )
+    if config.template_args is not None and not chat:
+        raise CtmError(
+            "--template-args goes with --chat and a model that has a chat template", usage=True
+        )
+    if config.think_tags is not None and not all(config.think_tags):
+        raise CtmError("--think-tags takes two tags, neither of them empty", usage=True)
     if few_shot is None:
         benchmark = BENCHMARKS.get(config.benchmark)
         few_shot = benchmark.shots if benchmark and not chat and not _builtin(models) else 0

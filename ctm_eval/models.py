@@ -158,8 +158,10 @@ def positions(name: str) -> int | None:
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
-def decode(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The text of token ids, without special tokens."""
+def decode(tokenizer: Any, ids: Sequence[int], *, special: bool = False) -> str:
+    """The text of token ids, without special tokens or with them."""
     return str(
-        tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        tokenizer.decode(
+            list(ids), skip_special_tokens=not special, clean_up_tokenization_spaces=False
+        )
     )

@@ -6,7 +6,7 @@ In a chat, the question is followed by the benchmark's instruction; worked examp
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -52,13 +52,15 @@ class Exemplar:
 class Prompting:
     """How the problems of a benchmark become prompts: the exemplars, and whether to use a chat.
 
-    In a chat, `instruction` says what form the answer must have.
+    In a chat, `instruction` says what form the answer must have, and `template_args` are further variables
+    of the model's template, such as `enable_thinking`.
     """
 
     exemplars: tuple[Exemplar, ...] = ()
     chat: bool = False
     instruction: str = ""
     system: str | None = None
+    template_args: Mapping[str, Any] | None = None
 
     def messages(self, problem: Problem) -> list[dict[str, str]]:
         """The turns of a chat, the last one the user's."""
@@ -82,7 +84,7 @@ class Prompting:
     def encode(self, engine: "Sampler | WithTokenizer", problem: Problem) -> list[int]:
         """The token ids of the prompt. Raises CtmError if the model has no chat template."""
         if self.chat:
-            return engine.encode_chat(self.messages(problem))
+            return engine.encode_chat(self.messages(problem), self.template_args)
         return engine.encode(self.text(problem))
 
 

@@ -27,7 +27,8 @@ class Problem:
 class Solution:
     """A row of the `solutions` table. `token_ids` ends with the end-of-sequence token if it was drawn; both
     lists of ids are None where the model was asked in words. `suspicious` is that of its
-    `grading.Verdict`.
+    `grading.Verdict`. `thought_end` is how many of the tokens belong to a thought, its tags included; None
+    if there is none.
     """
 
     solution_id: str
@@ -45,6 +46,7 @@ class Solution:
     top_p: float
     seed: int
     suspicious: str | None = None
+    thought_end: int | None = None
 
 
 @dataclass(frozen=True)

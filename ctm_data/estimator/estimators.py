@@ -35,6 +35,7 @@ from ctm_eval.engines.base import Engine, Nucleus, Request
 from ctm_eval.grading import grade
 from ctm_eval.progress import Advance
 from ctm_eval.seeds import seed_of
+from ctm_eval.thinking import Thinking, read, room, sample
 from ctm_eval.types import Problem, Solution
 
 
@@ -315,10 +316,20 @@ def _make(
 ) -> None:
     """Makes rollouts and books each, graded."""
     prefixes = [_prefix(draw) for draw in draws]
+    rooms = [
+        room(
+            engine,
+            draw.trajectory.solution.prompt_ids,
+            prefix,
+            settings.max_new_tokens,
+            settings.thinking,
+        )
+        for draw, prefix in zip(draws, prefixes, strict=True)
+    ]
     open_ = [
         i
         for i, prefix in enumerate(prefixes)
-        if len(prefix) < settings.max_new_tokens
+        if rooms[i] > 0
         and not (prefix and draws[i].alternative is not None and prefix[-1] in engine.eos_ids)
     ]
     requests = [
@@ -326,7 +337,7 @@ def _make(
             prompt_ids=draws[i].trajectory.solution.prompt_ids,
             prefix_ids=prefixes[i],
             seed=draws[i].seed,
-            max_new_tokens=settings.max_new_tokens - len(prefixes[i]),
+            max_new_tokens=rooms[i],
         )
         for i in open_
     ]
@@ -337,9 +348,10 @@ def _make(
         finished += requests_done
         report(finished / len(requests), tokens)
 
-    completions = dict(
-        zip(open_, engine.sample(requests, settings.sampling, progress), strict=True)
+    drawn = sample(
+        engine, requests, settings.sampling, settings.max_new_tokens, settings.thinking, progress
     )
+    completions = dict(zip(open_, drawn, strict=True))
     for i, draw in enumerate(draws):
         state, tokens = draw.trajectory, prefixes[i]
         ended = bool(tokens) and tokens[-1] in engine.eos_ids
@@ -348,7 +360,7 @@ def _make(
             tokens = (*tokens, *completions[i].token_ids)
             ended = completions[i].finish_reason == "stop"
             state.generated += len(completions[i].token_ids)
-        correct = _is_correct(engine, state, tokens, ended)
+        correct = _is_correct(engine, state, tokens, ended, settings.thinking)
         draw.tally.alternatives.append(draw.alternative)
         draw.tally.correct.append(correct)
         if (leaves := _leaves_at(state.solution.token_ids, tokens)) is not None:
@@ -368,11 +380,18 @@ def _prefix(draw: Draw) -> tuple[int, ...]:
     return kept if draw.alternative is None else (*kept, draw.alternative)
 
 
-def _is_correct(engine: Engine, state: Trajectory, tokens: tuple[int, ...], finished: bool) -> bool:
+def _is_correct(
+    engine: Engine,
+    state: Trajectory,
+    tokens: tuple[int, ...],
+    finished: bool,
+    thinking: Thinking | None,
+) -> bool:
     """The grade of a whole solution; rollouts repeat each other, so each text is graded once."""
     if tokens not in state.graded:
         problem = state.problem
-        verdict = grade(problem.answer, engine.decode(tokens), problem.benchmark, finished=finished)
+        text, _ = read(engine, state.solution.prompt_ids, tokens, thinking)
+        verdict = grade(problem.answer, text, problem.benchmark, finished=finished)
         state.graded[tokens] = verdict.correct
     return state.graded[tokens]
 

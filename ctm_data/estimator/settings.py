@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ctm_eval.engines.base import Sampling
+from ctm_eval.thinking import Thinking
 
 Estimator = Literal["branch", "exhaustive"]
 Rule = Literal["critical", "pivotal", "cliff"]
@@ -14,7 +15,8 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 
 @dataclass(frozen=True)
 class RolloutSettings:
-    """How trajectories are rolled out. `max_new_tokens` bounds prefix and continuation together.
+    """How trajectories are rolled out. `max_new_tokens` bounds prefix and continuation together; with
+    `thinking`, what follows the thought.
 
     A value below `resolution` counts as 0. `adaptive` spends at most a share `budget` of the rollouts of
     `exhaustive`, N L, until the critical token has a probability of `confidence`.
@@ -31,3 +33,4 @@ class RolloutSettings:
     confidence: float = 0.95
     budget: float = 0.125
     seed: int = 0
+    thinking: Thinking | None = None

@@ -22,8 +22,8 @@ from ctm_eval.prompts import fingerprint
 from ctm_eval.report import Results
 from ctm_eval.types import Solution
 
-SAMPLING = ("n_samples", "temperature", "top_p", "max_new_tokens", "chat", "system", "few_shot",
-            "few_shot_file", "engine")  # fmt: skip
+SAMPLING = ("n_samples", "temperature", "top_p", "max_new_tokens", "max_thinking_tokens", "think_tags",
+            "chat", "system", "template_args", "few_shot", "few_shot_file", "engine")  # fmt: skip
 
 
 def summarize(run: Store | str | Path) -> Results:

@@ -56,9 +56,10 @@ def heat_map(
         heading,
         answers,
         Text(),
-        *_lines(row, width, colour, at),
+        *_lines(row, width, colour, at, solution["thought_end"]),
         Text(),
         _legend(colour, "the critical token" if at is None else f"token at {at}"),
+        *_place(solution["thought_end"], row["critical_index"] if at is None else at),
         *(_explanation(row) if at is None else _token(row, at)),
         Text(),
         *curve(row, width),
@@ -150,16 +151,29 @@ def _drop(row: dict[str, Any]) -> float:
 
 
 def _lines(
-    row: dict[str, Any], width: int, colour: bool, at: int | None = None
+    row: dict[str, Any],
+    width: int,
+    colour: bool,
+    at: int | None = None,
+    thought_end: int | None = None,
 ) -> Iterator["Text"]:
-    """The solution's lines, wrapped between tokens; under each its digits if there is no colour."""
+    """The solution's lines, wrapped between tokens; under each its digits if there is no colour.
+
+    A thought, of `thought_end` tokens, and the answer behind it each stand under a line of their own.
+    """
     from rich.cells import cell_len
     from rich.text import Text
 
     line, below = Text(), ""
+    if thought_end:
+        yield _rule("thought", width)
     for index, (piece, value) in enumerate(zip(row["pieces"], row["value"], strict=True)):
         critical = index == (row["critical_index"] if at is None else at)
         text = printable(piece.strip("\n"))
+        if index == thought_end:
+            yield from _line(line, below, colour)
+            line, below = Text(), ""
+            yield _rule("answer", width)
         if line.cell_len + cell_len(text) > width:
             yield from _line(line, below, colour)
             line, below, text = Text(), "", text.lstrip(" ")
@@ -171,6 +185,13 @@ def _lines(
             yield from _line(line, below, colour)
             line, below = Text(), ""
     yield from _line(line, below, colour)
+
+
+def _rule(name: str, width: int) -> "Text":
+    """A line across the picture with the name of what stands under it."""
+    from rich.text import Text
+
+    return Text(f"── {name} ".ljust(width, "─"), style="dim")
 
 
 def _legend(colour: bool, marked: str) -> "Text":
@@ -209,6 +230,14 @@ def _explanation(row: dict[str, Any]) -> Iterator["Text"]:
             f"{replacement['n_correct']} of {replacement['n_rollouts']}",
             style="dim",
         )
+
+
+def _place(thought_end: int | None, index: int | None) -> Iterator["Text"]:
+    """Whether the token at `index` is part of a thought, if there is one."""
+    from rich.text import Text
+
+    if thought_end and index is not None:
+        yield Text(f"The token is part of the {'thought' if index < thought_end else 'answer'}.")
 
 
 def _told(what: str, row: dict[str, Any], index: int) -> "Text":

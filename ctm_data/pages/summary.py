@@ -25,7 +25,8 @@ class Summary:
     `exhaustive_tokens` is the number of tokens that N rollouts after every token would generate, if
     each were as long as the rest of its trajectory. `generators` maps each generator to its numbers of
     right and wrong rows in the `verifier` table. `asked` is how the questions were put to the model,
-    None for data of others. `left_out` counts the problems that were not rolled out by reason.
+    None for data of others. `left_out` counts the problems that were not rolled out by reason. `thoughts`
+    counts the solutions with a thought, `in_thought` the critical tokens that are part of one.
     """
 
     problems: int
@@ -33,6 +34,8 @@ class Summary:
     correct: int
     truncated: int
     unfinished_thought: int
+    thoughts: int
+    in_thought: int
     no_answer: int
     suspicious: int
     trajectories: int
@@ -69,8 +72,14 @@ def summarize(store: Store) -> Summary:
     counts: Counter[str] = Counter()
     solved: Counter[str] = Counter()
     tried: Counter[str] = Counter()
+    thought_ends: dict[str, int] = {}
     counted = ["problem_id", "correct", "verdict", "suspicious", "token_ids"]
-    for part in store.each("solutions", counted):
+    for part in store.each("solutions", ["solution_id", "thought_end", *counted]):
+        thinks = part.filter(pc.is_valid(part["thought_end"]))
+        ends = zip(
+            thinks["solution_id"].to_pylist(), thinks["thought_end"].to_pylist(), strict=True
+        )
+        thought_ends.update(ends)
         tried.update(part["problem_id"].to_pylist())
         solved.update(part.filter(part["correct"])["problem_id"].to_pylist())
         counts["solutions"] += part.num_rows
@@ -88,11 +97,17 @@ def summarize(store: Store) -> Summary:
         "repeat_tokens",
     ]
     rolled: set[str] = set()
-    for part in store.each("rollouts", ["problem_id", "token_ids", *columns]):
+    for part in store.each("rollouts", ["solution_id", "problem_id", "token_ids", *columns]):
         rolled.update(part["problem_id"].to_pylist())
         lengths = pc.list_value_length(part["token_ids"]).to_pylist()
         counts["trajectories"] += part.num_rows
         counts["critical"] += part.num_rows - part["critical_index"].null_count
+        named = zip(
+            part["solution_id"].to_pylist(), part["critical_index"].to_pylist(), strict=True
+        )
+        counts["in_thought"] += sum(
+            at is not None and at < thought_ends.get(name, 0) for name, at in named
+        )
         counts["hopeless"] += part["prompt_value"].to_pylist().count(0.0)
         counts["confident"] += sum(
             max(prob, default=0.0) >= CONFIDENT
@@ -103,6 +118,7 @@ def summarize(store: Store) -> Summary:
         counts["replacement_tokens"] += pc.sum(part["replacement_tokens"]).as_py()
         counts["repeat_tokens"] += pc.sum(part["repeat_tokens"]).as_py() or 0
         counts["exhaustive_tokens"] += sum(n * length * (length + 1) // 2 for length in lengths)
+    counts["thoughts"] = len(thought_ends)
     counts["pairs"] = sum(part.num_rows for part in store.each("contrast", ["pair_id"]))
     counts["problems"] = sum(part.num_rows for part in store.each("problems", ["problem_id"]))
     labels: Counter[tuple[str, bool]] = Counter()

@@ -26,7 +26,8 @@ NAME = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
 LONGEST = 64 << 20  # bytes of a manifest: a million parts
 DEEPEST = 16  # brackets inside of each other
 TEXTS = ("benchmark", "split", "command", "source", "revision", "data_file", "tokenizer", "engine")
-COUNTS = ("n_samples", "n_rollouts", "trajectories", "chunk_size", "max_new_tokens", "limit")
+COUNTS = ("n_samples", "n_rollouts", "trajectories", "chunk_size", "max_new_tokens",
+          "max_thinking_tokens", "limit")  # fmt: skip
 REALS = ("temperature", "top_p", "ce_beta", "ce_plausibility")
 
 

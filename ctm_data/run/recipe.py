@@ -28,6 +28,9 @@ ADDED: dict[str, Any] = {
     "pass_rate": [0.0, 1.0],
     "dtype": "auto",
     "tokenizer": None,
+    "think_tags": None,
+    "max_thinking_tokens": None,
+    "template_args": None,
     SAMPLER_KEY: 1,
 }
 # Of these, what an evaluation has always said itself: it is as much a part of its hash as ever.

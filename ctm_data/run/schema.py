@@ -80,7 +80,12 @@ TABLES: dict[str, Table] = {
                 _ids,
                 "Token ids of the solution, including the end-of-sequence token if it was drawn.",
             ),
-            Column("text", _text, "Decoded solution."),
+            Column(
+                "text",
+                _text,
+                "Decoded solution. A thought stands between `<think>` and `</think>`, whatever tags the "
+                "model has.",
+            ),
             Column("answer", _text, "Final answer found in the solution."),
             Column(
                 "correct", _flag, "Whether the answer is right, or the program passes its tests."
@@ -101,6 +106,12 @@ TABLES: dict[str, Table] = {
             Column("temperature", _real, "Sampling temperature."),
             Column("top_p", _real, "Nucleus mass, applied after the temperature."),
             Column("seed", _count, "Random seed of this sample."),
+            Column(
+                "thought_end",
+                _index,
+                "How many of the tokens belong to the thought, its tags included; null if there is none.",
+                since=3,
+            ),
         ),
     ),
     "rollouts": Table(

@@ -12,6 +12,7 @@ from ctm_eval.grading import Verdict, grade
 from ctm_eval.progress import Advance, Counter, Progress
 from ctm_eval.prompts import prompt
 from ctm_eval.seeds import seed_of
+from ctm_eval.thinking import Thinking, read, room, sample
 from ctm_eval.types import Problem, Solution
 from ctm_eval.workers import Score, Workers
 
@@ -85,6 +86,7 @@ def sample_unit(
         config.sampling,
         n_samples=config.n_samples,
         max_new_tokens=config.max_new_tokens,
+        thinking=config.thinking,
         seed=config.seed,
         first=first,
         progress=progress,
@@ -105,11 +107,13 @@ def sample_solutions(
     progress: Advance | None = None,
     prompts: Mapping[str, Sequence[int] | Words] | None = None,
     score: Score | None = None,
+    thinking: Thinking | None = None,
 ) -> list[Solution]:
     """`n_samples` solutions of every problem, keyed by (problem_id, sample_index), the index from `first`.
 
-    `prompts` are token ids or words by problem id, by default those of the zero-shot prompt; `score`
-    gives the verdicts on (problem, text, whether it ended by itself), by default by grading the answers.
+    `prompts` are token ids or words by problem id, by default those of the zero-shot prompt.
+    `max_new_tokens` bounds the solution, or with `thinking` the answer behind its thought. `score` gives
+    the verdicts on (problem, text, whether it ended by itself), by default by grading the answers.
     """
     keys = [(problem, index) for problem in problems for index in range(first, first + n_samples)]
     own = {
@@ -118,23 +122,34 @@ def sample_solutions(
         else prompts[problem.problem_id]
         for problem in problems
     }
+    rooms = {
+        name: room(engine, ids, (), max_new_tokens, thinking)  # type: ignore[arg-type]
+        for name, ids in own.items()
+    }
     requests = [
         request_for(
             own[problem.problem_id],
             seed=seed_of(seed, problem.problem_id, "sample", index),
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=rooms[problem.problem_id],
         )
         for problem, index in keys
     ]
-    completions = engine.sample(requests, sampling, progress)
-    texts = [engine.decode(c.token_ids) if c.text is None else c.text for c in completions]
+    completions = sample(engine, requests, sampling, max_new_tokens, thinking, progress)
+    readings = [
+        read(engine, request.prompt_ids, completion.token_ids, thinking)
+        if completion.text is None
+        else (completion.text, None)
+        for request, completion in zip(requests, completions, strict=True)
+    ]
     finished = [completion.finish_reason == "stop" for completion in completions]
-    asked = [problem for problem, _ in keys]
-    responses = list(zip(asked, texts, finished, strict=True))
+    responses = [
+        (problem, text, ended)
+        for (problem, _), (text, _), ended in zip(keys, readings, finished, strict=True)
+    ]
     verdicts = (score or _graded)(responses)
     solutions = []
-    for (problem, index), request, completion, text, verdict in zip(
-        keys, requests, completions, texts, verdicts, strict=True
+    for (problem, index), request, completion, (text, thought_end), verdict in zip(
+        keys, requests, completions, readings, verdicts, strict=True
     ):
         solutions.append(
             Solution(
@@ -153,6 +168,7 @@ def sample_solutions(
                 top_p=sampling.top_p,
                 seed=request.seed,
                 suspicious=verdict.suspicious,
+                thought_end=thought_end,
             )
         )
     return solutions

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Advance
@@ -96,11 +96,13 @@ class Sampler(Protocol):
     def encode(self, text: str) -> list[int]:
         """Prompt text to token ids, with whatever the model wants before a prompt (BOS)."""
 
-    def encode_chat(self, messages: Sequence[dict[str, str]]) -> list[int]:
+    def encode_chat(
+        self, messages: Sequence[dict[str, str]], template_args: Mapping[str, Any] | None = None
+    ) -> list[int]:
         """Turns of a chat to token ids by the model's chat template, ready for the assistant's."""
 
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Token ids to text, special tokens left out."""
+    def decode(self, token_ids: Sequence[int], *, special: bool = False) -> str:
+        """Token ids to text, special tokens left out unless `special`."""
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         """Each token as it reads after the one before it, special tokens by name."""

@@ -4,7 +4,7 @@
 Rollouts need token ids, see `openai_ids`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -110,10 +110,12 @@ class OpenAISampler(Asking):
     def encode(self, text: str) -> list[int]:
         raise no_ids(self.name)
 
-    def encode_chat(self, messages: Sequence[dict[str, str]]) -> list[int]:
+    def encode_chat(
+        self, messages: Sequence[dict[str, str]], template_args: Mapping[str, Any] | None = None
+    ) -> list[int]:
         raise no_ids(self.name)
 
-    def decode(self, token_ids: Sequence[int]) -> str:
+    def decode(self, token_ids: Sequence[int], *, special: bool = False) -> str:
         raise no_ids(self.name)
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:

@@ -1,10 +1,10 @@
 """What engines share: the part of the protocol that a tokenizer answers, and a model's end tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ctm_eval.errors import CtmError
-from ctm_eval.models import decode
+from ctm_eval.models import decode, first_line
 
 
 class WithTokenizer:
@@ -16,8 +16,8 @@ class WithTokenizer:
     def encode(self, text: str) -> list[int]:
         return list(self.tokenizer(text).input_ids)
 
-    def decode(self, token_ids: Sequence[int]) -> str:
-        return decode(self.tokenizer, token_ids)
+    def decode(self, token_ids: Sequence[int], *, special: bool = False) -> str:
+        return decode(self.tokenizer, token_ids, special=special)
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         # A tokenizer may drop the space before a token that stands alone, so each is read as what it
@@ -29,15 +29,32 @@ class WithTokenizer:
             pieces.append(both.removeprefix(before))
         return pieces
 
-    def encode_chat(self, messages: Sequence[dict[str, str]]) -> list[int]:
-        """A chat, ready for the assistant's turn. Raises CtmError if the model has no template."""
+    def encode_chat(
+        self, messages: Sequence[dict[str, str]], template_args: Mapping[str, Any] | None = None
+    ) -> list[int]:
+        """A chat, ready for the assistant's turn; `template_args` are further variables of the template.
+
+        Raises CtmError if the model has no template, or its template refuses the chat.
+        """
+        from jinja2 import TemplateError
+
         if not getattr(self.tokenizer, "chat_template", None):
             raise CtmError(f"{self.name!r} has no chat template: leave out --chat", usage=True)
-        return list(
-            self.tokenizer.apply_chat_template(
-                list(messages), add_generation_prompt=True, return_dict=False
+        try:
+            return list(
+                self.tokenizer.apply_chat_template(
+                    list(messages),
+                    add_generation_prompt=True,
+                    return_dict=False,
+                    **(template_args or {}),
+                )
             )
-        )
+        except TemplateError as error:
+            raise CtmError(
+                f"the chat template of {self.name!r} refuses the chat ({first_line(error)}): see --system, "
+                "--few-shot and --template-args",
+                usage=True,
+            ) from error
 
 
 def eos_ids(generation: Any, tokenizer: Any, name: str) -> frozenset[int]:

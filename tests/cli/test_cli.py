@@ -154,6 +154,24 @@ WRONG_CALLS = {
     "a device that is not there": (["--device", "cuda:99"], "has no device 'cuda:99'"),
     "half a pass rate": (["--pass-rate", "0.5"], "--pass-rate takes LOW:HIGH"),
     "a pass rate backwards": (["--pass-rate", "0.9:0.1"], "the lower one first, not 0.9:0.1"),
+    "one tag": (["--think-tags", "<think>"], "--think-tags takes OPEN,CLOSE"),
+    "tags with nothing in them": (["--think-tags", ","], "--think-tags takes OPEN,CLOSE"),
+    "template arguments that are no JSON": (
+        ["--template-args", "enable_thinking=false"],
+        "--template-args takes a JSON object",
+    ),
+    "template arguments without a template": (
+        ["--template-args", "{}"],
+        "--template-args goes with --chat",
+    ),
+    "tags for a server that is asked in words": (
+        ["--engine", "openai", "--base-url", "http://localhost:1/v1", "--think-tags", "<a>,</a>"],
+        "need token ids: give --tokenizer",
+    ),
+    "no room for a thought": (
+        ["--max-thinking-tokens", "0"],
+        "--max-thinking-tokens must be 1 or more",
+    ),
     "no samples": (["--n-samples", "0"], "--n-samples must be 1 or more"),
     "a shard that is none": (["--shard", "2/2"], "I from 0 to N - 1"),
     "a shard that is no fraction": (["--shard", "two"], "takes I/N"),

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from handmade import evaluated_by_hand
+from thinker import TAG_IN_THE_PROMPT, make, problems
 from typed import CTM, Typed, ctm
 
 ROW = '{"question": "What is 2 + 2?", "answer": "It is 4.\\n#### 4"}\n'
@@ -173,3 +174,20 @@ def test_an_evaluation_of_others_cannot_steer_the_terminal(tmp_path):
     assert done.returncode == 0, done.stderr
     assert all(line.isprintable() for line in done.stdout.splitlines())
     assert "m�[2J" in done.stdout
+
+
+def test_a_recipe_says_how_a_model_thinks_and_a_cut_thought_is_told(tmp_path):
+    model = make(tmp_path / "model", TAG_IN_THE_PROMPT)
+    file = problems(tmp_path / "problems.jsonl")["data_file"]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"model: {model}\nbenchmark: gsm8k\ndata_file: {file}\nmax-thinking-tokens: 1\n"
+        "think-tags: <think>,</think>\ntemplate-args: {enable_thinking: true}\n"
+    )
+    done = ctm("eval", "--config", recipe, "--output-dir", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 unfinished_thought" in done.stdout
+    assert "2 of 2 samples (100%) were cut off" in done.stderr
+    assert "raise --max-thinking-tokens (now 1)\n" in done.stderr
+    made_with = json.loads((tmp_path / "run" / "manifest.json").read_text())["recipe"]
+    assert made_with["template_args"] == {"enable_thinking": True}
