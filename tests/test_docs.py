@@ -1,5 +1,6 @@
 """What the README, the docs and the examples say one can type, typed."""
 
+import importlib
 import json
 import os
 import re
@@ -157,6 +158,16 @@ def test_every_page_is_on_the_site_and_every_command_in_its_reference():
     for words in ("## ctm build-dataset", "`--temperature` | Sampling", "| `1.0` |", "## ctm runs"):
         assert words in commands
     assert "| `keep_prob` | list<item: double> | `token_ids` |" in site.tables()
+
+
+def test_every_function_of_the_reference_is_there():
+    names = re.findall(
+        r"^::: (\S+)$", (ROOT / "docs/reference/python.md").read_text(), re.MULTILINE
+    )
+    assert len(names) > 20
+    for name in names:
+        module, _, function = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), function), name
 
 
 def test_the_source_distribution_has_what_the_readme_names():
