@@ -120,7 +120,9 @@ def test_a_budget_for_thoughts_needs_a_model_that_thinks(asked):
 
 def test_a_server_that_is_asked_in_words_has_no_budgets_for_thoughts():
     with pytest.raises(CtmError, match="need token ids: give --tokenizer"):
-        EvalConfig(engine="openai", think_tags=("<think>", "</think>")).check()
+        EvalConfig(
+            model="m", engine="openai", base_url="http://x/v1", think_tags=("<think>", "</think>")
+        ).check()
 
 
 def test_budgets_that_do_not_fit_are_refused(model, asked):
