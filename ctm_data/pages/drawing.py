@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctm_data.pages.palette import SERIES
+from ctm_data.run.files import explained
+from ctm_eval.errors import CtmError
 from ctm_eval.output_file import output_file
 
 if TYPE_CHECKING:
@@ -25,23 +27,28 @@ STYLE: dict[Any, Any] = {
 
 
 def write(figures: Iterable[Any], folder: Path) -> list[str]:
-    """Writes `figures` (see `ctm_data.figures.Figure`) into `folder`. Returns the names of the files."""
+    """Writes `figures` (see `ctm_data.figures.Figure`) into `folder`, when all are drawn.
+
+    Returns the names of the files. Raises CtmError if the folder cannot be made.
+    """
     import matplotlib
 
-    folder.mkdir(parents=True, exist_ok=True)
-    names = []
+    if folder.exists() and not folder.is_dir():
+        raise CtmError(f"{folder} is a file; give a folder as --figures", usage=True)
+    files: dict[str, bytes] = {}
     for figure in figures:
-        files = {f"{figure.name}.csv": _csv(figure)}
+        files[f"{figure.name}.csv"] = _csv(figure)
         with matplotlib.rc_context(STYLE):
             for size, width in WIDTHS.items():
                 picture = draw(figure, width)
                 files[f"{figure.name}-{size}.svg"] = _saved(picture, "svg")
                 files[f"{figure.name}-{size}.png"] = _saved(picture, "png")
-        for name, content in files.items():
-            with output_file(folder / name) as out:
-                out.write(content)
-            names.append(name)
-    return names
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        with output_file(folder / name) as out:
+            out.write(content)
+    return list(files)
 
 
 def draw(figure: Any, width: float) -> "Picture":

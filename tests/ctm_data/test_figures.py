@@ -11,6 +11,7 @@ from ctm_data.pages.drawing import write
 from ctm_data.query import connect
 from ctm_data.report import write_figures
 from ctm_data.run.store import Store
+from ctm_eval.errors import CtmError
 
 
 def drawn(*folders):
@@ -105,6 +106,12 @@ def test_every_figure_is_written_twice_with_its_numbers(tmp_path):
     assert [row[:3] for row in rows] == [
         ["series", "verdict", "share"], ["samples", "correct", "0.5"], ["samples", "wrong", "0.5"],
     ]  # fmt: skip
+
+
+def test_a_file_is_no_folder_for_figures(run, tmp_path):
+    (tmp_path / "figures").write_text("")
+    with pytest.raises(CtmError, match="is a file; give a folder as --figures"):
+        write_figures(run, tmp_path / "figures")
 
 
 def test_the_same_numbers_give_the_same_files(run, tmp_path):

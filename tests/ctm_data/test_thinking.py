@@ -118,6 +118,13 @@ def test_a_budget_for_thoughts_needs_a_model_that_thinks(asked):
         evaluate(EvalConfig(model="pocket", max_thinking_tokens=9, max_new_tokens=9, **asked))
 
 
+def test_a_server_that_is_asked_in_words_has_no_budgets_for_thoughts():
+    with pytest.raises(CtmError, match="need token ids: give --tokenizer"):
+        EvalConfig(
+            model="m", engine="openai", base_url="http://x/v1", think_tags=("<think>", "</think>")
+        ).check()
+
+
 def test_budgets_that_do_not_fit_are_refused(model, asked):
     config = EvalConfig(model=model, max_thinking_tokens=250, max_new_tokens=9, **asked)
     with pytest.raises(CtmError, match="with --max-thinking-tokens 250 and --max-new-tokens 9 "):

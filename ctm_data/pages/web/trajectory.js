@@ -27,7 +27,7 @@ function trajectory(t) {
     make("p", `${current.id} · ${t.model} · ${t.estimator}, ${plural(t.n, "rollout")} behind a value`, { class: "soft" }),
     text,
     make("div", null, { class: "scale" }, "ends right: 0%", scale, "100%", make("span", "boxed: critical token · dashed: holds it with 90%")),
-    make("div", null, { class: "scale" }, "also mark:", ...toggles),
+    make("div", null, { class: "scale marks" }, "also mark:", ...toggles),
     make("div", null, { id: "tracks" }), make("div", null, { id: "token", role: "status" }));
   tokens(t);
   tracks(t, $("tracks"));
