@@ -29,7 +29,9 @@ from ctm_eval.types import Problem
 from ctm_eval.workers import Here
 
 CHUNKS = 4  # of the pilot
-SHARE = 20  # the pilot is at most about a 20th of the run, and at least CHUNKS * 2 problems
+# The pilot is at most about an 8th of the run, and at least CHUNKS * 2 problems. From 512 problems on its
+# chunks are as large as the run's usual ones; smaller ones are slower, a token.
+SHARE = 8
 BUDGETS = (16, 32, 64)  # rollouts a token, for which the estimators are compared
 
 
@@ -86,14 +88,21 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
     seconds: list[float] = []
     with TemporaryDirectory() as scratch, Scorer(isolate=config.isolate) as scorer:
         scorer.check(pilot)
-        with Store.open(Path(scratch) / "run", with_sampler(config.recipe())) as store:
-            repeated = rollouts.repeated(problems, config)
-            workers = Here(engine, scorer.score)
+        repeated = rollouts.repeated(problems, config)
+        workers = Here(engine, scorer.score)
+
+        def run(store: Store, one: dict[int, list[Problem]]) -> float:
+            started = time.monotonic()
+            solutions.write(store, one, {config.models[0]: workers}, prompts, config, silent)
+            rollouts.write(store, one, workers, config, silent, repeated)
+            return time.monotonic() - started
+
+        recipe = with_sampler(config.recipe())
+        with Store.open(Path(scratch) / "first", recipe) as store:
+            run(store, {0: pilot[:1]})  # what a process does once, such as imports, is no speed
+        with Store.open(Path(scratch) / "run", recipe) as store:
             for done, (number, chunk) in enumerate(parts.items(), 1):
-                started, one = time.monotonic(), {number: chunk}
-                solutions.write(store, one, {config.models[0]: workers}, prompts, config, silent)
-                rollouts.write(store, one, workers, config, silent, repeated)
-                seconds.append(time.monotonic() - started)
+                seconds.append(run(store, {number: chunk}))
                 progress("planning", done, len(parts))
             names = [problem.problem_id for problem in pilot]
             spent = _sampled(store) + _rolled_out(store)
