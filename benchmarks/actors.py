@@ -4,10 +4,10 @@
     python benchmarks/actors.py efficiency
     python benchmarks/actors.py nodes
 
-`kills` ends an actor, the command, or the raylet by SIGKILL at a random moment, so many times each, runs
-the command again, and compares every part with those of a run without Ray, byte for byte. `efficiency`
-compares two actors with two processes that do a half each, one after the other on the same machine.
-`nodes` joins two raylets on two ports to one cluster, with a folder that both see.
+`kills` ends an actor, the command, or the raylet by SIGKILL within a second after a random part, so many
+times each, runs the command again, and compares every part with those of a run without Ray, byte for
+byte. `efficiency` compares two actors with two processes that do a half each, one after the other on the
+same machine. `nodes` joins two raylets on two ports to one cluster, with a folder that both see.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-SMALL = ["--limit=12", "--n-samples=8", "--n-rollouts=8", "--chunk-size=1", "--max-new-tokens=100"]
+SMALL = ["--limit=8", "--n-samples=8", "--n-rollouts=8", "--chunk-size=1", "--max-new-tokens=100"]
 ACTORS = ["--ray=local", "--ray-actors=2"]
 PATIENCE = 300.0  # seconds for one command
 HEAD = 6399  # the port of the cluster of `nodes`
@@ -37,6 +37,7 @@ def main() -> int:
     )
     parser.add_argument("what", choices=("kills", "efficiency", "nodes"))
     parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--targets", default="actor,command,raylet", help="of `kills`")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--problems", type=int, default=64, help="of `efficiency`")
     options = parser.parse_args()
@@ -44,7 +45,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         if options.what == "kills":
-            return kills(home, options.count, random.Random(options.seed))
+            targets = options.targets.split(",")
+            return kills(home, targets, options.count, random.Random(options.seed))
         if options.what == "nodes":
             return nodes(home)
         return efficiency(home, options.problems)
@@ -72,8 +74,8 @@ def parts(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("part-*.parquet")}
 
 
-def kills(home: Path, count: int, rng: random.Random) -> int:
-    """Ends each of the three `count` times; prints how it went on."""
+def kills(home: Path, targets: list[str], count: int, rng: random.Random) -> int:
+    """Ends each of the targets `count` times; prints how it went on."""
     build(home / "here").communicate(timeout=PATIENCE)
     whole = parts(home / "here")
     started = time.monotonic()
@@ -82,12 +84,13 @@ def kills(home: Path, count: int, rng: random.Random) -> int:
     same = parts(home / "there") == whole
     print(f"{len(whole)} parts, the same with two actors: {same}; {usual:.0f} s", flush=True)
     bad = int(not same)
-    for target in ("actor", "command", "raylet"):
+    for target in targets:
         again = alone = 0
         for number in range(count):
             folder = home / f"{target}-{number}"
             command = build(folder, *ACTORS)
-            hit = strike(command, target, rng.uniform(0.1, 0.95) * usual)
+            at = rng.randrange(len(whole))
+            hit = strike(command, target, folder, at, rng.random())
             _, said = command.communicate(timeout=PATIENCE)
             left = len(parts(folder))
             if command.returncode:
@@ -100,13 +103,18 @@ def kills(home: Path, count: int, rng: random.Random) -> int:
                 alone += 1
             ok = parts(folder) == whole
             bad += not ok
-            print(f"  {target} {number}: hit {hit}, {left} parts then; same: {ok}", flush=True)
+            told = f"hit {hit} at {at} parts, {left} when it ended; same: {ok}"
+            print(f"  {target} {number}: {told}", flush=True)
         print(f"{target}: {alone} went on alone, {again} after the same command", flush=True)
     return 1 if bad else 0
 
 
-def strike(command: subprocess.Popen[str], target: str, after: float) -> bool:
-    """Kills the target after so many seconds, or as soon as it is there; False if it never was."""
+def strike(
+    command: subprocess.Popen[str], target: str, folder: Path, at: int, after: float
+) -> bool:
+    """Kills the target `after` seconds after `at` parts are there; False if the command ended before."""
+    while command.poll() is None and len(parts(folder)) < at:
+        time.sleep(0.01)
     time.sleep(after)
     while command.poll() is None:
         if target == "command":

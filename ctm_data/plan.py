@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, hypot, inf, log, sqrt
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -29,7 +29,9 @@ from ctm_eval.types import Problem
 from ctm_eval.workers import Here
 
 CHUNKS = 4  # of the pilot
-SHARE = 20  # the pilot is at most about a 20th of the run, and at least CHUNKS * 2 problems
+# The pilot is at most about an 8th of the run, and at least CHUNKS * 2 problems. From 512 problems on its
+# chunks are as large as the run's usual ones; smaller ones are slower, a token.
+SHARE = 8
 BUDGETS = (16, 32, 64)  # rollouts a token, for which the estimators are compared
 
 
@@ -44,7 +46,8 @@ class Range:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cost of a run of `problems`, by `measured` of them; `seconds` and `bytes` are of this machine.
+    """The cost of a run of `problems`, by `measured` of them; `seconds` and `bytes` are of this machine, as
+    busy as it is.
 
     `rollout_tokens` maps 'branch, 64' and the like to the tokens of the rollouts alone. `leaving` is the
     mean probability that the next token is another one, which decides what branch costs. Loading the
@@ -85,14 +88,21 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
     seconds: list[float] = []
     with TemporaryDirectory() as scratch, Scorer(isolate=config.isolate) as scorer:
         scorer.check(pilot)
-        with Store.open(Path(scratch) / "run", with_sampler(config.recipe())) as store:
-            repeated = rollouts.repeated(problems, config)
-            workers = Here(engine, scorer.score)
+        repeated = rollouts.repeated(problems, config)
+        workers = Here(engine, scorer.score)
+
+        def run(store: Store, one: dict[int, list[Problem]]) -> float:
+            started = time.monotonic()
+            solutions.write(store, one, {config.models[0]: workers}, prompts, config, silent)
+            rollouts.write(store, one, workers, config, silent, repeated)
+            return time.monotonic() - started
+
+        recipe = with_sampler(config.recipe())
+        with Store.open(Path(scratch) / "first", recipe) as store:
+            run(store, {0: pilot[:1]})  # what a process does once, such as imports, is no speed
+        with Store.open(Path(scratch) / "run", recipe) as store:
             for done, (number, chunk) in enumerate(parts.items(), 1):
-                started, one = time.monotonic(), {number: chunk}
-                solutions.write(store, one, {config.models[0]: workers}, prompts, config, silent)
-                rollouts.write(store, one, workers, config, silent, repeated)
-                seconds.append((time.monotonic() - started) * size / len(chunk))
+                seconds.append(run(store, {number: chunk}))
                 progress("planning", done, len(parts))
             names = [problem.problem_id for problem in pilot]
             spent = _sampled(store) + _rolled_out(store)
@@ -105,12 +115,13 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
             kept = [k for part in store.each("rollouts", ["keep_prob"])
                     for row in part["keep_prob"].to_pylist() for k in row]  # fmt: skip
     tokens = total([spent[name] for name in names], len(own))
+    of_chunks = [sum(spent[problem.problem_id] for problem in part) for part in parts.values()]
     relative = [edge / max(1.0, tokens.likely) for edge in (tokens.likely, tokens.low, tokens.high)]
     return Plan(
         problems=len(own),
         measured=len(pilot),
         tokens=tokens,
-        seconds=total(seconds, len(own) / size),
+        seconds=duration(tokens, seconds, of_chunks),
         bytes=Range(*(each * len(own) * edge for edge in relative)),
         rollout_tokens=compared,
         leaving=1 - sum(kept) / len(kept) if kept else None,
@@ -132,6 +143,31 @@ def total(costs: Sequence[float], count: float) -> Range:
     width = t.ppf(0.975, n - 1) * count * deviation * sqrt(max(0.0, 1 - n / count) / n)
     likely, width = mean * count, float(width)
     return Range(likely, max(0.0, likely - width), likely + width)
+
+
+def duration(tokens: Range, seconds: Sequence[float], spent: Sequence[float]) -> Range:
+    """The seconds that `tokens` take, from chunks that took so many seconds for so many tokens.
+
+    The run's speed counts as one more draw of what the chunks' speeds are draws of, on a logarithmic
+    scale: what else a machine does lasts longer than a chunk, and does not average out over a run. It is
+    joined with the interval of the tokens as independent of it.
+    """
+    from scipy.stats import t
+
+    n = len(seconds)
+    speeds = [
+        log(max(took, 1e-9) / max(count, 1)) for took, count in zip(seconds, spent, strict=True)
+    ]
+    mean = sum(speeds) / n
+    deviation = sqrt(sum((speed - mean) ** 2 for speed in speeds) / (n - 1))
+    width = float(t.ppf(0.975, n - 1)) * deviation * sqrt(1 + 1 / n)
+    likely = tokens.likely * sum(seconds) / max(1, sum(spent))
+    if not likely or not tokens.low:
+        down = inf
+    else:
+        down = hypot(width, log(tokens.likely / tokens.low))
+    up = hypot(width, log(tokens.high / tokens.likely)) if likely else 0.0
+    return Range(likely, likely * exp(-down), likely * exp(up))
 
 
 def _bytes_a_problem(store: Store, pilot: Sequence[Problem], size: int) -> float:

@@ -7,7 +7,7 @@ import pytest
 from ctm_data.build import build_dataset
 from ctm_data.config import BuildConfig
 from ctm_data.pages.summary import summarize
-from ctm_data.plan import Range, plan, total
+from ctm_data.plan import Range, duration, plan, total
 from ctm_eval.errors import CtmError
 
 SMALL = {"limit": 4, "n_samples": 4, "n_rollouts": 1, "chunk_size": 2, "max_new_tokens": 96,
@@ -23,6 +23,18 @@ def test_costs_of_a_few_are_scaled_with_a_prediction_interval():
 
 def test_a_run_that_was_measured_whole_has_no_interval():
     assert total([1, 3], 2) == Range(4, 4, 4)
+
+
+def test_a_steady_speed_leaves_the_interval_of_the_tokens():
+    found = duration(Range(100, 50, 200), [2, 4], [20, 40])
+    assert (found.likely, found.low, found.high) == pytest.approx((10, 5, 20))
+
+
+def test_the_speed_of_a_run_is_one_more_draw_of_what_was_measured():
+    # Logarithms 0 and ln 2, deviation ln(2) / sqrt(2); times t(0.975, 1) = 12.706 and sqrt(3 / 2): 7.627.
+    found = duration(Range(30, 30, 30), [10, 20], [10, 10])
+    assert found.likely == pytest.approx(45)
+    assert found.high == pytest.approx(45 * 2053, rel=0.01)
 
 
 def test_a_run_as_small_as_its_pilot_costs_exactly_what_was_planned(tmp_path):
