@@ -164,10 +164,6 @@ WRONG_CALLS = {
         ["--template-args", "{}"],
         "--template-args goes with --chat",
     ),
-    "tags for a server that is asked in words": (
-        ["--engine", "openai", "--base-url", "http://localhost:1/v1", "--think-tags", "<a>,</a>"],
-        "need token ids: give --tokenizer",
-    ),
     "no room for a thought": (
         ["--max-thinking-tokens", "0"],
         "--max-thinking-tokens must be 1 or more",
@@ -383,9 +379,9 @@ def test_help_answers_without_loading_anything_heavy():
 def test_more_than_a_twentieth_cut_off_is_said_with_the_option_to_raise(capsys):
     from ctm_cli._output import tell_truncated
 
-    tell_truncated(1, 20, {"max_new_tokens": 64})
+    tell_truncated(1, 0, 20, {"max_new_tokens": 64})
     assert capsys.readouterr().err == ""
-    tell_truncated(2, 20, {"max_new_tokens": 64})
+    tell_truncated(2, 0, 20, {"max_new_tokens": 64})
     said = capsys.readouterr().err
     assert "2 of 20 samples (10%)" in said
     assert "raise --max-new-tokens (now 64)" in said
