@@ -209,6 +209,9 @@ def child(options: dict) -> int:
 
 def nodes(home: Path) -> int:
     """A cluster of two raylets; the second is killed while it works. Returns 1 if the tables differ."""
+    token = home / "token"
+    token.write_text("0123456789abcdef" * 4)
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     build(home / "here").communicate(timeout=PATIENCE)
     ray = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=1"]
     ray += ["--object-store-memory=100000000", "--disable-usage-stats"]

@@ -126,7 +126,9 @@ class Cluster:
             ray.init(**options)
         except (ConnectionError, ValueError, RuntimeError, OSError, AssertionError) as error:
             raise CtmError(
-                f"cannot join Ray at {address!r} ({_line(error)})", usage=True
+                f"cannot join Ray at {address!r} ({_line(error)}); a cluster with a token wants "
+                "RAY_AUTH_MODE=token in the environment",
+                usage=True,
             ) from error
 
     def workers(self, load: Callable[[], Engine], *, gpus: int, isolate: bool) -> RayWorkers:
