@@ -144,30 +144,34 @@ def view_figures(run: Path) -> dict[str, str]:
     ]
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        url = json.loads(process.stdout.readline())["url"]
-        found = {"s, command to address": time.monotonic() - began}
+        try:
+            assert process.stdout is not None
+            url = json.loads(process.stdout.readline())["url"]
+            found = {"s, command to address": time.monotonic() - began}
 
-        def ask(path: str) -> Any:
-            start = time.monotonic()
-            with urllib.request.urlopen(url + path, timeout=600) as answer:
-                content = answer.read()
-            return time.monotonic() - start, content
+            def ask(path: str) -> Any:
+                start = time.monotonic()
+                with urllib.request.urlopen(url + path, timeout=600) as answer:
+                    content = answer.read()
+                return time.monotonic() - start, content
 
-        page, _ = ask("")
-        first, content = ask("list?of=trajectories&count=100")
-        identity = json.loads(content)["entries"][0]["id"]
-        entry, _ = ask(f"entry?of=trajectories&id={identity}")
-        found["s, first page (page, list and trajectory)"] = page + first + entry
-        found["s, command to first page"] = time.monotonic() - began
-        found["s, a search"], _ = ask("list?of=trajectories&search=apples&count=100")
-        found["s, filtered and sorted"], _ = ask(
-            "list?of=answers&outcome=sometimes+right&order=id&count=100"
-        )
-        found["s, a page in the middle"], _ = ask(f"list?of=answers&from={len(content)}&count=100")
-        found["s, the figures of the run"], _ = ask("overview")
-        found["MB of the server's process"] = resident(process.pid) / 1e6
-        process.terminate()
+            page, _ = ask("")
+            first, content = ask("list?of=trajectories&count=100")
+            identity = json.loads(content)["entries"][0]["id"]
+            entry, _ = ask(f"entry?of=trajectories&id={identity}")
+            found["s, first page (page, list and trajectory)"] = page + first + entry
+            found["s, command to first page"] = time.monotonic() - began
+            found["s, a search"], _ = ask("list?of=trajectories&search=apples&count=100")
+            found["s, filtered and sorted"], _ = ask(
+                "list?of=answers&outcome=sometimes+right&order=id&count=100"
+            )
+            found["s, a page in the middle"], _ = ask(
+                f"list?of=answers&from={len(content)}&count=100"
+            )
+            found["s, the figures of the run"], _ = ask("overview")
+            found["MB of the server's process"] = resident(process.pid) / 1e6
+        finally:
+            process.terminate()
     return {name: f"{value:.2f}" for name, value in found.items()}
 
 
