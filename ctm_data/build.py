@@ -16,7 +16,7 @@ from ctm_data.stages import contrast, rollouts, solutions, verifier
 from ctm_data.team import team
 from ctm_eval.benchmarks import load_problems
 from ctm_eval.engines import Engine, LazyEngine, load_engine, load_sampler
-from ctm_eval.engines.answers import NAME, Answers
+from ctm_eval.engines.openai.answers import NAME, Answers
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
 from ctm_eval.scoring import Scorer

@@ -15,7 +15,7 @@ from ctm_data.options import Option, check_choices, check_counts, options, spell
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines.base import Sampling
-from ctm_eval.engines.server import CONCURRENCY, checked
+from ctm_eval.engines.openai.server import CONCURRENCY, checked
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.prompts import STOP

@@ -22,7 +22,7 @@ from ctm_data.stages.solutions import sample_unit, units_of
 from ctm_data.team import team
 from ctm_eval.benchmarks import benchmark_called, load_problems, revision_of
 from ctm_eval.engines import Engine, LazyEngine, load_sampler
-from ctm_eval.engines.answers import NAME, Answers
+from ctm_eval.engines.openai.answers import NAME, Answers
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Counter, Progress
 from ctm_eval.scoring import Scorer

@@ -6,13 +6,23 @@ They need the whole next-token distribution of policy and reference at every com
 
 from abc import abstractmethod
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel
 
 from ctm_train.cdpo import WEIGHTS, CDPOTrainer
 from ctm_train.losses import tdpo_loss, tis_dpo_loss
+
+
+class _Seen(NamedTuple):
+    """What both models say of a batch. Chosen rows come first."""
+
+    policy: torch.Tensor  # (2B, T, V) log-probabilities
+    reference: torch.Tensor  # (2B, T, V)
+    own: torch.Tensor  # (2B, T), of the tokens themselves
+    ref_own: torch.Tensor  # (2B, T)
+    weights: torch.Tensor  # (2B, T), 0 outside the completions
 
 
 class _WithDistributions(CDPOTrainer):
@@ -23,33 +33,25 @@ class _WithDistributions(CDPOTrainer):
         self._kl_weight = kl_weight
 
     @abstractmethod
-    def _loss(
-        self,
-        policy: torch.Tensor,
-        reference: torch.Tensor,
-        own: torch.Tensor,
-        ref_own: torch.Tensor,
-        weights: torch.Tensor,
-    ) -> torch.Tensor:
-        """The loss from all log-probabilities, (2B, T, V) each, those of the tokens, (2B, T) each, and the
-        weights, (2B, T), 0 outside the completions. Chosen rows come first."""
+    def _loss(self, seen: _Seen) -> torch.Tensor:
+        """The loss of a batch, a scalar."""
 
     def _compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False
     ) -> Any:
         ids, weights = inputs["input_ids"], inputs[WEIGHTS][:, 1:].float()
-        seen = {"input_ids": ids, "attention_mask": inputs["attention_mask"], "use_cache": False}
-        outputs = model(**seen)
+        given = {"input_ids": ids, "attention_mask": inputs["attention_mask"], "use_cache": False}
+        outputs = model(**given)
         policy = outputs.logits[:, :-1].float().log_softmax(-1)
         own_model = self.accelerator.unwrap_model(model)
         without_adapter = (
             own_model.disable_adapter() if isinstance(own_model, PeftModel) else nullcontext()
         )
         with torch.no_grad(), without_adapter:
-            reference = (self.ref_model or model)(**seen).logits[:, :-1].float().log_softmax(-1)
+            reference = (self.ref_model or model)(**given).logits[:, :-1].float().log_softmax(-1)
         tokens = ids[:, 1:, None]
         own, ref_own = (every.gather(-1, tokens)[..., 0] for every in (policy, reference))
-        loss = self._loss(policy, reference, own, ref_own, weights)
+        loss = self._loss(_Seen(policy, reference, own, ref_own, weights))
         chosen, rejected = (weights * (own - ref_own)).sum(-1).detach().chunk(2)
         mode = "train" if model.training else "eval"
         self._metrics[mode]["rewards/accuracies"].append((chosen > rejected).float().mean().item())
@@ -62,16 +64,10 @@ class TDPOTrainer(_WithDistributions):
     _tag_names = ["trl", "tdpo"]  # noqa: RUF012
     _name = "TDPO"
 
-    def _loss(
-        self,
-        policy: torch.Tensor,
-        reference: torch.Tensor,
-        own: torch.Tensor,
-        ref_own: torch.Tensor,
-        weights: torch.Tensor,
-    ) -> torch.Tensor:
-        kl = (reference.exp() * (reference - policy)).sum(-1)
-        sums = ((every * weights).sum(-1).chunk(2) for every in (own, ref_own, kl))
+    def _loss(self, seen: _Seen) -> torch.Tensor:
+        kl = (seen.reference.exp() * (seen.reference - seen.policy)).sum(-1)
+        every = (seen.own, seen.ref_own, kl)
+        sums = ((each * seen.weights).sum(-1).chunk(2) for each in every)
         (chosen, rejected), (ref_chosen, ref_rejected), (chosen_kl, rejected_kl) = sums
         return tdpo_loss(
             chosen,
@@ -91,28 +87,19 @@ class TISDPOTrainer(_WithDistributions):
     _tag_names = ["trl", "tis-dpo"]  # noqa: RUF012
     _name = "TIS-DPO"
 
-    def _loss(
-        self,
-        policy: torch.Tensor,
-        reference: torch.Tensor,
-        own: torch.Tensor,
-        ref_own: torch.Tensor,
-        weights: torch.Tensor,
-    ) -> torch.Tensor:
-        kl = (policy.exp() * (policy - reference)).sum(-1)
-        chosen, rejected = own.chunk(2)
-        ref_chosen, ref_rejected = ref_own.chunk(2)
-        chosen_weights, rejected_weights = weights.chunk(2)
-        chosen_kl, rejected_kl = kl.chunk(2)
+    def _loss(self, seen: _Seen) -> torch.Tensor:
+        kl = (seen.policy.exp() * (seen.policy - seen.reference)).sum(-1)
+        halves = (each.chunk(2) for each in (seen.own, seen.ref_own, seen.weights, kl))
+        (chosen, rejected), (ref_chosen, ref_rejected), weights, kls = halves
         return tis_dpo_loss(
             chosen,
             rejected,
             ref_chosen,
             ref_rejected,
-            chosen_weights,
-            rejected_weights,
-            chosen_kl,
-            rejected_kl,
+            weights[0],
+            weights[1],
+            kls[0],
+            kls[1],
             self.beta,
             self._kl_weight,
         )

@@ -44,7 +44,7 @@ def load_engine(name: str, model: str, **options: object) -> Engine:
 
         return VllmEngine.load(model, **options)  # type: ignore[arg-type]
     if name == "openai":
-        from ctm_eval.engines.openai_ids import OpenAIEngine
+        from ctm_eval.engines.openai.ids import OpenAIEngine
 
         return OpenAIEngine.load(model, **options)  # type: ignore[arg-type]
     raise CtmError(f"unknown engine {name!r}; there are: transformers, vllm, openai", usage=True)
@@ -53,7 +53,7 @@ def load_engine(name: str, model: str, **options: object) -> Engine:
 def load_sampler(name: str, model: str, **options: object) -> Sampler:
     """`load_engine`, also for what only samples: a server that is asked in words, without a `tokenizer`."""
     if name == "openai" and options.get("tokenizer") is None:
-        from ctm_eval.engines.openai import OpenAISampler
+        from ctm_eval.engines.openai.words import OpenAISampler
 
         return OpenAISampler.load(model, **options)  # type: ignore[arg-type]
     return load_engine(name, model, **options)

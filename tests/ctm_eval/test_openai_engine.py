@@ -9,9 +9,9 @@ from openai_server import OpenAIServer
 pytest.importorskip("openai")
 
 from ctm_eval.engines import Request, Sampling, load_engine, load_sampler
-from ctm_eval.engines.answers import Answers
 from ctm_eval.engines.base import request_for
-from ctm_eval.engines.server import retry_after
+from ctm_eval.engines.openai.answers import Answers
+from ctm_eval.engines.openai.server import retry_after
 from ctm_eval.engines.top_tokens import nucleus_of_top
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket import problems

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ctm_eval.engines.answers import Answers
 from ctm_eval.engines.base import Completion, Nucleus, Request, Sampling
-from ctm_eval.engines.openai import EXAMPLE, SEEDS, Asking, no_ids
-from ctm_eval.engines.replies import choice_of, ended, prompt_logprobs, token_ids
-from ctm_eval.engines.server import Call, Server
+from ctm_eval.engines.openai.answers import Answers
+from ctm_eval.engines.openai.replies import choice_of, ended, prompt_logprobs, token_ids
+from ctm_eval.engines.openai.server import Call, Server
+from ctm_eval.engines.openai.words import EXAMPLE, SEEDS, Asking, no_ids
 from ctm_eval.engines.stop_strings import crossing, has_stop
 from ctm_eval.engines.tokenizer import WithTokenizer, eos_ids
 from ctm_eval.engines.top_tokens import nucleus_of_top

@@ -1,17 +1,18 @@
 """The `openai` engine: a model behind any server with OpenAI's interface, through the client `openai`.
 
 `OpenAISampler` asks in words, a chat or a text to continue, and is told a text: enough for an evaluation.
-Rollouts need token ids, see `openai_ids`.
+Rollouts need token ids, see `ids`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ctm_eval.engines.answers import Answers, key_of
 from ctm_eval.engines.base import Completion, Request, Sampling
-from ctm_eval.engines.replies import choice_of, ended
-from ctm_eval.engines.server import Book, Call, Server
+from ctm_eval.engines.openai.answers import Answers, key_of
+from ctm_eval.engines.openai.replies import choice_of, ended
+from ctm_eval.engines.openai.server import Book, Call, Server
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Advance
 
@@ -20,7 +21,7 @@ LIMITS = ("max_tokens", "max_completion_tokens")  # OpenAI's newer models want t
 EXAMPLE = "Question: What is 17 + 25?\nAnswer:"
 
 
-class Asking:
+class Asking(ABC):
     """What both have in common: requests are sent at once, and what was answered before is not sent."""
 
     name: str
@@ -60,14 +61,15 @@ class Asking:
         """A completion that need not be asked for."""
         return Completion((), "length", "") if request.max_new_tokens <= 0 else None
 
+    @abstractmethod
     def _call(self, request: Request, sampling: Sampling) -> Call:
-        raise NotImplementedError
+        """What is asked of the server."""
 
+    @abstractmethod
     def _completion(
         self, request: Request, sampling: Sampling, answer: Any
     ) -> tuple[Completion, int]:
         """What was answered, and how many tokens that are. Raises ValueError if it is no answer."""
-        raise NotImplementedError
 
 
 class OpenAISampler(Asking):
