@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ctm_data.pages import evaluation
+from ctm_data.pages.facts import facts, finished_results
 from ctm_data.pages.lists import readable
 from ctm_data.pages.reliability import Reliability, reliability
-from ctm_data.pages.summary import CONFIDENT, summarize
+from ctm_data.pages.summary import CONFIDENT
 from ctm_data.run.store import Store
 from ctm_data.sql.named_queries import named_query
 from ctm_data.sql.word_class import CLASSES
@@ -65,7 +65,7 @@ def overview(con: "DuckDBPyConnection", store: Store, other: Store | None = None
     """
     with readable():
         drawn = figures(con, store, other)
-    return {"facts": _facts(store, other), "figures": [asdict(one) for one in drawn]}
+    return {"facts": facts(store, other), "figures": [asdict(one) for one in drawn]}
 
 
 def figures(con: "DuckDBPyConnection", store: Store, other: Store | None = None) -> list[Figure]:
@@ -77,18 +77,10 @@ def figures(con: "DuckDBPyConnection", store: Store, other: Store | None = None)
         found += [_replaced(rows), _classes(con, rows), _positions(rows)]
         found += [*_predictors(store), _cost(rows, store), *_reliability(store)]
     elif store.parts("solutions"):
-        found += _best_of_n([(one, results) for one in runs if (results := _results(one))])
+        found += _best_of_n([(one, results) for one in runs if (results := finished_results(one))])
     if store.parts("solutions"):
         found += [*_levels(con, runs), *_verdicts(con, runs)]
     return [one for one in found if one.points]
-
-
-def _results(store: Store) -> "Results | None":
-    """The figures of an evaluation; None while its problems have different numbers of samples."""
-    try:
-        return evaluation.summarize(store)
-    except CtmError:
-        return None
 
 
 def _trajectories(con: "DuckDBPyConnection") -> list[dict[str, Any]]:
@@ -435,83 +427,3 @@ def _natural(text: str) -> tuple[Any, ...]:
     return tuple(
         (0, int(s), "") if s.isdigit() else (1, 0, s) for s in re.split(r"(\d+)", text) if s
     )
-
-
-def _facts(store: Store, other: Store | None) -> list[list[str]]:
-    """The figures that are no picture, in words."""
-    recipe = store.manifest["recipe"]
-    if other is not None:
-        return _compared(store, other)
-    if not store.parts("rollouts"):
-        return _evaluated(store)
-    summary = summarize(store)
-    told = [
-        ["Model", ", ".join(_listed(recipe.get("model")))],
-        ["Benchmark", str(recipe.get("benchmark"))],
-        ["Questions were put", summary.asked or "by others"],
-        [
-            "Confident critical tokens",
-            f"{summary.confident:,} (probability {CONFIDENT:.0%} or more)",
-        ],
-        [
-            "Never solved",
-            f"{summary.hopeless:,} trajectories had no chance before their first token",
-        ],
-        [
-            "Tokens generated",
-            f"{summary.generated_tokens:,}, {summary.rollout_tokens:,} of them for the values",
-        ],
-    ]
-    return [row for row in told if row[1] != "None"]
-
-
-def _listed(value: Any) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list) else [str(value)]
-
-
-def _evaluated(store: Store) -> list[list[str]]:
-    from ctm_eval.report import shown
-
-    recipe, results = store.manifest["recipe"], _results(store)
-    told = [
-        ["Model", ", ".join(_listed(recipe.get("model")))],
-        ["Benchmark", str(recipe.get("benchmark"))],
-    ]
-    if results is None:
-        return [
-            *told,
-            ["Not finished", "problems have different numbers of samples, so no figure yet"],
-        ]
-    told += [
-        [name, f"{e.value:.1%} (95% interval {e.low:.1%} to {e.high:.1%})"]
-        for name, e in shown(results).items()
-    ]
-    for coder, kept in results.filters.items():
-        shares = (kept.kept, kept.accuracy, kept.precision, kept.recall)
-        keeps, before, among, recall = ("–" if s is None else f"{s:.1%}" for s in shares)
-        told.append(
-            [
-                f"CoTnPoT with {coder}",
-                f"keeps {keeps} of the samples; right are {before} of all and {among} of the kept ones; "
-                f"it keeps {recall} of the right ones",
-            ]
-        )
-    return told
-
-
-def _compared(store: Store, other: Store) -> list[list[str]]:
-    found = evaluation.paired(store.folder, other.folder)
-    told = [
-        ["Before", f"{store.folder}: {found.first:.1%}"],
-        ["After", f"{other.folder}: {found.second:.1%}"],
-        [
-            "Difference",
-            f"{100 * found.difference:+.1f} points (95% interval {100 * found.low:+.1f} to "
-            f"{100 * found.high:+.1f}) over {found.problems:,} problems in common",
-        ],
-        ["Better, worse", f"{found.better:,} problems, {found.worse:,} problems"],
-        ["p", f"{found.p:.2g} (exact sign-flip test, paired by problem)"],
-    ]
-    if different := evaluation.sampled_differently(store.folder, other.folder):
-        told.append(["Sampled differently", f"{'; '.join(different)}: this may be the reason"])
-    return told

@@ -22,6 +22,10 @@ SEPARATE = (
 )  # counted apart from `wrong`
 
 
+class UnevenSamples(CtmError):
+    """Problems have different numbers of samples, or there are none: an evaluation is not finished."""
+
+
 @dataclass(frozen=True)
 class Results:
     """The figures over `problems` problems with `samples` samples each.
@@ -65,7 +69,7 @@ def measure(
     counts = {len(own) for own in of.values()}
     if len(counts) != 1:
         what = f"{min(counts)} to {max(counts)} samples a problem" if counts else "no samples"
-        raise CtmError(
+        raise UnevenSamples(
             f"there are {what}: figures need the same number of samples for every problem"
         )
     n = counts.pop()

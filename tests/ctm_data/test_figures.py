@@ -121,3 +121,13 @@ def test_the_same_numbers_give_the_same_files(run, tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), (
             name
         )
+
+
+def test_a_damaged_part_is_no_unfinished_evaluation(tmp_path):
+    run = evaluated_by_hand(tmp_path / "run")
+    part = next((run / "scores").glob("*.parquet"))
+    content = bytearray(part.read_bytes())
+    content[4:200] = bytes(196)  # its data, not its footer
+    part.write_bytes(content)
+    with connect(run) as con, pytest.raises(CtmError, match="part-00000"):
+        overview(con, Store(run))
