@@ -31,6 +31,17 @@ Select = Literal["first", "majority", "best-of-n", "weighted", "oracle"]
 Shard = tuple[int, int]
 PassRate = tuple[float, float]
 
+COUNTS = (
+    "n_samples",
+    "chunk_size",
+    "limit",
+    "max_new_tokens",
+    "max_thinking_tokens",
+    "tensor_parallel",
+    "concurrency",
+    "max_requests",
+    "ray_actors",
+)  # options of both, at least 1 where they are given
 STAGES: tuple[Stage, ...] = ("rollouts", "contrast")
 POCKET_TOKENS, OTHER_TOKENS = 192, 1024  # default --max-new-tokens; 1024 is the paper's
 THINKING_TOKENS = 32768  # default --max-thinking-tokens; as evaluations of DeepSeek-R1 and Qwen3
@@ -212,7 +223,9 @@ class Config:
     tokenizer: str | None
     concurrency: int
     max_requests: int | None
+    shard: Shard | None
     ray: str | None
+    ray_actors: int | None
     chat: bool | None
     think_tags: tuple[str, str] | None
     max_thinking_tokens: int | None
@@ -245,6 +258,32 @@ class Config:
             given["tensor_parallel"] = self.tensor_parallel
         told = {name: value for name, value in given.items() if value is not None}
         return {"device": self.device, "dtype": self.dtype, **told}
+
+    def _check_shared(self, *counts: str) -> None:
+        """What both commands refuse; `counts` are further options of at least 1. Raises CtmError."""
+        check_choices(self)
+        check_counts(self, (*COUNTS, *counts))
+        if self.device_map is not None and self.engine != "transformers":
+            raise CtmError("--device-map needs --engine transformers", usage=True)
+        if self.device_map is not None and self.device is not None:
+            raise CtmError("give --device or --device-map, not both", usage=True)
+        if self.shard and not 0 <= self.shard[0] < self.shard[1]:
+            raise CtmError(
+                f"--shard I/N takes I from 0 to N - 1, not {self.shard[0]}/{self.shard[1]}",
+                usage=True,
+            )
+        if self.tensor_parallel > 1 and self.engine != "vllm":
+            raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
+        if self.engine == "openai":
+            checked(self.base_url)
+            if self.ray is not None:
+                raise CtmError("a server needs no --ray: raise --concurrency", usage=True)
+            return
+        if self.ray is None and self.ray_actors is not None:
+            raise CtmError("--ray-actors needs --ray ADDRESS", usage=True)
+        for name in ("base_url", "tokenizer", "max_requests"):
+            if getattr(self, name) is not None:
+                raise CtmError(f"{spelled(type(self), name)} needs --engine openai", usage=True)
 
     def recipe(self) -> dict[str, Any]:
         """The options that determine a run's rows, by name. A data file is recorded by name and hash."""
@@ -438,27 +477,7 @@ class BuildConfig(Config):
 
     def check(self) -> "BuildConfig":
         """A copy with all defaults filled in. Raises CtmError for invalid or incompatible options."""
-        check_choices(self)
-        _check_place(self)
-        check_counts(
-            self,
-            (
-                "n_samples",
-                "n_rollouts",
-                "trajectories",
-                "chunk_size",
-                "max_new_tokens",
-                "max_thinking_tokens",
-                "limit",
-                "tensor_parallel",
-                "concurrency",
-                "max_requests",
-                "ray_actors",
-            ),
-        )
-        _check_shard(self.shard)
-        _check_parallel(self.tensor_parallel, self.engine)
-        _check_server(self)
+        self._check_shared("n_rollouts", "trajectories")
         if self.engine == "openai" and self.tokenizer is None and set(self.stages) != {"verifier"}:
             return replace(self, tokenizer=self.models[0]).check()
         if self.engine == "openai" and "contrast" in self.stages and not self.positive_model:
@@ -667,25 +686,7 @@ class EvalConfig(Config):
 
     def check(self) -> "EvalConfig":
         """A copy with all defaults filled in. Raises CtmError for invalid or incompatible options."""
-        check_choices(self)
-        _check_place(self)
-        check_counts(
-            self,
-            (
-                "n_samples",
-                "chunk_size",
-                "limit",
-                "max_new_tokens",
-                "max_thinking_tokens",
-                "tensor_parallel",
-                "concurrency",
-                "max_requests",
-                "ray_actors",
-            ),
-        )
-        _check_shard(self.shard)
-        _check_parallel(self.tensor_parallel, self.engine)
-        _check_server(self)
+        self._check_shared()
         if self.engine == "openai" and self.adapter is not None:
             raise CtmError(
                 "--adapter is for models that are loaded here: let the server load it, and name it as "
@@ -719,40 +720,6 @@ class EvalConfig(Config):
         )
         filled.sampling  # noqa: B018  (refuses a temperature or top-p out of range)
         return filled
-
-
-def _check_place(config: "BuildConfig | EvalConfig") -> None:
-    if config.device_map is None:
-        return
-    if config.engine != "transformers":
-        raise CtmError("--device-map needs --engine transformers", usage=True)
-    if config.device is not None:
-        raise CtmError("give --device or --device-map, not both", usage=True)
-
-
-def _check_shard(shard: Shard | None) -> None:
-    if shard and not 0 <= shard[0] < shard[1]:
-        raise CtmError(
-            f"--shard I/N takes I from 0 to N - 1, not {shard[0]}/{shard[1]}", usage=True
-        )
-
-
-def _check_parallel(tensor_parallel: int, engine: str) -> None:
-    if tensor_parallel > 1 and engine != "vllm":
-        raise CtmError("--tensor-parallel needs --engine vllm", usage=True)
-
-
-def _check_server(config: "BuildConfig | EvalConfig") -> None:
-    if config.engine == "openai":
-        checked(config.base_url)
-        if config.ray is not None:
-            raise CtmError("a server needs no --ray: raise --concurrency", usage=True)
-        return
-    if config.ray is None and config.ray_actors is not None:
-        raise CtmError("--ray-actors needs --ray ADDRESS", usage=True)
-    for name in ("base_url", "tokenizer", "max_requests"):
-        if getattr(config, name) is not None:
-            raise CtmError(f"{spelled(type(config), name)} needs --engine openai", usage=True)
 
 
 def _check_trainable(model: str) -> None:
