@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_up import write_chunks
 
 CHUNK = 500  # problems a part
 CHROMIUM = "/usr/bin/chromium"
@@ -176,31 +177,14 @@ def view_figures(run: Path) -> dict[str, str]:
 
 
 def made(folder: Path, problems: int, samples: int) -> Path:
-    """A run of so many problems with `samples` solutions each, one of them rolled out: its first chunk by
-    rows, the others with other names in it."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    from ctm_data.run.schema import SCHEMAS, to_table
-    from ctm_data.run.store import PART_KEY, RECIPE_KEY, Store, is_run_folder
+    """A run of so many problems with `samples` solutions each, one of them rolled out."""
+    from ctm_data.run.store import Store, is_run_folder
 
     if is_run_folder(folder):
         return folder
     size = min(CHUNK, problems)
-    first = {name: to_table(name, rows) for name, rows in chunk_of_rows(size, samples).items()}
     with Store.open(folder, RECIPE) as store:
-        for chunk in range(-(-problems // size)):
-            for name, table in first.items():
-                columns = [
-                    pc.replace_substring(table[c], "chunk", f"{chunk:05d}") if table[c].type == "string"
-                    else table[c]
-                    for c in SCHEMAS[name].names
-                ]  # fmt: skip
-                path = store.path(name, chunk)
-                path.parent.mkdir(exist_ok=True)
-                own = {RECIPE_KEY: store.recipe_hash, PART_KEY: f"{name}/{path.name}"}
-                part = type(table).from_arrays(columns, schema=SCHEMAS[name])
-                pq.write_table(part.replace_schema_metadata(own), path, compression="zstd")
+        write_chunks(store, chunk_of_rows(size, samples), range(-(-problems // size)))
     return folder
 
 

@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from made_up import write_chunks
+
 CHUNK = 200  # problems a part
 FLAT = 1.2
 COMMANDS = ("build", "eval", "verify", "publish", "merge", "query", "summary", "contrast")
@@ -221,29 +223,12 @@ def contrast(run: Path) -> None:
 
 
 def make(folder: Path, problems: int, shard: tuple[int, int]) -> None:
-    """A finished run of so many problems: its first chunk by rows, the others with other names in it."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
+    """A finished run of so many problems, or a shard of it."""
     from ctm_data.pages.card import finish
-    from ctm_data.run.schema import SCHEMAS, to_table
-    from ctm_data.run.store import PART_KEY, RECIPE_KEY, Store
+    from ctm_data.run.store import Store
 
-    first = {name: to_table(name, rows) for name, rows in rows_of_a_chunk().items()}
     with Store.open(folder, RECIPE, shard if shard[1] > 1 else None) as store:
-        for chunk in range(shard[0], -(-problems // CHUNK), shard[1]):
-            for name, table in first.items():
-                columns = [
-                    pc.replace_substring(table[c], "chunk", f"{chunk:05d}") if table[c].type == "string"
-                    else table[c]
-                    for c in SCHEMAS[name].names
-                ]  # fmt: skip
-                path = store.path(name, chunk)
-                path.parent.mkdir(exist_ok=True)
-                own = {RECIPE_KEY: store.recipe_hash, PART_KEY: f"{name}/{path.name}"}
-                made = type(table).from_arrays(columns, schema=SCHEMAS[name])
-                pq.write_table(made.replace_schema_metadata(own), path, compression="zstd",
-                               write_page_checksum=True)  # fmt: skip
+        write_chunks(store, rows_of_a_chunk(), range(shard[0], -(-problems // CHUNK), shard[1]))
         finish(store)
 
 
