@@ -21,6 +21,10 @@ SCORES = ("CE", "surprisal", "entropy", "margin")
 ROUNDS = 2000
 
 
+class NothingToCompare(CtmError):
+    """No trajectory has a critical token and scores to compare it with."""
+
+
 @dataclass(frozen=True)
 class Trajectory:
     """A wrong trajectory of T tokens: its suspicion by each score (higher is more suspicious; older
@@ -66,7 +70,7 @@ def compare(run: str, *, seed: int = 0, most: int | None = None) -> list[Agreeme
     if not trajectories and labels:
         return labels
     if not trajectories:
-        raise CtmError(
+        raise NothingToCompare(
             f"{run} has no trajectory with a critical token and CE scores: run `ctm build-dataset "
             f"--output-dir {run}` with the stages rollouts and contrast",
             usage=True,

@@ -16,7 +16,6 @@ from ctm_data.pages.summary import CONFIDENT
 from ctm_data.run.store import Store
 from ctm_data.sql.named_queries import named_query
 from ctm_data.sql.word_class import CLASSES
-from ctm_eval.errors import CtmError
 from ctm_eval.metrics import Estimate, clustered
 
 if TYPE_CHECKING:
@@ -175,12 +174,12 @@ def _positions(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _predictors(store: Store) -> list[Figure]:
-    from ctm_data.compare import compare
+    from ctm_data.compare import NothingToCompare, compare
 
     try:
         measured = compare(str(store.folder), most=COMPARED)
-    except CtmError:
-        return []  # there are no scores to compare
+    except NothingToCompare:
+        return []
     points = [
         Point(MEASURES[row.measure], row.ranking, row.mean, row.low, row.high, row.n)
         for row in measured
