@@ -17,7 +17,7 @@ from ctm_data.config import BuildConfig, EvalConfig
 from ctm_data.eval import evaluate
 from ctm_data.run.store import Store
 from ctm_data.verify import verify
-from ctm_eval.engines import openai_ids
+from ctm_eval.engines.openai import ids
 from ctm_eval.errors import CtmError
 
 EVAL = {"limit": 12, "max_new_tokens": 80, "chunk_size": 4}
@@ -62,7 +62,7 @@ def test_a_greedy_evaluation_in_token_ids_has_the_same_rows(server, here, tmp_pa
 
 
 def test_rollouts_over_a_server_are_those_of_the_model_here(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(openai_ids, "SEEDS", 1 << 63)  # the seeds of the model here
+    monkeypatch.setattr(ids, "SEEDS", 1 << 63)  # the seeds of the model here
     mine = build_dataset(BuildConfig(tmp_path / "served", **through(server), **BUILD))
     here = build_dataset(BuildConfig(tmp_path / "here", **BUILD))
     assert rows(mine) == rows(here)
