@@ -30,4 +30,10 @@ EXTRAS = {  # heavy packages, by the extra of ctm that brings them
 def missing(package: str) -> str:
     """What to tell a user who lacks a package that only some commands need."""
     extra = EXTRAS.get(package, "all")
-    return f'this needs {package}, which is not installed: pip install "ctm[{extra}]"'
+    return f"this needs {package}, which is not installed: {pip_install(extra)}"
+
+
+def pip_install(extra: str) -> str:
+    """The command that adds an extra of ctm, which is on no package index: that name there is another's."""
+    pins = "" if extra.startswith("vllm") else "-c constraints.txt "  # vllm has pins of its own
+    return f"pip install {pins}'.[{extra}]' in the folder of the repository"

@@ -137,6 +137,14 @@ def test_no_block_has_a_command_that_this_test_does_not_know(page):
             assert line.removeprefix(".venv/bin/").startswith(("ctm ", *OTHERS)), line
 
 
+def test_nobody_is_told_to_install_the_other_project_that_pypi_has_under_this_name():
+    sources = [
+        path for room in ("cli", "ctm_*", "benchmarks") for path in ROOT.glob(f"{room}/**/*.py")
+    ]
+    for path in [*PAGES, *NOTEBOOKS, *sources, ROOT / "CONTRIBUTING.md"]:
+        assert not re.search(r"pip install[^\n`]* [\"'\\]*ctm\b", path.read_text()), path
+
+
 def test_notebooks_are_stored_without_output():
     for notebook in NOTEBOOKS:
         for cell in json.loads(notebook.read_text())["cells"]:

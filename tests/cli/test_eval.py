@@ -123,7 +123,7 @@ def test_without_vllm_the_extra_is_named(tmp_path):
         pytest.skip("vllm is installed here")
     done = ctm("eval", "--engine", "vllm", "--limit", 2, cwd=tmp_path)
     assert done.returncode == 2
-    assert 'pip install "ctm[vllm]"' in done.stderr
+    assert "pip install '.[vllm]'" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ctm_data.config import BuildConfig, EvalConfig
 from ctm_eval.errors import CtmError
 
 if __import__("importlib.util").util.find_spec("ray") is None:
-    pytest.skip('needs Ray: pip install "ctm[ray]"', allow_module_level=True)
+    pytest.skip("needs Ray: make test-ray", allow_module_level=True)
 
 import psutil
 
