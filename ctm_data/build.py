@@ -8,7 +8,7 @@ from ctm_data.asking import ask, prompts_sha256
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
 from ctm_data.run import files
-from ctm_data.run.recipe import differences, with_sampler
+from ctm_data.run.recipe import differences, with_versions
 from ctm_data.run.records import chunked
 from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
@@ -37,7 +37,7 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
     problems = problems_of(config)
     chunks = chunked(problems, config.chunk_size, config.shard)
     config, prompts = ask(config, config.models, problems)
-    recipe = {**with_sampler(config.recipe()), "prompts_sha256": prompts_sha256(prompts)}
+    recipe = {**with_versions(config.recipe()), "prompts_sha256": prompts_sha256(prompts)}
     answers = Answers(config.folder / NAME) if config.engine == "openai" else None
     engines = {name: lazy_engine(config, name, answers) for name in config.models}
     with Scorer(isolate=config.isolate) as scorer, team(config) as hire:

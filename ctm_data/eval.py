@@ -14,7 +14,7 @@ from ctm_data.config import PROCESSBENCH, EvalConfig
 from ctm_data.pages.card import finish
 from ctm_data.pages.evaluation import check_comparable
 from ctm_data.programs import check_run
-from ctm_data.run.recipe import with_sampler
+from ctm_data.run.recipe import with_versions
 from ctm_data.run.records import chunked
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.score import score_run
@@ -124,7 +124,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
             workers = hire(LazyEngine(partial(_load, config, answers)), scorer.score)
             if new:
                 workers.start()
-            with Store.open(config.folder, with_sampler(config.recipe()), config.shard) as store:
+            with Store.open(config.folder, with_versions(config.recipe()), config.shard) as store:
                 store.on_write = answers.written if answers else None
                 n = config.n_samples
                 todo = [chunk for chunk, own in chunks.items() if not _done(store, chunk, own, n)]

@@ -18,7 +18,7 @@ from ctm_data.asking import ask
 from ctm_data.build import lazy_engine, problems_of
 from ctm_data.config import BuildConfig
 from ctm_data.estimator.values import branch_counts
-from ctm_data.run.recipe import with_sampler
+from ctm_data.run.recipe import with_versions
 from ctm_data.run.records import chunked
 from ctm_data.run.store import Store
 from ctm_data.stages import rollouts, solutions
@@ -97,7 +97,7 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
             rollouts.write(store, one, workers, config, silent, repeated)
             return time.monotonic() - started
 
-        recipe = with_sampler(config.recipe())
+        recipe = with_versions(config.recipe())
         with Store.open(Path(scratch) / "first", recipe) as store:
             run(store, {0: pilot[:1]})  # what a process does once, such as imports, is no speed
         with Store.open(Path(scratch) / "run", recipe) as store:

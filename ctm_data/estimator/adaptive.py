@@ -1,10 +1,11 @@
 """Spending rollouts where the label is unsure, in rounds, with values that stay unbiased.
 
 A mean over draws whose number depends on those draws is biased: at p = 0.2 a pilot of 2, then 2 more or
-30 if the pilot was mixed, is pooled 0.158 on average. So the values rest on two stages. The pilot,
-ceil(n (1 - k)) a stratum, decides the sizes of one second stage, of at least as many fresh draws a
-stratum; W_u is the mean of the two stages' means, of weights fixed beforehand (1/2 each). Later rounds
-serve the label alone: a posterior does not mind when one stopped.
+30 if the pilot was mixed, is pooled 0.158 on average. So the values rest on two stages. A small pilot
+decides the sizes of one second stage, of at least as many fresh draws a stratum, and of at least one
+wherever something leaves. W_u is the mean of the two stages' means, of weights fixed beforehand: 1/2 each,
+or the second stage's alone where the pilot has no draw. Later rounds serve the label alone: a posterior
+does not mind when one stopped.
 """
 
 import numpy as np
@@ -13,26 +14,31 @@ from ctm_data.estimator.posterior import Curves, critical_of
 from ctm_data.estimator.settings import LOST
 from ctm_data.estimator.values import NEGLIGIBLE, branch_counts
 
-ROUNDS = 10  # a further round spends a tenth of the budget
+ROUNDS = 20  # a further round spends a twentieth of the budget
+STAGES_SHARE = 4  # the two stages that the values rest on take a quarter of it
 ROUND_DRAWS = 300  # curves that an allocation is made from
 
 
 def pilot_counts(keep_prob: np.ndarray, n: int, budget: int) -> np.ndarray:
-    """The sizes of the pilot, (L,): ceil(n0 (1 - k)) with the largest n0 up to n / 2 such that the
-    pilot and a second stage of the same size take half the budget at most; at least n0 = 1."""
+    """The sizes of the pilot, (L,): ceil(n0 (1 - k)) where n0 (1 - k) is above 1/2, else 0.
+
+    n0 is the largest whole number up to n / 2 for which the pilot and the smallest second stage fit into
+    a quarter of the budget; at least 1.
+    """
     n0 = max(1, n // 2)
-    while n0 > 1 and 4 * branch_counts(keep_prob, n0).sum() > budget:
+    while n0 > 1 and STAGES_SHARE * _smallest(keep_prob, n0).sum() > budget:
         n0 -= 1
-    return branch_counts(keep_prob, n0)
+    return _pilot(keep_prob, n0)
 
 
 def second_counts(
     curves: Curves, keep_prob: np.ndarray, pilot: np.ndarray, budget: int, resolution: float
 ) -> np.ndarray:
-    """The sizes of the second stage: those of the pilot, and a round of the budget where it counts."""
-    left = max(0, budget - 2 * int(pilot.sum()))
-    extra = min(left, max(1, budget // ROUNDS))
-    return pilot + allocate(curves, keep_prob, 2 * pilot, extra, resolution)
+    """The sizes of the second stage, (L,): those of the pilot, at least 1 where anything leaves, and a
+    round of the budget where it counts."""
+    base = _at_least(keep_prob, pilot)
+    there = pilot + base
+    return base + further_counts(curves, keep_prob, there, budget, resolution)
 
 
 def further_counts(
@@ -46,12 +52,15 @@ def further_counts(
 def two_stages(
     pilot: np.ndarray, pilot_won: np.ndarray, second: np.ndarray, second_won: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rate of each stratum, the mean of its two stages' rates, and how many equal draws it is
-    worth: rate (L,) and draws (L,), 0 where nothing was drawn."""
-    some = pilot > 0
+    """The rate of each stratum, and how many equal draws it is worth: two of (L,), 0 if none was drawn.
+
+    The rate is the mean of the two stages' rates, or the second's alone where the pilot is empty. Which
+    of the two depends on the size of the pilot, never on its outcomes, so it is unbiased.
+    """
     one, two = np.maximum(pilot, 1), np.maximum(second, 1)
-    rate = np.where(some, (pilot_won / one + second_won / two) / 2, 0.0)
-    return rate, np.where(some, 4 / (1 / one + 1 / two), 0.0)
+    alone, both = second_won / two, (pilot_won / one + second_won / two) / 2
+    rate = np.where(pilot > 0, both, alone)
+    return rate, np.where(pilot > 0, 4 / (1 / one + 1 / two), second)
 
 
 def allocate(
@@ -85,6 +94,20 @@ def ambiguity(value: np.ndarray, resolution: float) -> np.ndarray:
     reset = ((token >= critical[:, None]) | (token == start[:, None] - 1)).mean(0)
     zero, lost = (after < resolution).mean(0), (~alive).mean(0)
     return looked * zero * (1 - zero) + reset * lost * (1 - lost)
+
+
+def _pilot(keep_prob: np.ndarray, n0: int) -> np.ndarray:
+    return np.where(n0 * (1 - keep_prob) > 0.5, branch_counts(keep_prob, n0), 0)
+
+
+def _at_least(keep_prob: np.ndarray, pilot: np.ndarray) -> np.ndarray:
+    """The smallest second stage: one draw where anything leaves, and never less than the pilot."""
+    return np.maximum(pilot, branch_counts(keep_prob, 1))
+
+
+def _smallest(keep_prob: np.ndarray, n0: int) -> np.ndarray:
+    pilot = _pilot(keep_prob, n0)
+    return pilot + _at_least(keep_prob, pilot)
 
 
 def _gain(curves: Curves, keep_prob: np.ndarray, resolution: float) -> np.ndarray:

@@ -9,10 +9,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ctm_data.estimator.settings import ALLOCATION
 from ctm_eval.engines.base import SAMPLER
 
-# Which draws a seed stands for. It is no option, and a run of greedy decoding or of vllm has none.
-SAMPLER_KEY = "sampler"
+# Which draws a seed stands for, and where --adaptive makes its rollouts. They are no options: a run of
+# greedy decoding or of vllm has no sampler, and one without --adaptive no allocation.
+SAMPLER_KEY, ALLOCATION_KEY = "sampler", "allocation"
 # An option that is newer than some recipes: the value that these meant.
 ADDED: dict[str, Any] = {
     "resolution": 0.0,
@@ -32,6 +34,7 @@ ADDED: dict[str, Any] = {
     "max_thinking_tokens": None,
     "template_args": None,
     SAMPLER_KEY: 1,
+    ALLOCATION_KEY: 1,
 }
 # Of these, what an evaluation has always said itself: it is as much a part of its hash as ever.
 OF_EVALUATIONS = ("chat", "few_shot", "few_shot_file")
@@ -42,10 +45,14 @@ PROMPTS = "prompts_sha256"
 RENAMED: dict[str, str] = {}
 
 
-def with_sampler(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe with the version of the draws, where rows depend on them."""
-    drawn = recipe["engine"] == "transformers" and recipe["temperature"] > 0
-    return {**recipe, SAMPLER_KEY: SAMPLER} if drawn else dict(recipe)
+def with_versions(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe with the versions of the draws and of the allocation, where rows depend on them."""
+    named = dict(recipe)
+    if recipe["engine"] == "transformers" and recipe["temperature"] > 0:
+        named[SAMPLER_KEY] = SAMPLER
+    if recipe.get("adaptive"):
+        named[ALLOCATION_KEY] = ALLOCATION
+    return named
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,8 @@
 """Rollouts where the label is unsure, and values that do not mind."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +13,7 @@ from ctm_data.estimator.adaptive import (
     ambiguity,
     further_counts,
     pilot_counts,
+    second_counts,
     two_stages,
 )
 from ctm_data.estimator.posterior import draw_curves
@@ -40,6 +44,26 @@ def test_the_mean_of_two_stages_is_not():
     """4.5 standard errors of 200,000 runs."""
     rate, _ = two_stages(*a_pilot_of_2_then_2_or_30())
     assert abs(rate.mean() - P) < 4.5 * rate.std() / np.sqrt(RUNS)
+
+
+def test_a_second_stage_alone_is_unbiased_though_its_size_depends_on_another_pilot():
+    """Every outcome, by hand: the first token, of rate 1/4, has a pilot of one draw; the second, of rate
+    1/5, has none, and gets one draw if that pilot lost and three if it won. On average 1/4 and 1/5."""
+    mean = np.zeros(2)
+    for won in (0, 1):
+        second = np.array([1, 3 if won else 1])
+        for first, other in itertools.product(*(range(n + 1) for n in second)):
+            rate, draws = two_stages(
+                np.array([1, 0]), np.array([won, 0]), second, np.array([first, other])
+            )
+            assert draws[1] == second[1]
+            chance = (0.25 if won else 0.75) * binomial(second[0], first, 0.25)
+            mean += chance * binomial(second[1], other, P) * rate
+    assert mean == pytest.approx([0.25, P])
+
+
+def binomial(n, won, p):
+    return math.comb(n, won) * p**won * (1 - p) ** (n - won)
 
 
 def test_two_equal_stages_are_worth_their_sum():
@@ -88,8 +112,28 @@ def test_a_spent_budget_buys_nothing():
     assert further_counts(curves, keep, n, 63, 0.0108).sum() == 3
 
 
-def test_the_pilot_takes_a_quarter_of_the_budget_at_most_but_half_of_n():
+def test_both_stages_take_a_quarter_of_the_budget_at_most_but_half_of_n():
     keep = np.full(10, 0.5)
-    assert pilot_counts(keep, 64, 80).tolist() == [2] * 10  # 4 * 20 is 80
+    assert pilot_counts(keep, 64, 160).tolist() == [2] * 10  # 4 * (20 + 20) is 160
+    assert pilot_counts(keep, 64, 159).tolist() == [1] * 10
     assert pilot_counts(keep, 64, 10**6).tolist() == branch_counts(keep, 32).tolist()
-    assert pilot_counts(keep, 64, 0).tolist() == [1] * 10
+
+
+def test_a_token_that_hardly_leaves_has_no_pilot():
+    """n0 = 4: pilots of 4 * 0.5 and none for 4 * 0.125 = 1/2, second stages of 2 and 1: 4 * 5 is 20."""
+    assert pilot_counts(np.array([0.5, 0.875, 1.0]), 64, 20).tolist() == [2, 0, 0]
+
+
+def test_no_budget_is_too_small_for_one_draw_where_something_leaves():
+    keep = np.array([0.5, 0.25, 1.0])
+    assert pilot_counts(keep, 64, 0).tolist() == [0, 1, 0]
+    curves = draw_curves(keep, [0, 1, 0], [0, 0, 0], False, np.random.default_rng(0), 50)
+    assert second_counts(curves, keep, np.array([0, 1, 0]), 0, 0.0108).tolist() == [1, 1, 0]
+
+
+def test_the_second_stage_gets_a_twentieth_of_the_budget_more():
+    keep, pilot = np.full(6, 0.5), np.full(6, 2)
+    curves = draw_curves(keep, pilot, np.full(6, 1), False, np.random.default_rng(0), 50)
+    second = second_counts(curves, keep, pilot, 200, 0.0108)
+    assert second.sum() == 6 * 2 + 10
+    assert (second >= pilot).all()

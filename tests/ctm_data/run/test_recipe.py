@@ -6,7 +6,7 @@ import pytest
 
 from ctm_data.config import BuildConfig
 from ctm_data.run import recipe
-from ctm_data.run.recipe import differences, recipe_hash, with_sampler
+from ctm_data.run.recipe import differences, recipe_hash, with_versions
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
 
@@ -86,10 +86,20 @@ def test_the_hash_is_of_what_the_options_are_and_not_of_how_they_are_written():
 
 def test_a_run_of_older_draws_is_another_recipe_and_one_without_draws_is_not():
     drawn = {"engine": "transformers", "temperature": 1.0}
-    assert differences(drawn, with_sampler(drawn)) == ["sampler: 1 there, 2 here"]
+    assert differences(drawn, with_versions(drawn)) == ["sampler: 1 there, 2 here"]
     for other in ({**drawn, "temperature": 0.0}, {**drawn, "engine": "vllm"}):
-        assert with_sampler(other) == other
+        assert with_versions(other) == other
     assert recipe_hash({**drawn, "sampler": 1}) == recipe_hash(drawn)
+
+
+def test_an_adaptive_run_of_the_former_allocation_is_another_recipe(tmp_path):
+    former = {**OF_2026_11, "temperature": 0.0, "adaptive": True}
+    with Store.open(tmp_path, former):
+        pass
+    refused = pytest.raises(CtmError, match=r"\(allocation: 1 there, 2 here\)")
+    with refused, Store.open(tmp_path, with_versions(former)):
+        pass
+    assert with_versions({**former, "adaptive": False}) == {**former, "adaptive": False}
 
 
 @pytest.mark.parametrize("options", [{"engine": "vllm"}, {"device": "cpu"}])
