@@ -215,7 +215,7 @@ def _is_judgement(answer: str, before: str) -> bool:
 
 def _statement(rest: str) -> str | None:
     """Return the answer at the start of what follows 'the answer is'."""
-    rest = rest.lstrip(" \t\r\n:*_=>#}`").removeprefix("~")
+    rest = _MARKS_BEFORE.sub("", rest, count=1).removeprefix("~")
     if not rest:
         return None
     math = _MATH.match(rest)
@@ -341,7 +341,7 @@ _HEADING = re.compile(
 _ANSWER_IS = re.compile(
     r"answers?\b[\"*_ ]{0,4}(?:\([^()\n]{0,40}\))?[\"*_ ]{0,4}"
     r"(?:(?:to|for|of|in)\b[^.:\n]{0,120}?)?"
-    r"(?:\s*(?:\b(?:is|are|was|(?:should|would|will|must) be|equals?|becomes)\b(?: *:)?|:|=)|[*_ ]*\n)",
+    r"(?:\s*(?:\b(?:is|are|was|(?:should|would|will|must) be|equals?|becomes)\b(?: *:)?|:|=>?)|[*_ ]*\n)",
     re.I,
 )
 _MATH = re.compile(
@@ -356,11 +356,15 @@ _OR_ANOTHER = re.compile(
     re.I,
 )
 _ALIGNED = re.compile(r"\\(?:begin|end)\{align(?:ed)?\*?\}")
-_MORE_MATH = re.compile(r"(?:\s*(?:,|and|or|, and|, or)\s+\$[^$\n]{1,200}\$)+")
+_MARKS_BEFORE = re.compile(r"(?:[\s:*_=#}`]|(?<=[\n=])>)+")
+_MORE_MATH = re.compile(
+    r"(?:\s*(?:(?:, and\b|, or\b|,|and\b|or\b|to\b|[-–+/×])\s*|(?=(?:\$|\\\()-?[0-9]))"
+    r"(?:\$[^$\n]{1,200}\$|\\\(.{1,200}?\\\)))+"
+)
 _UNIT_AFTER = re.compile(r"\s?(?:%|\\%|°| ?(?:square |cubic )?[a-z]{1,12}\b(?! [a-z]))")
 _BOLD_END = re.compile(r"\*\*|__")
 _CLAUSE_END = re.compile(
-    r"\.(?:\s|$)|[!?](?:\s|$)|;\s"
+    r"\.(?:\s|$)|[!?](?:\s|$)|;\s(?![-$\\(]{0,2}\d)"
     r"|\s(?:because|since|as|so|which|where|when|if|but|i\.e\.|therefore|hence|thus)\b"
     r"|,\s(?=(?:so|and then|as|since|because|which|not|but|the|this|i|it|we|given|where|after)\b)"
     r"|\s[-–—]\s(?=[A-Za-z]{2})|\s\((?=[A-Za-z]{2})(?!(?:or|alternatively|maybe|perhaps|possibly)\b.{0,20}\d)",

@@ -75,7 +75,7 @@ def command(c: Cursor) -> Tree:
         return symbol(name + subscript(c))
     if name in ("lfloor", "lceil"):
         tree = Tree("floor" if name == "lfloor" else "ceil", (c.rules.expression(c),))
-        if not c.sees_command("rfloor", "rceil"):
+        if not c.sees_command("r" + name[1:]):
             raise Unreadable("an open floor")
         c.next()
         return tree

@@ -32,8 +32,7 @@ def solution(relation: Tree) -> Solution | None:
     first, last = sides[0], sides[-1]
     name = name_of(first) or _function_value(first)
     if name:
-        constants = [s for s in sides[1:-1] if s.op in EXPRESSIONS and not symbols(s)]
-        return Solution(name, last) if not constants or _holds([*constants, last]) else None
+        return Solution(name, last) if _constants_agree(sides[1:]) else None
     if len(sides) == 2 and (reverse := name_of(last)) and last.op == "sym":
         return Solution(reverse, first)
     if first.op == "bracket" and last.op == "bracket":
@@ -46,10 +45,21 @@ def solution(relation: Tree) -> Solution | None:
 
 def _holds(sides: list[Tree]) -> bool:
     """Return whether all members of a computation such as `20 - 5 = 15` have the same value."""
-    if any(node.op == "fn" and node.args[0] in ("f", "g", "h") for s in sides for node in walk(s)):
-        return True  # f(1) + f(2) = 5 says what the functions are
+    if any(map(_is_applied, sides)):
+        return _constants_agree(sides)  # f(1) + f(2) = 5 says what the functions are
     values = [side.args[0] if side.op == "quantity" else side for side in sides]
     return all(identity.same(values[0], value) for value in values[1:])
+
+
+def _is_applied(side: Tree) -> bool:
+    return any(node.op == "fn" and node.args[0] in ("f", "g", "h") for node in walk(side))
+
+
+def _constants_agree(sides: list[Tree]) -> bool:
+    """Return whether the members of a chain that are constants have the value of the last one."""
+    *rest, last = (side.args[0] if side.op == "quantity" else side for side in sides)
+    constants = [s for s in rest if s.op in EXPRESSIONS and not symbols(s) and not _is_applied(s)]
+    return all(identity.same(constant, last) for constant in constants)
 
 
 def named_combination(relation: Tree) -> Tree | None:
@@ -57,7 +67,7 @@ def named_combination(relation: Tree) -> Tree | None:
     signs, *sides = relation.args
     if any(sign != "=" for sign in signs) or len(symbols(sides[0])) < 2 or symbols(sides[-1]):
         return None
-    return sides[-1]
+    return sides[-1] if _constants_agree(sides[1:]) else None
 
 
 def name_of(tree: Tree) -> str | None:

@@ -66,6 +66,8 @@ def read(cleaned: str) -> Number | None:
     if fraction is None:
         return None
     top, bottom, places = fraction
+    if unit and not match["currency"] and not units.counts(unit, Fraction(top, bottom)):
+        return None
     if ((match["sign"] or "") + (match["sign2"] or "")).count("-") % 2:
         top = -top
     return Number(top * scale, bottom, unit, places)
@@ -146,7 +148,7 @@ def _decimal(digits: str) -> tuple[int, int, int | None]:
 @lru_cache(maxsize=4096)
 def _unit(suffix: str) -> tuple[str | None, int] | None:
     """Return the unit that a number's suffix names and the scale of words such as `million`."""
-    glued, suffix = not suffix[0].isspace(), suffix.strip()
+    glued, suffix = not suffix[0].isspace(), suffix.strip().replace("left over", "left")
     if suffix in ("\\%", "%"):
         return "%", 1
     if _DEGREE.fullmatch(suffix):
@@ -170,9 +172,10 @@ def _unit(suffix: str) -> tuple[str | None, int] | None:
     if len(words) > MAX_WORDS or units.changes_the_value(suffix.replace("\\text", " ")):
         return None
     if "\\text" not in suffix:
-        named = (
-            units.known(words[0]) and len(words[0]) > 1 or words[0].lower() in ("sq", "cu", "of")
-        )
+        first = words[0].lower()
+        named = units.known(first) and len(first) > 1 or first in ("sq", "cu", "of")
+        if first in ("a", "per", "on", "for", "in", "at") and len(words) > 1:
+            named = len(words[1]) > 1  # 5 a day, 5 per day
         if not named and (glued or len(words[0]) < 4):
             return None  # letters beside a number are variables
     unit = suffix.replace("\\text", " ").replace("{", "").replace("}", "").strip()

@@ -118,6 +118,8 @@ def power(c: Cursor) -> Tree:
             exponent = negated(exponent)
     else:
         exponent = _exponent(c)
+        if exponent is None and base.op == "num" and c.tokens[c.at - 2].text in ("'", "prime"):
+            raise Unreadable("a number with a prime")
     return _after_power(c, base if exponent is None else Tree("pow", (base, exponent)))
 
 

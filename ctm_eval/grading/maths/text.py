@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import groupby
 
 MAX_CHARS = 20_000
 """A longer answer is compared as it stands and never read."""
@@ -98,15 +99,24 @@ def _closes_at_end(text: str) -> bool:
 
 
 def _unicode_to_latex(text: str) -> str:
-    text = _SUPERSCRIPTS.sub(lambda m: "^{" + unicodedata.normalize("NFKC", m[0]) + "}", text)
-    text = _SUBSCRIPTS.sub(lambda m: "_{" + unicodedata.normalize("NFKC", m[0]) + "}", text)
+    if _RAISED.search(text):
+        runs = (("".join(run), mark) for mark, run in groupby(text, _raised))
+        text = "".join(
+            f"{mark}{{{unicodedata.normalize('NFKC', run)}}}" if mark else run for run, mark in runs
+        )
     text = text.translate(_UNICODE)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).translate(_UNICODE)
     return text
 
 
-_DANGLING = re.compile(r"\\(?:times|cdot|ast)\W*$")
+def _raised(character: str) -> str:
+    """Return ^ for a character that prints as a superscript (²ᵃ), _ for a subscript."""
+    kind = unicodedata.decomposition(character) if character > "\x7f" else ""
+    return "^" if kind.startswith("<super>") else "_" if kind.startswith("<sub>") else ""
+
+
+_DANGLING = re.compile(r"\\(?:times|cdot|ast)\W*$|^[\s${(]*\\(?:times|cdot|ast)(?![A-Za-z])")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.S)
 _SIDE = re.compile(r"\\(?:left|right|middle)(?![A-Za-z])\s*\.?|\\[bB]igg?[lrm]?(?![A-Za-z])")
 _THOUSANDS_COMMA = re.compile(r"(?<=\d),\s?\\!\s?(?=\d)|(?<=\d)\{,\}(?=\d)")
@@ -122,8 +132,7 @@ _OPTIONAL_SPACE = re.compile(r"(?<![A-Za-z0-9]) +| +(?![A-Za-z0-9])")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _ENDLESS = re.compile(r"(\.[0-9]{0,12}?)([0-9]{1,3}?)\2{2,9} ?\\ldots$")  # 0.333... is 1/3
 _INFIX = re.compile(r"\\over(?![a-z])|\\choose")
-_SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ]+")
-_SUBSCRIPTS = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₍₎]+")
+_RAISED = re.compile("[ª²³¹º\u02b0-\u02e4\u1d2c-\u1d6a\u2070-\u209c\u2120\u2122\u2c7c\u2c7d]")
 
 
 def _plain_commands() -> dict[str, str]:

@@ -154,6 +154,8 @@ def _ratio(ratio: Tree, other: Tree) -> Comparison:
         if solution is None:
             return DIFFERENT
         return by_convention(compare(ratio, solution.value), "x = 5 for 5")
+    if other.op != "ratio" and ratio.args[0] == ratio.args[1]:
+        return DIFFERENT  # 37 to 37 is a range
     parts = other.args if other.op == "ratio" else (other, number(1))
     if len(parts) != len(ratio.args) or not {part.op for part in parts} <= EXPRESSIONS:
         return DIFFERENT

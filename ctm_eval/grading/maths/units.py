@@ -42,6 +42,26 @@ def changes_the_value(note: str) -> bool:
     return False
 
 
+def counts(note: str, value: Fraction | None) -> bool:
+    """Return whether words after a value can be what it counts: a unit, a plural, a stuff, 'in total'.
+
+    '5 apples', '1 apple', '5 in change' and '5 left' are counts; '5 exponent', '5 cancelled' and '5 - cost'
+    are not. `value` is None where the value is no rational number.
+    """
+    if _OPERATOR_BEFORE.match(note):
+        return False
+    words = _SPOKEN.findall(note.lower())
+    if not words or words[0] in _PREPOSITIONS or value is not None and abs(value) <= 1:
+        return True
+    named = [word for word in words if word not in _STOPWORDS]
+    return not named or any(known(word) or _is_plural(word) for word in named)
+
+
+def _is_plural(word: str) -> bool:
+    ends = word.endswith("s") and not word.endswith("ss") or word.endswith(("fish", "teeth"))
+    return len(word) > 2 and ends or word.removeprefix("grand") in _NO_S
+
+
 def _qualifies(word: str) -> bool:
     """Return whether a word qualifies what it stands by: an adverb (upward, hypothetically, likewise)."""
     return _ADVERB.fullmatch(word) is not None and word not in _NO_ADVERB
@@ -128,8 +148,25 @@ _SQUARE = re.compile(r"\b(square|sq|cubic|cu)\s+([a-z]+)")
 _SQUARED = re.compile(r"\b([a-z]+)\s+(squared|cubed)\b")
 _WORD = re.compile(r"([a-z$%€£¥°]+)(?:\^(\d))?")
 _STOPWORDS = frozenset(
-    "of the a an each more total in all is per are and for on at to by it only left old away".split()
+    "of the a an each more total in all is per are and for on at to by it only left old away long tall "
+    "wide deep high far apart remaining leftover saved altogether overall combined together them "
+    "additional text mathbf".split()
 )
+_PREPOSITIONS = frozenset("of in per for from during at on each every".split())
+_NO_S = frozenset(
+    # plurals without an s, and what is not counted one by one
+    "people children men women geese mice oxen dice cattle police pence sheep deer data money change "
+    "cash profit income revenue rent tax interest allowance homework work time overtime candy chocolate "
+    "pizza cake pie bread rice sugar flour butter water milk juice soda tea coffee gas fuel paint paper "
+    "fabric cloth wood land sand soil dirt grass hay corn wheat fruit meat beef chicken pork food gold "
+    "silver copper iron steel lumber string rope ribbon wire yarn jewelry furniture clothing luggage "
+    "equipment mail music trash garbage waste worth red blue green yellow white black pink purple "
+    "orange brown gray grey male female "
+    # abbreviations and units of one form
+    "sq cu hp rpm kwh kw mw gw hz khz mhz ghz kb mb gb tb kcal cal mol pa kpa atm ev kev mev lux kelvin "
+    "celsius fahrenheit hertz".split()
+)
+_OPERATOR_BEFORE = re.compile(r"\s*[-*/.')]")
 _LENGTHS = {"unit": "length"}
 _NO_UNIT = frozenset(
     "and or xor nand not no nor neither none never without except unless if but instead either plus minus "
@@ -160,7 +197,8 @@ _NO_UNIT = frozenset(
     "sorry dunno idk lol jk oops anyway imo imho afaik sort kind sic "
     "approx approximate est estimated estimate octal binary hex hexadecimal "
     # parts and multiples
-    "basis bp bps ppm ppb ones tens hundreds thousands millions billions trillions lakh lakhs crore crores "
+    "basis bp bps ppm ppb mille debt arrears reverse infinity "
+    "ones tens hundreds thousands millions billions trillions lakh lakhs crore crores "
     "myriad googol milli micro nano kilo mega giga tera wholes noon midnight "
     # the rest of the closed classes: pronouns, auxiliaries, prepositions, conjunctions
     "i me mine you yours he him she hers we us ours they theirs itself himself herself themselves "

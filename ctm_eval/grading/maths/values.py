@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from ctm_eval.grading.maths import plain_answers
+from ctm_eval.grading.maths import identity, plain_answers
 from ctm_eval.grading.maths.cursor import Cursor, Rules
 from ctm_eval.grading.maths.expression import braced, expression, factor, power, starts_factor
 from ctm_eval.grading.maths.numerals import based
 from ctm_eval.grading.maths.numeric import real_value
+from ctm_eval.grading.maths.rationals import rational
 from ctm_eval.grading.maths.tokens import tokenise
 from ctm_eval.grading.maths.tree import (
     EXPRESSIONS,
@@ -23,7 +24,7 @@ from ctm_eval.grading.maths.tree import (
     symbols,
     walk,
 )
-from ctm_eval.grading.maths.units import changes_the_value
+from ctm_eval.grading.maths.units import changes_the_value, counts
 
 MAX_ITEMS = 6_000
 
@@ -34,14 +35,34 @@ def read(cleaned: str) -> Tree:
     try:
         return _read(cleaned)
     except Unreadable:
-        value = _OPERATION_THEN_VALUE.fullmatch(cleaned)
-        if value is None:
+        operation = _OPERATION_THEN_VALUE.fullmatch(cleaned)
+        if operation is None or _says_more(cleaned):
             raise
         # \lim_{x \to 0} \frac{\sin x}{x} = 1 says what the limit is
-        tree = _read(next(group for group in value.groups() if group))
-        if tree.op not in EXPRESSIONS or symbols(tree):
+        between, last = operation[1], _constant(operation[2] or operation[3])
+        if last is None:
             raise
-        return tree
+        middle = _constant(between) if between else None
+        if middle is not None and not identity.same(middle, last):
+            raise
+        return last
+
+
+def _constant(written: str) -> Tree | None:
+    try:
+        tree = _read(written)
+    except Unreadable:
+        return None
+    return tree if tree.op in EXPRESSIONS and not symbols(tree) else None
+
+
+def _says_more(operation: str) -> bool:
+    """Return whether a limit, sum or remainder has words in it, or is one of several."""
+    if _WORDS.search(operation):
+        return True
+    for _ in range(4):
+        operation = _INNERMOST.sub("", operation)
+    return "," in operation or ";" in operation
 
 
 def _read(cleaned: str) -> Tree:
@@ -92,6 +113,8 @@ def _statement(c: Cursor) -> Tree:
         else:
             break
         if c.token.kind == "stop":
+            if c.tokens[c.at - 1].kind == "and":
+                raise Unreadable("a list that goes on")
             break
         items.append(_item(c))
         if len(items) > MAX_ITEMS:
@@ -175,8 +198,10 @@ def _with_note(c: Cursor, tree: Tree) -> Tree:
     unit = " ".join(words)
     if c.token.kind == "num":
         unit = unit.removesuffix(" and")  # 4 hours and 30 minutes
-    if changes_the_value(unit) or _DANGLING_MARK.search(unit) or _DIGIT_IN_NOTE.search(unit):
-        raise Unreadable("words that change the value before them")
+    if not counts(unit, rational(tree)) or changes_the_value(unit):
+        raise Unreadable("words that change the value before them, or are no unit of it")
+    if _DANGLING_MARK.search(unit) or _DIGIT_IN_NOTE.search(unit):
+        raise Unreadable("a mark or a digit in a unit")
     if tree.op == "rel":
         *rest, last = tree.args
         return Tree("rel", (*rest, Tree("quantity", (last, unit))))
@@ -341,16 +366,23 @@ def _matrix(c: Cursor) -> Tree:
     return Tree("det" if environment == "vmatrix" else "matrix", (len(rows), width, *cells))
 
 
-_OPERATION_THEN_VALUE = re.compile(
-    r"\\(?:lim|sum|prod|int|det|begin\{vmatrix\}|max|min|sup|inf)(?![a-z])[^=]{1,400}"
-    r"(?:=[^=]{1,200})?=([^=]{1,200})"
-    r"|[^=<>]{1,200}\\(?:bmod|pmod)[^=]{1,200}=([^=]{1,200})"
+_OPERATION = (
+    r"\\(?:lim|sum|prod|int|det|begin\{vmatrix\}|max|min|sup|inf)(?![a-z])"
+    r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|[^=<>{}]){1,400}"
 )
+_OPERATION_THEN_VALUE = re.compile(
+    rf"{_OPERATION}(?:={_OPERATION})?(?:=([^=]{{1,200}}))?=([^=]{{1,200}})"
+    r"|[^=<>]{1,200}\\(?:bmod|pmod)[^=<>]{1,200}=([^=]{1,200})"
+)
+_WORDS = re.compile(
+    r"\\(?:text|ne|not|neg)(?![a-z])|(?<![\\{A-Za-z])(?:and|or|[A-Za-z]{4,})(?![A-Za-z])"
+)
+_INNERMOST = re.compile(r"[({\[][^(){}\[\]]*[)}\]]")
 _EXCEPT = re.compile(
     r"(?:\\text\s?\{)?(?:all )?real numbers,? (?:except|other than|but)(?: for)? ?\}?([^{}]{1,80})\}?"
 )
 _DIGIT_IN_NOTE = re.compile(
-    r"(?<![\^{])(?<!\^ )(?<!\{ )[0-9]|[0-9]{2}|[^A-Za-z0-9 .,/^{}\\$€£¥°'*-]"
+    r"(?<!\^)(?<!\^ )(?<!\^\{)(?<!\^ \{ )[0-9]|[0-9]{2}|[^A-Za-z0-9 .,/^{}\\$€£¥°'*-]"
 )
 _DANGLING_MARK = re.compile(r"\^(?!\s*\{?\s*-?\s*[1-9](?![0-9]))|[*/]\s*$")
 _SIGNS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!="}
