@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # What the libraries raise for a folder of a model that others made, or broke.
 BROKEN = (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError)
+TOKENIZER_FILES = ("tokenizer_config.json", "tokenizer.json")
 
 
 def first_line(error: BaseException) -> str:
@@ -124,8 +125,11 @@ def loading(name: str) -> Iterator[None]:
 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a Hub id, a folder or a built-in model. Raises CtmError if there is none."""
+    """The tokenizer of a Hub id, a folder or a built-in model; of an adapter's folder that has none, its
+    base model's. Raises CtmError if there is none."""
     path = model_path(name)
+    if not any((Path(path) / file).exists() for file in TOKENIZER_FILES):
+        path = model_path(adapter_base(path) or path)
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
