@@ -20,6 +20,8 @@ ctm compare runs/pocket
 
 ctm compare runs/pocket --json
 
+ctm compare runs/pocket --curve 4
+
 ctm compare runs/pocket --kinds
 
 ctm compare runs/champ --steps --model ./smollm2 --limit 100
@@ -52,6 +54,15 @@ def command(
             help="Sort cliff tokens (deterministic, uncertain, sampled-off) and pivotal ones (by sign).",
         ),
     ] = False,
+    curve: Annotated[
+        int | None,
+        typer.Option(
+            help="Roll every trajectory out anew, with N rollouts behind a value, and say how well the "
+            "value drops of this curve find the critical token.",
+            metavar="N",
+            min=1,
+        ),
+    ] = None,
     data_file: Annotated[
         Path | None,
         typer.Option(
@@ -116,18 +127,20 @@ def command(
         sorts = sorted_by_kind(str(run))
         answer([asdict(one) for one in sorts], as_json=as_json, render=lambda: _show_kinds(sorts))
         return
+    from ctm_cli._progress import Progress
     from ctm_data.compare import compare
 
-    rows = compare(str(run), seed=seed)
+    with Progress() as progress:
+        rows = compare(str(run), curve=curve, seed=seed, device=device, progress=progress)
     answer([asdict(row) for row in rows], as_json=as_json, render=lambda: _show(rows))
 
 
 def _show(rows: "list[Agreement]") -> None:
     from rich.table import Table
 
-    from ctm_data.compare import RELIABILITY
+    from ctm_data.compare import COST, RELIABILITY
 
-    ranked = [row for row in rows if row.measure != RELIABILITY]
+    ranked = [row for row in rows if row.measure not in (COST, RELIABILITY)]
     rankings = list(dict.fromkeys(row.ranking for row in ranked))
     table = Table(box=None, pad_edge=False)
     table.add_column("")
@@ -139,8 +152,13 @@ def _show(rows: "list[Agreement]") -> None:
         table.add_row(measure, *cells)
     if ranked:
         say(table)
-        say(f"\nMeans over {ranked[0].n} wrong trajectories, with 95% bootstrap intervals.")
+        say(
+            f"\nMeans over {ranked[0].n} wrong trajectories, with 95% bootstrap intervals over problems."
+        )
     for row in rows:
+        if row.measure == COST:
+            ends = f"[{row.low:,.0f}, {row.high:,.0f}]"
+            say(f"{row.measure} for a trajectory, {row.ranking}: {row.mean:,.0f} {ends}")
         if row.measure == RELIABILITY:
             ends = f"[{row.low:.1%}, {row.high:.1%}]"
             say(f"{row.measure}, {row.ranking}: {row.mean:.1%} {ends} of {row.n} labels")

@@ -1,44 +1,54 @@
-"""How well cheap scores find the tokens that rollouts find: contrastive estimation (CE), and what the
-policy itself says of a token.
+"""How well cheap scores find the tokens that rollouts find: contrastive estimation (CE), what the policy
+itself says of a token, and the value drop of a curve made of few rollouts.
 
-The tokens of every wrong trajectory that has both CE scores and rollouts are ranked, most suspicious first:
-by CE (low s_t), by surprisal (low probability under the rollout policy), by the entropy of the policy's
-distribution there, by the margin between its two likeliest tokens (small is suspicious), or at random.
+The tokens of every wrong trajectory with a critical token are ranked, most suspicious first: by CE (low
+s_t), by surprisal (low probability under the rollout policy), by the entropy of the policy's distribution
+there, by the margin between its two likeliest tokens (small is suspicious), by how much the value drops
+on a curve of its own, or at random.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ctm_data.pages.reliability import reliability
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
+from ctm_eval.progress import Counter, Progress
+from ctm_eval.seeds import seed_of
 
 RELIABILITY = "same label in a second run"
-MEASURES = ("correlation", "auc", "hit@1", "hit@3", "hit@5", "hit@10%")
-SCORES = ("CE", "surprisal", "entropy", "margin")
+COST = "tokens generated"
+MEASURES = ("correlation", "auc", "mrr", "hit@1", "hit@3", "hit@5", "hit@10%")
+DROP = "value drop"
+SCORES = ("CE", "surprisal", "entropy", "margin", DROP)
 ROUNDS = 2000
+AT_ONCE = 16  # trajectories rolled out together
 
 
 class NothingToCompare(CtmError):
-    """No trajectory has a critical token and scores to compare it with."""
+    """No trajectory has a critical token."""
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A wrong trajectory of T tokens: its suspicion by each score (higher is more suspicious; older
-    runs lack some), the drop of the value at every token (NaN where it was not estimated), and
-    its critical token."""
+    """A wrong trajectory of T tokens: its suspicion by each score (higher is more suspicious; not every
+    run has all), the drop of the value at every token (NaN where it was not estimated), its critical
+    token, and the tokens that its rollouts generated."""
 
     suspicion: dict[str, np.ndarray]
     drop: np.ndarray
     critical_index: int
+    problem_id: str = ""
+    solution_id: str = ""
+    generated: int = 0
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """The mean of a measure over `n` trajectories with its 95% bootstrap interval over them."""
+    """The mean of a measure over `n` trajectories with its 95% bootstrap interval over their problems."""
 
     measure: str
     ranking: str
@@ -48,15 +58,28 @@ class Agreement:
     n: int
 
 
-def compare(run: str, *, seed: int = 0, most: int | None = None) -> list[Agreement]:
-    """Every measure for CE, surprisal, entropy, margin and chance, and for CE minus each of the cheap ones.
+def compare(
+    run: str,
+    *,
+    curve: int | None = None,
+    seed: int = 0,
+    most: int | None = None,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> list[Agreement]:
+    """Every measure for CE, surprisal, entropy, margin and chance, and for CE minus each of the others.
 
     `correlation` is Spearman's rank correlation of suspicion and value drop. `auc` is the probability
-    that the critical token is more suspicious than another token. `hit@k` is how often the critical token
-    is among the k most suspicious tokens, `hit@10%` among a tenth of the tokens (rounded up). Ties count
-    as if broken at random.
-    Entropy and margin are left out if a trajectory of the run has none. Of more than `most` trajectories,
-    so many are taken at random.
+    that the critical token is more suspicious than another token, `mrr` the mean of one over its rank.
+    `hit@k` is how often the critical token is among the k most suspicious tokens, `hit@10%` among a tenth
+    of the tokens (rounded up). Ties count as if broken at random.
+    CE is measured on the trajectories that have its scores, and then all else too; if none has, it is left
+    out, and so are entropy and margin if one has none. Of more than `most` trajectories, so many are taken
+    at random.
+
+    With `curve`, every trajectory is rolled out once more by the run's model, with so many rollouts behind
+    a value, and the drop of this second curve is a score too. Its draws are its own: none is behind the
+    label. COST is what rollouts generated for a trajectory, for its label and for this curve.
 
     RELIABILITY is how often two runs give the same critical token, predicted from the rollouts and checked
     by a second run, with an interval over problems. Raises CtmError if there is nothing to measure.
@@ -71,60 +94,132 @@ def compare(run: str, *, seed: int = 0, most: int | None = None) -> list[Agreeme
         return labels
     if not trajectories:
         raise NothingToCompare(
-            f"{run} has no trajectory with a critical token and CE scores: run `ctm build-dataset "
-            f"--output-dir {run}` with the stages rollouts and contrast",
+            f"{run} has no trajectory with a critical token: run `ctm build-dataset --output-dir {run}` "
+            "with the stages rollouts and contrast",
             usage=True,
         )
     rng = np.random.default_rng(seed)
     if most is not None and len(trajectories) > most:
         chosen = np.sort(rng.choice(len(trajectories), most, replace=False))
         trajectories = [trajectories[i] for i in chosen]
+    costs = {}
+    if curve:
+        trajectories, spent = _with_drops(Store(run), trajectories, curve, seed, device, progress)
+        costs = {"label": [one.generated for one in trajectories], f"{DROP}, N = {curve}": spent}
     scores = [name for name in SCORES if all(name in t.suspicion for t in trajectories)]
     per_trajectory = {
         name: np.array([measures(t.suspicion[name], t) for t in trajectories]) for name in scores
     }
     per_trajectory["chance"] = np.array([measures(np.zeros(len(t.drop)), t) for t in trajectories])
     per_trajectory["chance"][:, 0] = 0.0  # the correlation of a random order, on average
-    for name in scores[1:]:
+    for name in scores[1:] if scores[0] == "CE" else ():
         per_trajectory[f"CE - {name}"] = per_trajectory["CE"] - per_trajectory[name]
-    resamples = rng.integers(len(trajectories), size=(ROUNDS, len(trajectories)))
-    return [
-        _agreement(measure, ranking, values[:, column], resamples)
+    _, problem = np.unique([one.problem_id for one in trajectories], return_inverse=True)
+    count = int(problem.max()) + 1
+    resamples = rng.integers(count, size=(ROUNDS, count))
+    measured = [
+        _agreement(measure, ranking, values[:, column], problem, resamples)
         for column, measure in enumerate(MEASURES)
         for ranking, values in per_trajectory.items()
-    ] + labels
+    ]
+    spent_on = [
+        _agreement(COST, of, np.array(tokens), problem, resamples) for of, tokens in costs.items()
+    ]
+    return measured + spent_on + labels
 
 
 def read(store: Store) -> list[Trajectory]:
-    """The rolled-out trajectories of a run that have a critical token and CE scores."""
+    """The rolled-out trajectories of a run that have a critical token; those with CE scores, if any has."""
     scores: dict[str, list[float] | None] = {}
     for part in store.each("contrast", ["rejected_id", "rejected_ce"]):
         scores |= {row["rejected_id"]: row["rejected_ce"] for row in part.to_pylist()}
+    scored = any(ce is not None for ce in scores.values())
     found = []
     columns = ["keep_prob", "entropy", "margin", "value"]
-    wanted = ["solution_id", "prompt_value", "critical_index", *columns]
+    names = ["solution_id", "problem_id", "prompt_value", "critical_index", "generated_tokens"]
+    wanted = [*names, *columns]
     for part in store.each("rollouts", wanted):
         for row in part.to_pylist():
-            ce = scores.get(row["solution_id"])
-            if ce is None or row["critical_index"] is None or row["critical_index"] >= len(ce):
-                continue
+            ce, at = scores.get(row["solution_id"]), row["critical_index"]
             # Behind the scored tokens is a stop string, which is no part of the pair.
-            ce = ce[: len(row["keep_prob"])]
+            length = len(row["keep_prob"]) if ce is None else min(len(ce), len(row["keep_prob"]))
+            if at is None or at >= length or (ce is None and scored):
+                continue
             for name in columns:
-                row[name] = row[name] and row[name][: len(ce)]
-            suspicion = {"CE": -np.array(ce), "surprisal": -np.array(row["keep_prob"])}
+                row[name] = row[name] and row[name][:length]
+            suspicion = {} if ce is None else {"CE": -np.array(ce[:length])}
+            suspicion["surprisal"] = -np.array(row["keep_prob"])
             if row["entropy"] and row["margin"]:
                 suspicion["entropy"] = np.array(row["entropy"])
                 suspicion["margin"] = -np.array(row["margin"])
-            curve = np.array([row["prompt_value"], *row["value"]], dtype=float)
             found.append(
                 Trajectory(
                     suspicion=suspicion,
-                    drop=-np.diff(curve),
-                    critical_index=row["critical_index"],
+                    drop=_drop(row),
+                    critical_index=at,
+                    problem_id=row["problem_id"],
+                    solution_id=row["solution_id"],
+                    generated=row["generated_tokens"],
                 )
             )
     return found
+
+
+def _with_drops(
+    store: Store,
+    trajectories: Sequence[Trajectory],
+    n_rollouts: int,
+    seed: int,
+    device: str | None,
+    progress: Progress | None,
+) -> tuple[list[Trajectory], list[int]]:
+    """The trajectories with the drops of second curves as a score, and the tokens of each curve."""
+    from ctm_data.config import BuildConfig
+    from ctm_data.options import options
+    from ctm_data.run.records import solutions_in
+    from ctm_data.stages.rollouts import roll_out
+    from ctm_eval.engines import load_engine
+
+    recipe = store.manifest["recipe"]
+    if recipe.get("engine") not in ("transformers", "vllm") or not isinstance(recipe["model"], str):
+        raise CtmError(
+            f"{store.folder} was not made by one model that can be loaded here: leave out --curve",
+            usage=True,
+        )
+    known = {name for name, _ in options(BuildConfig)} - {"data_file", "few_shot_file"}
+    config = BuildConfig(**{name: value for name, value in recipe.items() if name in known})
+    settings = replace(
+        config.rollout_settings(),
+        n_rollouts=n_rollouts,
+        estimator="branch",
+        label_only=False,
+        adaptive=False,
+        seed=seed_of(config.seed, "second curve", seed),
+    )
+    wanted = {one.solution_id for one in trajectories}
+    pairs = {
+        solution.solution_id: (problem, solution)
+        for _, rows in solutions_in(store)
+        for problem, solution in rows
+        if solution.solution_id in wanted
+    }
+    engine = load_engine(config.engine, recipe["model"], device=device, dtype=config.dtype)
+    counter = Counter(progress, "rolling out", len(trajectories))
+    found, spent = [], []
+    for start in range(0, len(trajectories), AT_ONCE):
+        some = trajectories[start : start + AT_ONCE]
+        own = [pairs[one.solution_id] for one in some]
+        rows = roll_out(engine, own, settings, counter.scaled(len(own)))
+        for one, row in zip(some, rows, strict=True):
+            suspicion = {**one.suspicion, DROP: _drop(row)[: len(one.drop)]}
+            found.append(replace(one, suspicion=suspicion))
+            spent.append(row["generated_tokens"])
+    return found, spent
+
+
+def _drop(row: dict[str, Any]) -> np.ndarray:
+    """By how much each token (T,) lowers the value; NaN where it is not known."""
+    return -np.diff(np.array([row["prompt_value"], *row["value"]], dtype=float))
 
 
 def measures(suspicion: np.ndarray, trajectory: Trajectory) -> list[float]:
@@ -134,9 +229,11 @@ def measures(suspicion: np.ndarray, trajectory: Trajectory) -> list[float]:
     tied = int((suspicion == own).sum())  # includes the critical token itself
     others = len(suspicion) - 1
     auc = 1 - (above + (tied - 1) / 2) / others if others else float("nan")
+    # Ties make each of the ranks from above + 1 to above + tied as likely.
+    reciprocal = float(np.mean(1 / np.arange(above + 1, above + tied + 1)))
     tenth = -(-len(suspicion) // 10)
     hits = [min(1.0, max(0.0, (k - above) / tied)) for k in (1, 3, 5, tenth)]
-    return [_correlation(suspicion, trajectory.drop), auc, *hits]
+    return [_correlation(suspicion, trajectory.drop), auc, reciprocal, *hits]
 
 
 def _correlation(suspicion: np.ndarray, drop: np.ndarray) -> float:
@@ -149,11 +246,17 @@ def _correlation(suspicion: np.ndarray, drop: np.ndarray) -> float:
 
 
 def _agreement(
-    measure: str, ranking: str, values: Sequence[float] | np.ndarray, resamples: np.ndarray
+    measure: str,
+    ranking: str,
+    values: np.ndarray,
+    problem: np.ndarray,
+    resamples: np.ndarray,
 ) -> Agreement:
-    values = np.asarray(values)
+    """The mean of `values` (T,), and its interval from `resamples` (R, P) of the problems, which `problem`
+    (T,) numbers."""
     known = ~np.isnan(values)
-    filled, weight = np.where(known, values, 0.0), known.astype(float)
+    filled = np.bincount(problem, np.where(known, values, 0.0))
+    weight = np.bincount(problem, known.astype(float))
     with np.errstate(invalid="ignore", divide="ignore"):
         means = filled[resamples].sum(1) / weight[resamples].sum(1)
         mean = filled.sum() / weight.sum()

@@ -191,7 +191,7 @@ def _predictors(store: Store) -> list[Figure]:
             "How well cheap scores find the critical token",
             "AUC: the chance that the critical token ranks before another one, 50% by chance. hit@k: how "
             "often it is among the first k, or a tenth, of the tokens. Intervals by bootstrap over "
-            f"trajectories; of more than {COMPARED:,}, so many are drawn.",
+            f"problems; of more than {COMPARED:,} trajectories, so many are drawn.",
             "marks",
             "score",
             "share",

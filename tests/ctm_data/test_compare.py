@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from ctm_data.build import build_dataset
-from ctm_data.compare import MEASURES, RELIABILITY, Trajectory, compare, measures
+from ctm_data.compare import (
+    COST,
+    MEASURES,
+    RELIABILITY,
+    Trajectory,
+    _agreement,
+    compare,
+    measures,
+)
 from ctm_data.config import BuildConfig
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
@@ -41,6 +49,11 @@ def test_ties_count_as_broken_at_random():
     result = measured([7, 7, 7, 7, 7], 2)
     assert result["auc"] == 0.5
     assert (result["hit@1"], result["hit@3"], result["hit@5"]) == (0.2, pytest.approx(0.6), 1.0)
+
+
+def test_the_reciprocal_rank_of_a_tie_is_the_mean_over_its_places():
+    """Two are ahead, three share the places 3 to 5: (1/3 + 1/4 + 1/5) / 3."""
+    assert measured([9, 8, 5, 5, 5, 1], 3)["mrr"] == pytest.approx(47 / 180)
 
 
 def test_a_tenth_is_rounded_up():
@@ -97,14 +110,50 @@ def test_a_run_that_was_rolled_out_twice_says_how_reliable_its_labels_are(run):
     assert "two runs give the same critical token, checked" in (run / "README.md").read_text()
 
 
-def test_a_run_without_scores_still_says_how_reliable_its_labels_are(run, tmp_path):
+def test_a_run_without_scores_measures_what_the_policy_says(run, tmp_path):
     bare = shutil.copytree(run, tmp_path / "run")
     shutil.rmtree(bare / "contrast")
-    assert {row.measure for row in compare(bare)} == {RELIABILITY}
+    rankings = {row.ranking for row in compare(bare) if row.measure in MEASURES}
+    assert rankings == {"surprisal", "entropy", "margin", "chance"}
+
+
+def test_intervals_are_over_problems():
+    """Ten problems of one trajectory each, half of them 1: 0.5, and more or less by chance. Four times the
+    same trajectories are no more problems, so the interval stays."""
+    values, problem = np.array([0.0, 1.0] * 5), np.arange(10)
+    resamples = np.random.default_rng(0).integers(10, size=(2000, 10))
+    once = _agreement("auc", "CE", values, problem, resamples)
+    often = _agreement("auc", "CE", np.tile(values, 4), np.tile(problem, 4), resamples)
+    assert (once.mean, once.low, once.high) == (often.mean, often.low, often.high)
+    assert (once.n, often.n) == (10, 40)
+    assert 0.1 <= once.low < 0.5 < once.high <= 0.9
+
+
+@pytest.fixture(scope="module")
+def with_curve(run):
+    return {(row.measure, row.ranking): row for row in compare(run, curve=8)}
+
+
+def test_a_second_curve_finds_more_than_chance(with_curve):
+    assert with_curve["auc", "value drop"].low > 0.5
+    assert ("auc", "CE - value drop") in with_curve
+
+
+def test_a_second_curve_says_what_it_cost(run, with_curve):
+    """As many rollouts as for the label cost about as many tokens."""
+    rows = Store(run).read("rollouts").to_pylist()
+    own = [row["generated_tokens"] for row in rows if row["critical_index"] is not None]
+    assert with_curve[COST, "label"].mean == pytest.approx(np.mean(own))
+    assert with_curve[COST, "value drop, N = 8"].mean == pytest.approx(np.mean(own), rel=0.2)
+
+
+def test_a_second_curve_draws_anew(with_curve):
+    """With the draws of the label, 8 a token as well, it would be the label's curve."""
+    assert with_curve["correlation", "value drop"].mean < 0.99
 
 
 def test_a_run_without_rollouts_says_which_stages_are_needed(tmp_path):
     options = {"limit": 2, "n_samples": 4, "stages": ["verifier"]}
     bare = build_dataset(BuildConfig(tmp_path / "run", **options)).folder
     with pytest.raises(CtmError, match="stages rollouts and contrast"):
-        compare(bare)
+        compare(bare, curve=2)
