@@ -18,8 +18,9 @@ def choice(cleaned: str) -> Tree | None:
     rest = (match["rest"] or "").strip()
     first = _FIRST_WORD.match(rest)
     changed = first is not None and changes_the_value(first[1])
+    another = _LETTER.search(rest) and not _FORMULA.search(rest)  # (C) loses to D
     if not _IS_RIGHT.fullmatch(rest) and (
-        changed or _SAYS_MORE.search(rest) or _GOES_ON.match(rest)
+        changed or another or _SAYS_MORE.search(rest) or _GOES_ON.match(rest)
     ):
         return None
     return Tree("choice", (letter.upper(), (match["rest"] or "").strip(" :.")))
@@ -107,6 +108,8 @@ _SAYS_MORE = re.compile(
     r"|might|should|would|has|have|but|except|unless|if|instead|excluded|both|versus|vs)\b",
     re.I,
 )
+_LETTER = re.compile(r"(?<![A-Za-z])[B-HJ](?![A-Za-z'])")
+_FORMULA = re.compile(r"[0-9=^_+]|\\(?!text|mathbf)")
 _FIRST_WORD = re.compile(r"(?!(?:none|all|both|some) of\b)(?:\\text\s*\{\s*)?([A-Za-z]+)", re.I)
 _GOES_ON = re.compile(
     r"[-+*/^_=<>&|!,;'?%#@]|[^\x00-\x7f]|[A-J]\b"

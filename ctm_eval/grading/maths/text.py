@@ -99,20 +99,22 @@ def _closes_at_end(text: str) -> bool:
 
 
 def _unicode_to_latex(text: str) -> str:
-    if _RAISED.search(text):
-        runs = (("".join(run), mark) for mark, run in groupby(text, _raised))
-        text = "".join(
-            f"{mark}{{{unicodedata.normalize('NFKC', run)}}}" if mark else run for run, mark in runs
-        )
-    text = text.translate(_UNICODE)
+    text = _NOT_ASCII.sub(_level, text).translate(_UNICODE)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).translate(_UNICODE)
     return text
 
 
-def _raised(character: str) -> str:
-    """Return ^ for a character that prints as a superscript (²ᵃ), _ for a subscript."""
-    kind = unicodedata.decomposition(character) if character > "\x7f" else ""
+def _level(run: re.Match[str]) -> str:
+    """Write characters that print raised or lowered (x², xᵃ, x₁) as powers and subscripts."""
+    parts = ((mark, "".join(part)) for mark, part in groupby(run[0], _mark))
+    return "".join(
+        f"{mark}{{{unicodedata.normalize('NFKC', part)}}}" if mark else part for mark, part in parts
+    )
+
+
+def _mark(character: str) -> str:
+    kind = unicodedata.decomposition(character)
     return "^" if kind.startswith("<super>") else "_" if kind.startswith("<sub>") else ""
 
 
@@ -132,7 +134,7 @@ _OPTIONAL_SPACE = re.compile(r"(?<![A-Za-z0-9]) +| +(?![A-Za-z0-9])")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _ENDLESS = re.compile(r"(\.[0-9]{0,12}?)([0-9]{1,3}?)\2{2,9} ?\\ldots$")  # 0.333... is 1/3
 _INFIX = re.compile(r"\\over(?![a-z])|\\choose")
-_RAISED = re.compile("[ª²³¹º\u02b0-\u02e4\u1d2c-\u1d6a\u2070-\u209c\u2120\u2122\u2c7c\u2c7d]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def _plain_commands() -> dict[str, str]:

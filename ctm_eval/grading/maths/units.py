@@ -176,7 +176,7 @@ _NO_UNIT = frozenset(
     "above under least most maximum minimum fewer less approximately about around roughly almost "
     "nearly short lost isn wasn aren cannot isnt doubt doubtful maybe perhaps possibly probably "
     "excluded rejected removed negated crossed extraneous impossible contradiction contradictory nope "
-    "guess ish undefined missing off rather ruled discarded disproved refuted wrongly error "
+    "guess ish undefined missing off rather ruled discarded disproved refuted wrongly error eliminated "
     "unknown to through between until up down plusminus reciprocal inverse opposite imaginary "
     "squares cubes base point hundred thousand million billion trillion "
     # comparisons, bounds and places
