@@ -35,13 +35,12 @@ class Plan:
     """The sizes of the experiment, and the model that is fine-tuned."""
 
     model: str = "build/smollm2-135m-instruct"
-    pocket_problems: int = 800
-    problems: int = 150
+    pocket_problems: int = 400
+    problems: int = 48
     samples: int = 8
     rollouts: int = 64
-    training_rows: int = 3200
-    batch: int = 8
-    rate: float = 1e-4
+    training_rows: int = 1200
+    rate: float = 1e-3
 
 
 QUICK = Plan("pocket", pocket_problems=6, problems=6, samples=4, rollouts=4, training_rows=8)
@@ -105,6 +104,7 @@ def make(plan: Plan, folder: Path, cell: Cell) -> str:
 def fine_tuned(plan: Plan, folder: Path) -> str:
     """The folder of the fine-tuned model; made, or gone on with from its last checkpoint, if need be."""
     from ctm_data.train import train
+    from ctm_train.settings import Settings
 
     rows, trained = folder / "training.jsonl", folder / "model"
     write(rows, islice(of_two_steps("train"), plan.training_rows), "prompt", "completion")
@@ -113,9 +113,13 @@ def fine_tuned(plan: Plan, folder: Path) -> str:
         rows,
         trained,
         model=plan.model,
-        lora=False,
+        lora=True,
+        merge=True,
         learning_rate=plan.rate,
-        batch_size=plan.batch,
+        batch_size=8,
+        lora_r=32,
+        lora_targets=Settings.lora_targets,
+        bf16=False,
         gradient_checkpointing=False,
         progress=Lines(),
     )
@@ -152,7 +156,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     lines = []
     for result in results:
         measured = {(row["measure"], row["ranking"]): row for row in result["rows"]}
-        n = max(row["n"] for row in result["rows"])
+        n = measured["auc", "chance"]["n"]
         lines += [
             f"{result['model']}: {result['accuracy']:.1%} of its samples right; {n} wrong trajectories "
             f"with a critical token, {result['tokens']:.0f} tokens on average, {result['leaving']:.1%} "
