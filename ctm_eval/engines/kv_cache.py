@@ -13,7 +13,7 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
 
 NAME = "ctm_forest"  # of the attention function, among those of transformers
-BLOCK = 64  # tokens by which buffers grow
+BLOCK = 16  # tokens by which buffers grow
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,15 @@ class _Layer(CacheLayerMixin):
     def __init__(self) -> None:
         super().__init__()
         self.is_initialized = True
-        self.root_keys = self.root_values = self.row_keys = self.row_values = torch.empty(0)
+        nothing = torch.empty((0, 0, 0, 0))
+        self.root_keys = self.root_values = self.row_keys = self.row_values = nothing
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Nothing: roots come first and tell the shapes."""
 
     def add_roots(self, keys: torch.Tensor, values: torch.Tensor, slots: torch.Tensor) -> None:
         """Puts roots (B, heads, tokens, width) at `slots`."""
-        if self.root_keys.dim() < 4:
+        if not self.root_keys.shape[1]:
             none = [like.new_zeros((0, like.shape[1], 0, like.shape[3])) for like in (keys, values)]
             (self.root_keys, self.root_values), (self.row_keys, self.row_values) = none, none
         count, length = int(slots.max()) + 1, keys.shape[2]
@@ -164,10 +165,21 @@ class ForestCache(Cache):
                 _aligned(keys, padding, lengths), _aligned(values, padding, lengths), at
             )
 
-    def root_tokens(self) -> int:
-        """How many tokens of roots there is room for."""
-        keys = self.forest[0].root_keys
-        return keys.shape[0] * keys.shape[2] if keys.dim() == 4 else 0
+    def longest_root(self) -> int:
+        """Tokens of the longest root that there is room for."""
+        return self.forest[0].root_keys.shape[2]
+
+    def tokens(self, rows: int, length: int) -> int:
+        """For how many tokens, of roots and of rows, there is room once `rows` rows of `length` have it."""
+        roots, own = self.forest[0].root_keys.shape, self.forest[0].row_keys.shape
+        count, length = _grown(own[0], own[2], rows, length)
+        return roots[0] * roots[2] + count * length
+
+    def cut(self, rows: int) -> None:
+        """Gives back the room of all but the first `rows` rows."""
+        for layer in self.forest:
+            layer.row_keys = layer.row_keys[:rows].clone()
+            layer.row_values = layer.row_values[:rows].clone()
 
     def follow(self, pass_plan: Plan) -> None:
         """Says what the next pass attends to, and makes room for what it adds."""
@@ -261,10 +273,15 @@ def _by_row(part: torch.Tensor, bunch: Bunch) -> torch.Tensor:
 def _room(old: torch.Tensor, count: int, length: int) -> torch.Tensor:
     """`old` (n, heads, tokens, width) with room for `count` of `length` tokens."""
     have, heads, tokens, width = old.shape
-    if count <= have and length <= tokens:
+    grown = _grown(have, tokens, count, length)
+    if grown == (have, tokens):
         return old
-    count = have if count <= have else max(count, have * 3 // 2)
-    length = tokens if length <= tokens else -(-length // BLOCK) * BLOCK
-    new = old.new_zeros((count, heads, length, width))
+    new = old.new_zeros((grown[0], heads, grown[1], width))
     new[:have, :, :tokens] = old
     return new
+
+
+def _grown(have: int, tokens: int, count: int, length: int) -> tuple[int, int]:
+    """What room for `have` of `tokens` becomes where `count` of `length` are to have it."""
+    more = have if count <= have else max(count, have * 3 // 2)
+    return more, tokens if length <= tokens else -(-length // BLOCK) * BLOCK

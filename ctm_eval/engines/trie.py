@@ -5,8 +5,10 @@ row splits when they part, and ends when they end. A request whose draws follow 
 costs nothing until it leaves it: the pass that read the root has told what comes next everywhere.
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from transformers.cache_utils import DynamicCache
 
 from ctm_eval.engines.base import Completion, FinishReason, Request, Sampling
 from ctm_eval.engines.draw import draw
-from ctm_eval.engines.kv_cache import BLOCK, NAME, ForestCache, plan
+from ctm_eval.engines.kv_cache import NAME, ForestCache, plan
 from ctm_eval.engines.roots import Root, roots_of
 from ctm_eval.engines.stop_strings import STOP_TAIL, StopStrings, has_stop
 from ctm_eval.errors import CtmError
@@ -29,7 +31,8 @@ LOGIT_BYTES = 1 << 28  # of what is told of the roots that are read in one pass
 
 
 class Walk:
-    """Rows are distinct token sequences; requests ride on them. `memory` bounds the key-value cache."""
+    """Rows are distinct token sequences; requests ride on them. `memory` bounds what is held of them: the
+    key-value cache, and what a pass makes that is large."""
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class Walk:
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
-                if self.memory < self._bytes(1):
+                if self.memory < self._bytes(1, 1):
                     raise CtmError(
                         "there is not enough memory for this model and a single completion: use a "
                         "smaller --max-new-tokens, --dtype bfloat16, or another --device"
@@ -119,33 +122,44 @@ class Walk:
             sequences.append((i, tuple(request.prompt_ids), given))
         self.waiting.extend(roots_of(sequences))
 
-    def _bytes(self, rows: int) -> int:
-        """What the cache takes with so many rows, if all get a block longer."""
+    def _bytes(self, rows: int, length: int) -> int:
+        """What is held in a pass of so many rows, which then have at most `length` tokens of their own."""
+        config, size = self.model.config.get_text_config(), self.model.dtype.itemsize
+        columns = self.cache.longest_root() + length
+        scores = columns * config.num_attention_heads * (2 * size + 4)  # these, and softmax twice
+        logits = 2 * config.vocab_size * size  # those of rows that draw are a copy
+        return self._cached(self.cache.tokens(rows, length)) + rows * (scores + logits)
+
+    def _cached(self, tokens: int) -> int:
+        """What keys and values of so many tokens hold."""
         config = self.model.config.get_text_config()
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        groups = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         width = (
             getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         )
-        a_token = 2 * config.num_hidden_layers * heads * width * self.model.dtype.itemsize
-        length = int(self.own.max(initial=0)) + BLOCK
-        return a_token * (rows * length + self.cache.root_tokens())
+        # One layer more, as the old buffers of a layer stand beside the new ones while they grow.
+        layers = config.num_hidden_layers + 1
+        return 2 * tokens * layers * groups * width * self.model.dtype.itemsize
+
+    def _fits(self, rows: int) -> bool:
+        """Whether there is memory for the next pass with so many rows."""
+        return self._bytes(rows, int(self.own.max(initial=0)) + 1) <= self.memory
 
     def _admit(self) -> None:
         """Lets in what there is room for; puts rows back where there is not enough for those there."""
         if not len(self.root) and not self.ready:
             self.cache = self._cache()
-        while len(self.root) > 1 and self._bytes(len(self.root)) > self.memory:
-            self._put_back(len(self.root) // 2)
+        while len(self.root) > 1 and not self._fits(len(self.root)):
+            self._put_back(self.row_of < len(self.root) // 2)
+            self._keep(len(self.root) // 2)
         new: list[tuple[int, int, int, np.ndarray]] = []
         while len(self.root) + len(new) < MAX_ROWS:
             rows = len(self.root) + len(new)
-            if rows and self._bytes(rows + 1) > self.memory:
+            if rows and not self._fits(rows + 1):
                 break
             if self.ready:
                 new.append(self.ready.popleft())
-            elif self.waiting:
-                self._read_roots([row[0] for row in new], MAX_ROWS - rows)
-            else:
+            elif not self._read_roots([row[0] for row in new], MAX_ROWS - rows):
                 break
         if new:
             count = len(self.root)
@@ -159,30 +173,40 @@ class Walk:
             of = [np.full(len(row[3]), count + i) for i, row in enumerate(new)]
             self.row_of = np.concatenate([self.row_of, *of])
 
-    def _put_back(self, rows: int) -> None:
-        """Keeps the first `rows`; the requests of the others wait, with what they have drawn."""
-        stay = self.row_of < rows
+    def _put_back(self, stay: np.ndarray) -> None:
+        """Of the requests on rows, those that do not `stay` (a mask) wait, with what they have drawn."""
         self._wait(self.live[~stay])
         self.live, self.row_of = self.live[stay], self.row_of[stay]
+
+    def _keep(self, rows: int) -> None:
+        """Keeps the first `rows`, and gives back what the others hold."""
         self.root, self.seen, self.own, self.token = (
             each[:rows] for each in (self.root, self.seen, self.own, self.token)
         )
+        self.cache.cut(rows)
 
-    def _read_roots(self, taken: Sequence[int], most: int) -> None:
-        """Reads the next roots; their requests draw until they leave them, and are then ready."""
+    def _read_roots(self, taken: Sequence[int], most: int) -> bool:
+        """Reads the next roots, if there are any and there is room; their requests draw until they leave
+        them, and are then ready. Whether it has read any."""
         batch: list[Root] = []
         keep, vocabulary = 1, self.model.config.get_text_config().vocab_size
+        there = len(self.root) + len(taken)
+        room = self.memory - self._bytes(there, int(self.own.max(initial=0)) + 1)
         while self.waiting and len(batch) < most:
             root = self.waiting[0]
             further = max(keep, len(root.tokens) - root.first_read + 1)
             count = len(batch) + 1
             width = max(len(root.tokens), *(len(other.tokens) for other in batch), 0)
-            if batch and (
-                count * width > READ_AT_ONCE or 4 * count * further * vocabulary > LOGIT_BYTES
-            ):
+            told = count * further * vocabulary * self.model.dtype.itemsize
+            # Roots are read into a cache of their own, and then copied.
+            if there and self._cached(2 * count * width) + told > room:
+                break
+            if batch and (count * width > READ_AT_ONCE or told > LOGIT_BYTES):
                 break
             batch.append(self.waiting.popleft())
             keep = further
+        if not batch:
+            return False
         in_use = {*self.root.tolist(), *taken, *(row[0] for row in self.ready)}
         free = (slot for slot in range(len(in_use) + len(batch)) if slot not in in_use)
         slots = [next(free) for _ in batch]
@@ -215,6 +239,7 @@ class Walk:
             stays[now[~follows]] = False
             own, of, at = own[stays], of[stays], at[stays]
         self.ready.extend((*key, np.array(requests)) for key, requests in leaving.items())
+        return True
 
     # Passes through the model.
 
@@ -257,8 +282,8 @@ class Walk:
             config._attn_implementation = usual
         self.own = self.own + 1
         next_tokens, done = self._next(self.live, self.row_of, output.logits[:, -1])
-        self.live, rows = self.live[~done], self.row_of[~done]
-        self._split(rows, next_tokens[~done])
+        self.live, self.row_of = self.live[~done], self.row_of[~done]
+        self._split(next_tokens[~done])
 
     def _next(
         self, requests: np.ndarray, rows: np.ndarray, logits: torch.Tensor
@@ -301,10 +326,17 @@ class Walk:
                     ended[j] = self.stop.has_stop(tail)
         return ended
 
-    def _split(self, rows: np.ndarray, next_tokens: np.ndarray) -> None:
-        """Gives every distinct (row, next token) a row of its own, rows 0 .. R-1 without a gap."""
+    def _split(self, next_tokens: np.ndarray) -> None:
+        """Gives every distinct (row, next token) a row of its own, rows 0 .. R-1 without a gap; those that
+        there is no memory for are put back."""
         base = int(next_tokens.max(initial=0)) + 1
-        pairs, request_pair = np.unique(rows * base + next_tokens, return_inverse=True)
+        pairs, request_pair = np.unique(self.row_of * base + next_tokens, return_inverse=True)
+        held = partial(self._bytes, length=int(self.own.max(initial=0)))
+        most = 1 + bisect_right(range(2, len(pairs) + 1), self.memory, key=held)
+        if most < len(pairs):
+            stay = request_pair < most
+            self._put_back(stay)
+            pairs, request_pair = pairs[:most], request_pair[stay]
         parents, count = pairs // base, len(pairs)
         slots = np.full(count, -1)
         # The first child of a row stays where it is, if that is below the new number of rows.

@@ -112,13 +112,19 @@ def rollouts(engine, prompts):
     return found
 
 
+def held(cache):
+    """Bytes of a cache's buffers."""
+    names = ("root_keys", "root_values", "row_keys", "row_values")
+    return sum(getattr(layer, name).nbytes for layer in cache.forest for name in names)
+
+
 @pytest.fixture
 def walked(engine, monkeypatch):
     """Samples with bounds of the walk, and counts how it went."""
     from ctm_eval.engines import transformers, trie
 
     def sample(requests, sampling=POLICY, rows=None, memory=None, fails=()):
-        counted = {"passes": 0, "rows": 0, "put back": 0, "read": 0}
+        counted = {"passes": 0, "rows": 0, "put back": 0, "read": 0, "held": 0}
 
         class Counted(trie.Walk):
             def _step(self):
@@ -127,14 +133,15 @@ def walked(engine, monkeypatch):
                 if counted["passes"] in fails:
                     raise torch.OutOfMemoryError("CUDA out of memory")
                 super()._step()
+                counted["held"] = max(counted["held"], held(self.cache))
 
-            def _put_back(self, rows):
+            def _put_back(self, stay):
                 counted["put back"] += 1
-                super()._put_back(rows)
+                super()._put_back(stay)
 
             def _read_roots(self, taken, most):
                 counted["read"] += 1
-                super()._read_roots(taken, most)
+                return super()._read_roots(taken, most)
 
         monkeypatch.setattr(transformers, "Walk", Counted)
         if rows:
@@ -159,6 +166,16 @@ def test_rows_are_put_back_where_memory_is_short_and_go_on_later(engine, rollout
     few, counted = walked(rollouts, memory=2 << 20)
     assert few == whole
     assert counted["put back"] > 0
+
+
+def test_rows_that_split_hold_no_more_memory_than_they_may(engine, prompts, walked):
+    """Hot samples of one prompt: 200 requests are a row at first, and part at once."""
+    hot, parting = Sampling(5.0), [Request(prompts[0], seed, 12) for seed in range(200)]
+    whole, free = walked(parting, hot)
+    few, bound = walked(parting, hot, memory=free["held"] // 4)
+    assert few == whole
+    assert bound["put back"] > 0
+    assert bound["held"] <= free["held"] // 4
 
 
 def test_a_pass_that_runs_out_of_memory_is_made_again_with_half_of_it(engine, rollouts, walked):
