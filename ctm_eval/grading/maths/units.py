@@ -48,7 +48,7 @@ def counts(note: str, value: Fraction | None) -> bool:
     '5 apples', '1 apple', '5 in change' and '5 left' are counts; '5 exponent', '5 cancelled' and '5 - cost'
     are not. `value` is None where the value is no rational number.
     """
-    if _OPERATOR_BEFORE.match(note):
+    if _OPERATOR.search(note):
         return False
     words = _SPOKEN.findall(note.lower())
     if not words or words[0] in _PREPOSITIONS or value is not None and abs(value) <= 1:
@@ -166,7 +166,7 @@ _NO_S = frozenset(
     "sq cu hp rpm kwh kw mw gw hz khz mhz ghz kb mb gb tb kcal cal mol pa kpa atm ev kev mev lux kelvin "
     "celsius fahrenheit hertz".split()
 )
-_OPERATOR_BEFORE = re.compile(r"\s*[-*/.')]")
+_OPERATOR = re.compile(r"^\s*[-*/.')]|\s-\s|[-*/]\s*$")
 _LENGTHS = {"unit": "length"}
 _NO_UNIT = frozenset(
     "and or xor nand not no nor neither none never without except unless if but instead either plus minus "
