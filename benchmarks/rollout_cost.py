@@ -10,12 +10,14 @@ truth are `--truth` rollouts with seeds of their own after every token, or after
 each trajectory. Errors are against it; its own noise, p (1 - p) / N, is taken off their squares. `tokens`
 are those generated for the values; the replacement experiment, equal for all, is left out. `at equal RMSE`
 says how many times fewer they are where a method may stop at the error of exhaustive: errors fall with the
-square root of tokens. `again` is how often two seeds mark the same critical token. Seconds are processor
-seconds of one process, model loaded. Without `--data-file`, the questions are those of pocket; `--sums`
+square root of tokens. `again` is how often two seeds mark the same critical token. Intervals (95%) are from
+a bootstrap over problems, which have one trajectory each. Seconds are processor seconds of one process,
+model loaded. Without `--data-file`, the questions are those of pocket; `--sums`
 are short ones of the script's own, for a small model that is to be asked something it can solve.
 
 Every cell (temperature, method, seed, eight trajectories) is kept in `--cells` once it is done, so that a
-call that was stopped goes on; cells of other options are not used.
+call that was stopped goes on; cells of other options are not used. The table is printed after every eight
+trajectories, of those that are done.
 """
 
 import argparse
@@ -41,7 +43,7 @@ from ctm_eval.prompts import Prompting
 from ctm_eval.seeds import seed_of
 from ctm_eval.types import Problem, Solution
 
-TOP_P, AT_ONCE = 0.95, 8
+TOP_P, AT_ONCE, ROUNDS = 0.95, 8, 4000
 METHODS: dict[str, dict[str, Any]] = {
     "exhaustive": {"estimator": "exhaustive"},
     "branch": {},
@@ -174,19 +176,68 @@ def slim(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in kept}
 
 
-def squared_error(rows: list[dict], truth: list[dict], n_truth: int) -> float:
-    """The mean squared error of values that were looked at, without the noise of the truth."""
-    errors = []
-    for row, true in zip(rows, truth, strict=True):
-        for t, p in true["value"].items():
-            value = row["value"][int(t)]
-            if value is not None:
-                errors.append((value - p) ** 2 - p * (1 - p) / (n_truth - 1))
-    return float(np.mean(errors))
+class Figures:
+    """What a method's runs (one a seed) say of each of T trajectories."""
+
+    def __init__(self, runs: list[list[dict]], truth: list[dict], n_truth: int) -> None:
+        self.spent = np.array([[row["generated_tokens"] for row in rows] for rows in runs]).mean(0)
+        self.error, self.known = np.zeros((2, len(truth)))  # of values that were looked at
+        for rows in runs:
+            for i, (row, true) in enumerate(zip(rows, truth, strict=True)):
+                for t, p in true["value"].items():
+                    if (value := row["value"][int(t)]) is not None:
+                        # Without the noise of the truth.
+                        self.error[i] += (value - p) ** 2 - p * (1 - p) / (n_truth - 1)
+                        self.known[i] += 1
+        marked = [[row["critical_index"] for row in rows] for rows in runs]
+        pairs = [(one, other) for i, one in enumerate(marked) for other in marked[:i]]
+        same = [[a == b for a, b in zip(*pair, strict=True)] for pair in pairs]
+        self.same = np.mean(same, axis=0) if same else np.full(len(truth), np.nan)
+        self.looked_at = np.mean(
+            [v is not None for rows in runs for row in rows for v in row["value"]]
+        )
+
+    def over(self, picks: np.ndarray) -> dict[str, np.ndarray]:
+        """Means over the trajectories that `picks` (..., T) names."""
+        error = self.error[picks].sum(-1) / self.known[picks].sum(-1)
+        return {
+            "spent": self.spent[picks].mean(-1),
+            "error": error.clip(1e-12),  # below zero, the noise of the truth is all that was seen
+            "same": self.same[picks].mean(-1),
+        }
+
+
+def lines(every: dict[str, Figures], seconds: dict[str, float]) -> list[str]:
+    """The rows of the table, with intervals."""
+    count = len(every["exhaustive"].spent)
+    picks = np.random.default_rng(0).integers(count, size=(ROUNDS, count))
+    base, bases = (every["exhaustive"].over(of) for of in (np.arange(count), picks))
+    rows = []
+    for name, figures in every.items():
+        own, owns = (figures.over(of) for of in (np.arange(count), picks))
+        cells = [
+            _ends(base["spent"] / own["spent"], bases["spent"] / owns["spent"], "{:.1f}"),
+            _ends(np.sqrt(own["error"]), np.sqrt(owns["error"]), "{:.4f}"),
+            _ends(
+                base["spent"] * base["error"] / (own["spent"] * own["error"]),
+                bases["spent"] * bases["error"] / (owns["spent"] * owns["error"]),
+                "{:.1f}",
+            ),
+            f"{seconds[name]:.0f}",
+            _ends(own["same"], owns["same"], "{:.0%}"),
+            f"{figures.looked_at:.0%}",
+        ]
+        rows.append(f"| {name} | {figures.spent.sum():,.0f} | {' | '.join(cells)} |")
+    return rows
+
+
+def _ends(value: np.ndarray, resampled: np.ndarray, how: str) -> str:
+    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    return how.format(float(value)) + f" [{how.format(low)}, {how.format(high)}]"
 
 
 def table(cells: Cells, engine: LazyEngine, temperature: float, options: Any) -> None:
-    """Makes the cells of one temperature and prints their table."""
+    """Makes the cells of one temperature, eight trajectories after the other, and prints their table."""
     policy = Sampling(temperature, TOP_P)
     problems = problems_of(options)
     by_id = {problem.problem_id: problem for problem in problems}
@@ -194,59 +245,44 @@ def table(cells: Cells, engine: LazyEngine, temperature: float, options: Any) ->
         f"{temperature}-trajectories",
         lambda: [asdict(s) for _, s in wrong_solutions(engine(), problems, policy, options)],
     )
-    solutions = [Solution(**row) for row in found]
-    pairs = [(by_id[s.problem_id], s) for s in solutions]
-    parts = [pairs[i : i + AT_ONCE] for i in range(0, len(pairs), AT_ONCE)]
+    pairs = [(by_id[s.problem_id], s) for s in (Solution(**row) for row in found)]
     settings = RolloutSettings(policy, options.n_rollouts, options.max_new_tokens)
-
-    def rolled(name: str, seed: int) -> tuple[list[dict], float]:
-        rows, seconds = [], 0.0
-        chosen = replace(settings, seed=seed, **METHODS[name])
-        for i, part in enumerate(parts):
-            own, took = cells.get(
-                f"{temperature}-{name}-{seed}-{i}",
-                lambda part=part: [slim(row) for row in roll_out(engine(), part, chosen)],
-            )
-            rows, seconds = rows + own, seconds + took
-        return rows, seconds
-
-    truth: list[dict] = []
     true = replace(settings, n_rollouts=options.truth)
-    for i, part in enumerate(parts):
+    truth: list[dict] = []
+    runs: dict[str, list[list[dict]]] = {
+        name: [[] for _ in range(options.repeats)] for name in METHODS
+    }
+    seconds = dict.fromkeys(METHODS, 0.0)
+    for i, start in enumerate(range(0, len(pairs), AT_ONCE)):
+        part = pairs[start : start + AT_ONCE]
         truth += cells.get(
             f"{temperature}-truth-{i}",
             lambda part=part: truth_of(engine(), part, true, options.positions),
         )[0]
-    every = {name: [rolled(name, seed) for seed in range(options.repeats)] for name in METHODS}
-    lengths = [len(solution.token_ids) for solution in solutions]
-    leaving = np.mean([1 - k for row in every["branch"][0][0] for k in row["keep_prob"]])
-    print(
-        f"\n{Path(options.model).name}, temperature {temperature}, top-p {TOP_P}: {len(pairs)} wrong "
-        f"solutions of {np.mean(lengths):.0f} tokens on average, {leaving:.0%} of the mass leaves a "
-        f"token; N = {options.n_rollouts}, truth {options.truth} rollouts after "
-        f"{sum(len(row['value']) for row in truth)} tokens, {options.repeats} seeds\n"
-    )
-    print(
-        "| method | tokens | × fewer | RMSE | × fewer at equal RMSE | seconds | again | looked at |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    base: tuple[float, float] | None = None
-    for name, runs in every.items():
-        spent = float(np.mean([sum(row["generated_tokens"] for row in rows) for rows, _ in runs]))
-        error = float(np.mean([squared_error(rows, truth, options.truth) for rows, _ in runs]))
-        marked = [[row["critical_index"] for row in rows] for rows, _ in runs]
-        same = [
-            a == b for i, one in enumerate(marked) for other in marked[:i]
-            for a, b in zip(one, other, strict=True)
-        ]  # fmt: skip
-        seen = np.mean([v is not None for rows, _ in runs for row in rows for v in row["value"]])
-        base = base or (spent, error)
+        for seed, name in itertools.product(range(options.repeats), METHODS):
+            chosen = replace(settings, seed=seed, **METHODS[name])
+            own, took = cells.get(
+                f"{temperature}-{name}-{seed}-{i}",
+                lambda part=part, chosen=chosen: [
+                    slim(row) for row in roll_out(engine(), part, chosen)
+                ],
+            )
+            runs[name][seed] += own
+            seconds[name] += took / options.repeats
+        done = [solution for _, solution in pairs[: len(truth)]]
+        leaving = np.mean([1 - k for row in runs["branch"][0] for k in row["keep_prob"]])
         print(
-            f"| {name} | {spent:,.0f} | {base[0] / spent:.1f} | {np.sqrt(max(error, 0)):.4f} | "
-            f"{base[0] * base[1] / (spent * error):.1f} | {np.mean([s for _, s in runs]):.0f} | "
-            f"{np.mean(same) if same else np.nan:.0%} | {seen:.0%} |",
-            flush=True,
+            f"\n{Path(options.model).name}, temperature {temperature}, top-p {TOP_P}: {len(done)} wrong "
+            f"solutions of {np.mean([len(one.token_ids) for one in done]):.0f} tokens on average, "
+            f"{leaving:.0%} of the mass leaves a token; N = {options.n_rollouts}, truth {options.truth} "
+            f"rollouts after {sum(len(row['value']) for row in truth)} tokens, {options.repeats} seeds\n"
         )
+        print(
+            "| method | tokens | × fewer | RMSE | × fewer at equal RMSE | seconds | again | looked at |"
+        )
+        print("|---|---|---|---|---|---|---|---|")
+        figures = {name: Figures(own, truth, options.truth) for name, own in runs.items()}
+        print("\n".join(lines(figures, seconds)), flush=True)
 
 
 def main() -> None:
