@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ SMALL = {
 }
 # What a command needs that is not here: weights, data sets, GPUs. Its options are read, it is not run.
 ELSEWHERE = re.compile(
-    r"^view\b|Qwen/|meta-llama|deepseek-ai|HuggingFaceTB|Lin1557|my-model|--preset|--engine vllm"
-    r"|--report-to|--ray |--benchmark (gsm8k|math|math500|mbpp|champ)\b|accelerate|outputs\.jsonl|\.\.\.|…"
+    r"^view\b|Qwen/|meta-llama|deepseek-ai|HuggingFaceTB|Lin1557|my-model|--preset|runs/thinking"
+    r"|--engine vllm|--report-to|--ray |--benchmark (gsm8k|math|math500|mbpp|champ)\b|accelerate|outputs\.jsonl|\.\.\.|…"
 )
 OTHERS = ("make", "python", "pip", ".venv/bin/pip", "hf", "git", "cd", "export", "#", "accelerate", "vllm",
           "transformers", "ray")  # fmt: skip
@@ -128,6 +129,30 @@ def test_commands_that_need_what_is_elsewhere_have_options_that_there_are(page):
             context = group.make_context("ctm", list(what))
             name, command, rest = group.resolve_command(context, [*what])
             command.make_context(name, rest, parent=context, resilient_parsing=False)
+
+
+def run_folder(words):
+    """The folder that a command writes rows to, with the options that make them; None if it makes none."""
+    if words[0] not in ("build-dataset", "eval") or {"--merge", "--summary", "--plan"} & {*words}:
+        return None
+    options = dict(pairwise(words))
+    usual = ("eval-" if words[0] == "eval" else "") + options.get("--benchmark", "pocket")
+    not_rows = ("--output-dir", "--compare")
+    return options.get("--output-dir", f"runs/{usual}"), {
+        word: value
+        for word, value in options.items()
+        if word.startswith("--") and word not in not_rows
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_two_commands_of_a_page_want_one_folder_for_different_runs(page):
+    made = {}
+    for kind, words in steps_of(page):
+        found = run_folder(words) if kind == "ctm" and "…" not in words else None
+        if found:
+            folder, recipe = found
+            assert made.setdefault(folder, recipe) == recipe, f"{folder}: {words}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
