@@ -2,12 +2,14 @@
 
     python benchmarks/actors.py kills --count 10
     python benchmarks/actors.py efficiency
-    python benchmarks/actors.py nodes
+    python benchmarks/actors.py nodes [--apart]
 
 `kills` ends an actor, the command, or the raylet by SIGKILL within a second after a random part, so many
 times each, runs the command again, and compares every part with those of a run without Ray, byte for
 byte. `efficiency` compares two actors with two processes that do a half each, one after the other on the
-same machine. `nodes` joins two raylets on two ports to one cluster, with a folder that both see.
+same machine. `nodes` joins two raylets on two ports to one cluster, with a folder that both see; the second
+is killed while it works. With `--apart` each is in a network namespace of its own (which root may make on
+Linux), joined by a virtual cable, which is also cut.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -26,6 +29,9 @@ SMALL = ["--limit=8", "--n-samples=8", "--n-rollouts=8", "--chunk-size=1", "--ma
 ACTORS = ["--ray=local", "--ray-actors=2"]
 PATIENCE = 300.0  # seconds for one command
 HEAD = 6399  # the port of the cluster of `nodes`
+SPACES = ("ctm-head", "ctm-second")  # network namespaces
+CABLE = ("ctm-cable-0", "ctm-cable-1")
+ADDRESSES = ("10.77.0.1", "10.77.0.2")
 
 
 def main() -> int:
@@ -40,6 +46,7 @@ def main() -> int:
     parser.add_argument("--targets", default="actor,command,raylet", help="of `kills`")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--problems", type=int, default=64, help="of `efficiency`")
+    parser.add_argument("--apart", action="store_true", help="of `nodes`: network namespaces")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as scratch:
@@ -48,13 +55,14 @@ def main() -> int:
             targets = options.targets.split(",")
             return kills(home, targets, options.count, random.Random(options.seed))
         if options.what == "nodes":
-            return nodes(home)
+            return nodes(home, options.apart)
         return efficiency(home, options.problems)
 
 
-def build(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """Starts a build."""
+def build(folder: Path, *words: str, within: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Starts a build; `within` is a command that runs another one."""
     command = [
+        *within,
         sys.executable,
         "-m",
         "ctm_cli.main",
@@ -207,43 +215,78 @@ def child(options: dict) -> int:
     return 0
 
 
-def nodes(home: Path) -> int:
-    """A cluster of two raylets; the second is killed while it works. Returns 1 if the tables differ."""
+def nodes(home: Path, apart: bool) -> int:
+    """A cluster of two raylets, whose second is killed or cut off while it works. Returns 1 if the tables
+    differ."""
     token = home / "token"
     token.write_text("0123456789abcdef" * 4)
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     build(home / "here").communicate(timeout=PATIENCE)
+    whole = parts(home / "here")
+    addresses = ADDRESSES if apart else ("127.0.0.1", "127.0.0.1")
+    within = [["ip", "netns", "exec", space] if apart else [] for space in SPACES]
     ray = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=1"]
     ray += ["--object-store-memory=100000000", "--disable-usage-stats"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    head = subprocess.Popen(
-        [*ray, "--head", f"--port={HEAD}", "--include-dashboard=false"], **quiet
-    )
-    second = None
+
+    def raylet(number: int, *words: str) -> subprocess.Popen[bytes]:
+        own = [f"--node-ip-address={addresses[number]}"] if apart else []
+        command = [*within[number], *ray, *own, *words]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    running: list[subprocess.Popen[bytes]] = []
     try:
+        if apart:
+            join()
+        running.append(raylet(0, "--head", f"--port={HEAD}", "--include-dashboard=false"))
         time.sleep(15)
-        second = subprocess.Popen([*ray, f"--address=127.0.0.1:{HEAD}"], **quiet)
-        time.sleep(10)
-        address = f"--ray=127.0.0.1:{HEAD}"
         bad = 0
-        for folder, strikes in (("quiet", False), ("struck", True)):
-            command = build(home / folder, address, "--ray-actors=2")
-            if strikes:
-                while not (home / folder / "solutions").exists() and command.poll() is None:
+        for what in ("left alone", "killed", *(["cut off"] if apart else [])):
+            second = raylet(1, f"--address={addresses[0]}:{HEAD}")
+            running.append(second)
+            time.sleep(10)
+            folder, began = home / what, time.monotonic()
+            address = f"--ray={addresses[0]}:{HEAD}"
+            command = build(folder, address, "--ray-actors=2", within=within[0])
+            if what != "left alone":
+                while not (folder / "solutions").exists() and command.poll() is None:
                     time.sleep(0.05)
-                end(second)
+                if what == "killed":
+                    end(second)
+                else:
+                    ip("-n", SPACES[1], "link", "set", CABLE[1], "down")
+            left = len(parts(folder))
             _, said = command.communicate(timeout=PATIENCE)
-            same = parts(home / folder) == parts(home / "here")
+            same = parts(folder) == whole
             bad += not same
-            what = "with the second node killed" if strikes else "on two nodes"
-            print(f"{what}: exit code {command.returncode}, same tables: {same}", flush=True)
+            told = f"exit code {command.returncode}, {time.monotonic() - began:.0f} s, same: {same}"
+            print(f"second node {what} at {left} of {len(whole)} parts: {told}", flush=True)
             if command.returncode:
                 print(said[-1000:])
+            end(second)
         return 1 if bad else 0
     finally:
-        for one in (second, head):
-            if one is not None:
-                end(one)
+        for one in reversed(running):
+            end(one)
+        if apart:
+            for space in SPACES:
+                subprocess.run(["ip", "netns", "del", space], check=False)
+
+
+def join() -> None:
+    """Two network namespaces, each an end of a virtual cable."""
+    for space in SPACES:
+        ip("netns", "add", space)
+    ip("link", "add", "name", CABLE[0], "netns", SPACES[0], "type", "veth",
+       "peer", "name", CABLE[1], "netns", SPACES[1])  # fmt: skip
+    for space, cable, address in zip(SPACES, CABLE, ADDRESSES, strict=True):
+        ip("-n", space, "addr", "add", f"{address}/24", "dev", cable)
+        for device in (cable, "lo"):
+            ip("-n", space, "link", "set", device, "up")
+
+
+def ip(*words: str) -> None:
+    """The command of that name."""
+    subprocess.run(["ip", *words], check=True)
 
 
 def end(process: subprocess.Popen) -> None:

@@ -3,8 +3,9 @@
     python experiments/first_errors.py [--part pocket|champ] [--model build/smollm2-135m-instruct]
         [--output-dir build/first-errors] [--jobs 2] [--quick]
 
-`pocket`: a PRM, an ORM and DPO's implied reward, trained by their recipes on pocket's solutions, read its
-solutions of test problems, whose first wrong line is known from the worked solution. `champ`: LoRA adapters
+`pocket`: PRMs, an ORM and DPO's implied reward, trained by their recipes on pocket's solutions, read its
+solutions of test problems, whose first wrong line is known from the worked solution. The PRMs differ in
+their labels; `mixed` are soft ones, and 1 at every step of right solutions. `champ`: LoRA adapters
 of a real model, trained on CHAMP's short marked solutions of one half of the problems, read those of the
 other half, and the other way round; a PRM learns the marks themselves. The threshold is 0.5, or the best on
 other problems (pocket's development problems; of CHAMP the half that was trained on).
@@ -26,6 +27,12 @@ from heads import data
 from human_marks import first_wrong_line, worked_solutions
 
 METHODS = {"prm": "PRM", "orm": "ORM", "dpo": "DPO's implied reward"}
+LABELS = ("hard", "confident", "mixed")  # of pocket's other PRMs
+OF_POCKET = {
+    **METHODS,
+    "prm": "PRM, soft labels",
+    **{f"prm-{kind}": f"PRM, {kind} labels" for kind in LABELS},
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ def main() -> None:
         for part in options.part or ("pocket", "champ"):
             if part == "pocket":
                 _pocket_data(plan, folder)
-                cells = [Cell(part, m, seed) for m in METHODS for seed in range(plan.seeds)]
+                cells = [Cell(part, m, seed) for m in OF_POCKET for seed in range(plan.seeds)]
             else:
                 cells = [Cell(part, m, 0, fold) for m in METHODS for fold in range(2)]
             run_cells(_cell, plan, folder, pool, cells)
@@ -103,17 +110,18 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
 
     trained = folder / "models" / cell.name
     shutil.rmtree(trained, ignore_errors=True)
+    method = cell.method.split("-")[0]
     if cell.part == "pocket":
-        start, settings = "pocket", settings_for(cell.method, "pocket", seed=cell.seed)
+        start, settings = "pocket", settings_for(method, "pocket", seed=cell.seed)
     else:
         start = plan.model
         settings = settings_for(
-            cell.method, None, learning_rate=plan.rate, epochs=plan.epochs, batch_size=4,
+            method, None, learning_rate=plan.rate, epochs=plan.epochs, batch_size=4,
             gradient_accumulation=1, bf16=False, gradient_checkpointing=False, seed=cell.seed,
         )  # fmt: skip
     rows = _rows(plan, folder, cell)
     outcome = train(
-        cell.method, rows, trained, model=model_path(start), name=start, settings=settings, save_steps=0
+        method, rows, trained, model=model_path(start), name=start, settings=settings, save_steps=0
     )  # fmt: skip
     verifier = Verifier(trained)
     began, scores = time.monotonic(), {}
@@ -142,8 +150,11 @@ def _rows(plan: Plan, folder: Path, cell: Cell) -> Any:
     from ctm_eval.verifiers import last_tokens
 
     if cell.part == "pocket":
-        run = "rollouts" if cell.method == "prm" else "labelled"
-        return training_rows(Store(folder / "pocket" / run), cell.method, seed=cell.seed)
+        method, _, labels = cell.method.partition("-")
+        store = Store(folder / "pocket" / ("rollouts" if method == "prm" else "labelled"))
+        if labels == "mixed":
+            return _mixed(store)
+        return training_rows(store, method, prm_labels=labels or "soft", seed=cell.seed)
     marked = tuning(plan, folder, cell)
     if cell.method == "orm":
         return Dataset.from_list(
@@ -184,6 +195,20 @@ def _rows(plan: Plan, folder: Path, cell: Cell) -> Any:
         prompt = tokenizer(exercise(one.problem.question)).input_ids
         rows.append({"prompt_ids": prompt, "completion_ids": ids, "targets": targets})
     return Dataset.from_list(rows)
+
+
+def _mixed(store: Any) -> Any:
+    """Wrong solutions with soft labels, right ones with hard labels."""
+    from datasets import Dataset
+
+    from ctm_data.train import training_rows
+
+    soft, hard = (
+        training_rows(store, "prm", prm_labels=labels).to_list() for labels in ("soft", "hard")
+    )
+    return Dataset.from_list(
+        [own if own["targets"][-1] == 0 else other for own, other in zip(soft, hard, strict=True)]
+    )
 
 
 def tuning(plan: Plan, folder: Path, cell: Cell) -> list[Any]:
@@ -254,7 +279,7 @@ def table(plan: Plan, folder: Path, part: str, cells: Sequence[Cell]) -> str:
         "|---" * 7 + "|",
     ]
     figures = None
-    for method, name in METHODS.items():
+    for method, name in (OF_POCKET if part == "pocket" else METHODS).items():
         for seed in sorted({cell.seed for cell in cells}):
             own = [cell for cell in cells if (cell.method, cell.seed) == (method, seed)]
             for tuned in (False, True):
