@@ -1,7 +1,8 @@
-"""What `--plan` says, and what the run then costs: how often a run lies within its own interval.
+r"""What `--plan` says, and what the run then costs: how often a run lies within its own interval.
 
     python benchmarks/plan.py --seeds 5
-    python benchmarks/plan.py --seeds 5 --model build/smollm2-135m-instruct --temperature 0.5
+    python benchmarks/plan.py --seeds 5 --model build/smollm2-135m-instruct --problems 64 --chunk-size 2 \
+        --temperature 0.5 --max-new-tokens 48
 
 Prints a line for every run as it comes: the run's tokens, seconds and bytes over what was likely, with the
 interval over it, and at the end how many lay within.
@@ -35,12 +36,14 @@ def main() -> int:
     parser.add_argument("--problems", type=int, default=40)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--max-new-tokens", type=int)
+    parser.add_argument("--chunk-size", type=int, default=BuildConfig.chunk_size)
     options = parser.parse_args()
     held = dict.fromkeys(("tokens", "seconds", "bytes"), 0)
     for seed in range(options.seeds):
         config = BuildConfig(
             model=options.model, limit=options.problems, n_samples=4, n_rollouts=4, seed=seed,
             temperature=options.temperature, max_new_tokens=options.max_new_tokens,
+            chunk_size=options.chunk_size,
             pass_rate=(0.0, 1.0), stages=("rollouts",), device="cpu",
         )  # fmt: skip
         said = plan(config)
