@@ -2,7 +2,7 @@ r"""What `--plan` says, and what the run then costs: how often a run lies within
 
     python benchmarks/plan.py --seeds 5
     python benchmarks/plan.py --seeds 5 --model build/smollm2-135m-instruct --problems 64 --chunk-size 2 \
-        --temperature 0.5 --max-new-tokens 48
+        --temperature 0.5 --max-new-tokens 24
 
 Prints a line for every run as it comes: the run's tokens, seconds and bytes over what was likely, with the
 interval over it, and at the end how many lay within.
@@ -32,6 +32,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--problems", type=int, default=40)
     parser.add_argument("--temperature", type=float, default=1.0)
@@ -39,7 +40,7 @@ def main() -> int:
     parser.add_argument("--chunk-size", type=int, default=BuildConfig.chunk_size)
     options = parser.parse_args()
     held = dict.fromkeys(("tokens", "seconds", "bytes"), 0)
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         config = BuildConfig(
             model=options.model, limit=options.problems, n_samples=4, n_rollouts=4, seed=seed,
             temperature=options.temperature, max_new_tokens=options.max_new_tokens,

@@ -1,12 +1,14 @@
 """Progress on stderr: units done, rate, time left. In a log file, one line every few seconds.
 
-With a file of metrics, the same as a JSON line a second, for a program to read.
+With a file of metrics, the same as a JSON line a second, for a program to read. Of a model behind a server,
+both have the requests in flight and those that were sent again.
 """
 
 import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -69,7 +71,13 @@ class Progress:
             self._metrics.close()
 
     def __call__(
-        self, stage: str, done: float, total: float, tokens: int = 0, note: str = ""
+        self,
+        stage: str,
+        done: float,
+        total: float,
+        tokens: int = 0,
+        note: str = "",
+        figures: Mapping[str, int] | None = None,
     ) -> None:
         now = time.monotonic()
         began, before = self._started.setdefault(stage, (now, done))
@@ -81,9 +89,10 @@ class Progress:
             self._ended.add(stage)
         if self._metrics and (now - self._measured > METRICS_EVERY or ends):
             self._measured = now
-            self._measure(stage, done, total, tokens, elapsed, left)
+            self._measure(stage, done, total, tokens, elapsed, left, figures or {})
         rate = f"{tokens / elapsed:,.0f} {self._unit}" if elapsed > 0.5 else ""
-        rate = f"{rate}  {note}".rstrip()
+        further = [f"{count:,} {name.replace('_', ' ')}" for name, count in (figures or {}).items()]
+        rate = "  ".join(filter(None, [rate, note, *further]))
         if self._rich:
             if stage not in self._bars:
                 self._bars[stage] = self._rich.add_task(stage, total=total, rate="")
@@ -105,6 +114,7 @@ class Progress:
         tokens: int,
         elapsed: float,
         left: float | None,
+        figures: Mapping[str, int],
     ) -> None:
         line = {
             "time": round(time.time(), 3),
@@ -114,6 +124,7 @@ class Progress:
             "tokens": tokens,
             "tokens_per_second": round(tokens / elapsed, 1) if elapsed > 0 else None,
             "seconds_left": None if left is None else round(left, 1),
+            **figures,
         }
         self._metrics.write(json.dumps(line) + "\n")
         self._metrics.flush()

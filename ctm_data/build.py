@@ -18,7 +18,7 @@ from ctm_eval.benchmarks import load_problems
 from ctm_eval.engines import Engine, LazyEngine, load_engine, load_sampler
 from ctm_eval.engines.openai.answers import NAME, Answers
 from ctm_eval.errors import CtmError
-from ctm_eval.progress import Progress, silent
+from ctm_eval.progress import Progress, Traffic, silent
 from ctm_eval.scoring import Scorer
 from ctm_eval.types import Problem
 
@@ -38,8 +38,12 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
     chunks = chunked(problems, config.chunk_size, config.shard)
     config, prompts = ask(config, config.models, problems)
     recipe = {**with_versions(config.recipe()), "prompts_sha256": prompts_sha256(prompts)}
-    answers = Answers(config.folder / NAME) if config.engine == "openai" else None
-    engines = {name: lazy_engine(config, name, answers) for name in config.models}
+    answers, told = None, progress
+    served: dict[str, object] = {}
+    if config.engine == "openai":
+        answers, told = Answers(config.folder / NAME), (traffic := Traffic(progress))
+        served = {"answers": answers, "traffic": traffic}
+    engines = {name: lazy_engine(config, name, **served) for name in config.models}
     with Scorer(isolate=config.isolate) as scorer, team(config) as hire:
         workers = {name: hire(engine, scorer.score) for name, engine in engines.items()}
         if not is_run_folder(config.folder):  # fail before a folder is created
@@ -50,10 +54,10 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
                     own.forget()
         with Store.open(config.folder, recipe, config.shard) as store:
             store.on_write = answers.written if answers else None
-            solutions.write(store, chunks, workers, prompts, config, progress)
+            solutions.write(store, chunks, workers, prompts, config, told)
             if "rollouts" in config.stages:
                 repeated = rollouts.repeated(problems, config)
-                rollouts.write(store, chunks, workers[config.models[0]], config, progress, repeated)
+                rollouts.write(store, chunks, workers[config.models[0]], config, told, repeated)
             for own in workers.values():  # p+ and p- train in the memory that it leaves
                 own.forget()
             if "contrast" in config.stages and (config.positive_model or not config.shard):
@@ -155,13 +159,11 @@ def problems_of(config: BuildConfig) -> list[Problem]:
     )
 
 
-def lazy_engine(
-    config: BuildConfig, name: str, answers: Answers | None = None
-) -> LazyEngine[Engine]:
-    """The engine of one of a build's models, not loaded yet. One that is asked in words only samples, and
-    `BuildConfig.check` leaves it no stage that needs more."""
-    options = config.placed
+def lazy_engine(config: BuildConfig, name: str, **served: object) -> LazyEngine[Engine]:
+    """The engine of one of a build's models, not loaded yet; `served` are further options of it. One that
+    is asked in words only samples, and `BuildConfig.check` leaves it no stage that needs more."""
+    options = config.placed | served
     if config.engine == "openai":
-        options |= {"answers": answers, "distributions": "rollouts" in config.stages}
+        options |= {"distributions": "rollouts" in config.stages}
     load = load_sampler if config.in_words else load_engine
     return LazyEngine(partial(load, config.engine, name, **options))  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from ctm_eval.benchmarks import benchmark_called, load_problems, revision_of
 from ctm_eval.engines import Engine, LazyEngine, load_sampler
 from ctm_eval.engines.openai.answers import NAME, Answers
 from ctm_eval.errors import CtmError
-from ctm_eval.progress import Counter, Progress
+from ctm_eval.progress import Counter, Progress, Traffic
 from ctm_eval.scoring import Scorer
 from ctm_eval.types import Problem
 from ctm_eval.verifiers import training_record
@@ -104,7 +104,9 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
         seed=config.seed,
         revision=config.revision,
     )
-    answers = Answers(config.folder / NAME) if config.engine == "openai" else None
+    answers = traffic = None
+    if config.engine == "openai":
+        answers, progress = Answers(config.folder / NAME), (traffic := Traffic(progress))
     with Scorer(isolate=config.isolate) as scorer:
         new = not is_run_folder(config.folder)
         if new:  # fail before anything is loaded, and before a folder is created
@@ -121,7 +123,7 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
                 usage=True,
             )
         with team(config) as hire:
-            workers = hire(LazyEngine(partial(_load, config, answers)), scorer.score)
+            workers = hire(LazyEngine(partial(_load, config, answers, traffic)), scorer.score)
             if new:
                 workers.start()
             with Store.open(config.folder, with_versions(config.recipe()), config.shard) as store:
@@ -141,10 +143,10 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
     return store.set_aside
 
 
-def _load(config: EvalConfig, answers: Answers | None) -> Engine:
+def _load(config: EvalConfig, answers: Answers | None, traffic: Traffic | None) -> Engine:
     own = {"adapter": config.adapter}
     if config.engine == "openai":
-        own = {"answers": answers, "distributions": False}  # type: ignore[dict-item]
+        own = {"answers": answers, "traffic": traffic, "distributions": False}  # type: ignore[dict-item]
     return load_sampler(config.engine, config.model, **own, **config.placed)  # type: ignore[return-value]
 
 

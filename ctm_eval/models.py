@@ -149,6 +149,15 @@ def has_chat_template(name: str) -> bool:
 
 def positions(name: str) -> int | None:
     """How many positions a model was made for, by its configuration; None where that does not say."""
+    return getattr(_configuration(name), "max_position_embeddings", None)
+
+
+def vocabulary(name: str, tokenizer: Any) -> int:
+    """How many tokens a model may draw: as many as its tokenizer knows, or more, by its configuration."""
+    return max(len(tokenizer), getattr(_configuration(name), "vocab_size", None) or 0)
+
+
+def _configuration(name: str) -> Any:
     from transformers import AutoConfig
 
     try:
@@ -159,7 +168,7 @@ def positions(name: str) -> int | None:
         raise CtmError(
             f"cannot load the model {name!r} ({first_line(error)})", usage=True
         ) from error
-    return getattr(config.get_text_config(), "max_position_embeddings", None)
+    return config.get_text_config()
 
 
 def decode(tokenizer: Any, ids: Sequence[int], *, special: bool = False) -> str:

@@ -1,6 +1,6 @@
 """How long-running work reports its progress."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 Advance = Callable[[float, int], None]
@@ -11,12 +11,26 @@ class Progress(Protocol):
     """Called with the state of a stage; the numbers are totals since the stage began."""
 
     def __call__(
-        self, stage: str, done: float, total: float, tokens: int = 0, note: str = ""
+        self,
+        stage: str,
+        done: float,
+        total: float,
+        tokens: int = 0,
+        note: str = "",
+        figures: Mapping[str, int] | None = None,
     ) -> None:
-        """`done` of `total` units of `stage` are finished; `note` is a short remark to display."""
+        """`done` of `total` units of `stage` are finished; `note` is a short remark to display, `figures`
+        are further numbers by name."""
 
 
-def silent(stage: str, done: float, total: float, tokens: int = 0, note: str = "") -> None:
+def silent(
+    stage: str,
+    done: float,
+    total: float,
+    tokens: int = 0,
+    note: str = "",
+    figures: Mapping[str, int] | None = None,
+) -> None:
     """Reports nothing."""
 
 
@@ -35,3 +49,34 @@ class Counter:
     def scaled(self, units: float) -> Advance:
         """An `Advance` that counts shares of `units`."""
         return lambda share, tokens: self(share * units, tokens)
+
+
+class Traffic:
+    """A `Progress` that adds the requests to a server: `in_flight` now, and `retries` since the start.
+
+    It is told of a retry at once, since a stage that waits for its server reports nothing else.
+    """
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self.in_flight = self.retries = 0
+        self._progress = progress or silent
+        self._last: tuple[str, float, float, int, str] | None = None
+
+    def __call__(
+        self,
+        stage: str,
+        done: float,
+        total: float,
+        tokens: int = 0,
+        note: str = "",
+        figures: Mapping[str, int] | None = None,
+    ) -> None:
+        self._last = stage, done, total, tokens, note
+        told = {"in_flight": self.in_flight, "retries": self.retries}
+        self._progress(*self._last, {**(figures or {}), **told})
+
+    def again(self) -> None:
+        """A request is sent again."""
+        self.retries += 1
+        if self._last:
+            self(*self._last)

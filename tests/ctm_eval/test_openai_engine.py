@@ -9,12 +9,13 @@ from openai_server import OpenAIServer
 pytest.importorskip("openai")
 
 from ctm_eval.engines import Request, Sampling, load_engine, load_sampler
-from ctm_eval.engines.base import request_for
+from ctm_eval.engines.base import Completion, request_for
 from ctm_eval.engines.openai.answers import Answers
 from ctm_eval.engines.openai.server import retry_after
 from ctm_eval.engines.top_tokens import nucleus_of_top
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket import problems
+from ctm_eval.progress import Counter, Traffic
 from ctm_eval.prompts import exercise
 
 POLICY = Sampling(temperature=1.0, top_p=0.95)
@@ -125,9 +126,184 @@ def test_every_fault_is_tried_again_and_nothing_is_lost_or_asked_twice(engine):
         assert len(set(asked(server))) == len(asked(server)) == 12
         assert server.seen == 13 + len(faults)
         assert server.most <= 4
-        assert asker.server.retries == len(faults)
+        assert asker.server.traffic.retries == len(faults)
     with OpenAIServer(engine) as quiet:
         assert in_words(quiet).sample(requests, GREEDY) == found
+
+
+CHOICE = {"index": 0, "finish_reason": "stop", "text": "1"}
+JUNK = {
+    "half of it": b'{"choices": [',
+    "a list": b"[]",
+    "a text": b'"slow down"',
+    "nothing": b"null",
+    "no choices": b'{"choices": []}',
+    "a choice that is none": b'{"choices": [null]}',
+    "choices that are a text": b'{"choices": "7"}',
+    "choices by name": b'{"choices": {"0": {}}}',
+    "a text that is a number": {**CHOICE, "text": 7},
+    "no text": {"index": 0, "finish_reason": "stop"},
+    "an end that is a list": {**CHOICE, "finish_reason": []},
+    "no end": {**CHOICE, "finish_reason": None},
+    "an end by an error": {**CHOICE, "finish_reason": "abort"},
+    "brackets without end": b"[" * 100_000,
+}
+
+
+def test_junk_is_tried_again_and_never_taken_for_an_answer(engine):
+    junk = [
+        told if isinstance(told, bytes) else json.dumps({"choices": [told]}).encode()
+        for told in JUNK.values()
+    ]
+    with OpenAIServer(engine, faults=dict(enumerate(junk, 2))) as server:
+        asker = in_words(server, concurrency=len(junk))
+        requests = words(len(junk))
+        found = asker.sample(requests, GREEDY)
+        assert len(set(asked(server))) == len(asked(server)) == len(requests)
+        assert asker.server.traffic.retries == len(junk)
+    with OpenAIServer(engine) as quiet:
+        assert in_words(quiet).sample(requests, GREEDY) == found
+
+
+def test_a_turn_of_a_chat_that_holds_no_message_is_tried_again(engine, monkeypatch):
+    monkeypatch.setattr(engine, "encode_chat", lambda turns: engine.encode(turns[-1]["content"]))
+    junk = [json.dumps({"choices": [{**CHOICE, "message": told}]}).encode() for told in (None, "7")]
+    with OpenAIServer(engine, faults=dict(enumerate(junk, 1))) as server:
+        asker = load_sampler("openai", "pocket", base_url=server.url)
+        turns = ({"role": "user", "content": "1 + 1?"},)
+        assert len(asker.sample([request_for(turns, 0, 5)], GREEDY)) == 1
+        assert asker.server.traffic.retries == 2
+
+
+def changed(**values):
+    """The answer with other values in its choice."""
+    return lambda told: {**told, "choices": [{**told["choices"][0], **values}]}
+
+
+def first_of_two(told):
+    return {
+        **told,
+        "choices": [*told["choices"], {**told["choices"][0], "text": "no", "token_ids": [1]}],
+    }
+
+
+LIES = {
+    "tokens beyond the vocabulary": changed(token_ids=[1024]),
+    "tokens below 0": changed(token_ids=[-1]),
+    "tokens that are words": changed(token_ids=["7"]),
+    "no tokens": changed(token_ids=None),
+    "more tokens than were asked for": changed(token_ids=[5] * 21),
+}
+
+
+def test_token_ids_that_cannot_be_drawn_are_tried_again(engine, prompts):
+    with OpenAIServer(engine) as server:
+        served = load_engine("openai", "pocket", base_url=server.url, tokenizer="pocket")
+        server.faults = dict(enumerate([*LIES.values(), first_of_two], server.seen))
+        requests = [Request(ids, seed, 20) for ids in prompts for seed in range(2)]
+        assert served.sample(requests, GREEDY) == engine.sample(requests, GREEDY)
+        assert served.server.traffic.retries == len(LIES)
+
+
+def each_place(change):
+    """The answer with other log-probabilities at every place but the first."""
+
+    def lie(told):
+        places = told["choices"][0]["prompt_logprobs"]
+        return changed(prompt_logprobs=[None, *map(change, places[1:])])(told)
+
+    return lie
+
+
+def log(value):
+    return each_place(lambda place: {t: {**one, "logprob": value} for t, one in place.items()})
+
+
+LYING_LOGPROBS = {
+    "not a number": log(float("nan")),
+    "above 0": log(3.0),
+    "a word": log("low"),
+    "too large to be a number": log(10**400),
+    "tokens beyond the vocabulary": each_place(
+        lambda place: {str(int(t) + 1024): o for t, o in place.items()}
+    ),
+    "tokens that are words": each_place(lambda place: {f"t{t}": o for t, o in place.items()}),
+    "no tokens": each_place(lambda _: {}),
+    "lists": each_place(lambda place: list(place)),
+    "places left out": lambda told: changed(
+        prompt_logprobs=told["choices"][0]["prompt_logprobs"][:-1]
+    )(told),
+    "few instead of all": each_place(lambda place: dict(list(place.items())[:20])),
+}
+
+
+def test_log_probabilities_that_are_none_are_tried_again(engine, prompts):
+    whole = Sampling(1.0, 1.0)
+    sequences = [(prompts[0][:3], [10 + i, 11]) for i in range(len(LYING_LOGPROBS))]
+    with OpenAIServer(engine) as server:
+        served = load_engine("openai", "pocket", base_url=server.url, tokenizer="pocket")
+        server.faults = dict(enumerate(LYING_LOGPROBS.values(), server.seen))
+        found = served.next_token_distributions(sequences, whole)
+        assert served.server.traffic.retries == len(LYING_LOGPROBS)
+    here = engine.next_token_distributions(sequences, whole)
+    for mine, own in zip(found, here, strict=True):
+        assert [one.probs for one in mine] == [pytest.approx(one.probs, abs=1e-6) for one in own]
+
+
+def test_a_server_that_answers_junk_alone_ends_the_run_in_one_line(engine):
+    with OpenAIServer(engine, faults=dict.fromkeys(range(1, 1000), b"[]")) as server:
+        asker = in_words(server, patience=0.1)
+        with pytest.raises(
+            CtmError, match=r"no answer \(it holds no choice\); see to it and run"
+        ) as caught:
+            asker.sample(words(3), GREEDY)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_answer_without_an_end_is_broken_off_and_asked_again(engine, monkeypatch):
+    with OpenAIServer(engine, faults={1: "drip"}) as server:
+        asker = in_words(server)
+        monkeypatch.setattr("ctm_eval.engines.openai.server.LONGEST_ANSWER", 1.0)
+        monkeypatch.setattr(server, "sample", lambda *_: Completion((), "stop"))
+        assert asker.sample(words(1), GREEDY)[0].finish_reason == "stop"
+        assert asker.server.traffic.retries == 1
+
+
+def test_a_server_that_wants_a_day_of_patience_is_not_waited_for(engine):
+    faults = {1: (429, {"Retry-After": "86400"})}
+    with (
+        OpenAIServer(engine, faults=faults) as server,
+        pytest.raises(CtmError, match="429: not here; see"),
+    ):
+        in_words(server, concurrency=1).sample(words(2), GREEDY)
+
+
+def test_the_key_does_not_follow_to_another_server(engine, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    with OpenAIServer(engine, key="sk-very-secret") as other, OpenAIServer(engine) as server:
+        asker = in_words(server)
+        server.faults = {1: (307, {"Location": f"{other.url}/completions"})}
+        with pytest.raises(CtmError, match="says 401: wrong key None"):
+            asker.sample(words(1), GREEDY)
+
+
+def test_requests_in_flight_and_retries_are_told_of(engine):
+    told = []
+    traffic = Traffic(lambda *state: told.append(state))
+    counter = Counter(traffic, "sampling", 6)
+    with OpenAIServer(engine, faults={1: "500", 2: "cut"}) as server:
+        in_words(server, concurrency=3, traffic=traffic).sample(words(6), GREEDY, counter)
+    stage, done, *_, figures = told[-1]
+    assert (stage, done, figures["retries"]) == ("sampling", 6, 2)
+    assert max(state[-1]["in_flight"] for state in told) == 3
+
+
+def test_a_retry_is_told_of_though_nothing_is_done():
+    told = []
+    traffic = Traffic(lambda *state: told.append(state))
+    traffic("sampling", 1, 9, 30)
+    traffic.again()
+    assert told[1] == ("sampling", 1, 9, 30, "", {"in_flight": 0, "retries": 1})
 
 
 def test_no_more_requests_are_in_flight_than_wanted(engine):

@@ -3,7 +3,8 @@
     python openai_server.py PORT MODEL LOG      one line of JSON in LOG for every request that was answered
 
 It speaks token ids and log-probabilities of prompts as vLLM's server does, unless told not to. Faults are
-by the number of the request, from 0: "429", "500", "cut" (half an answer), "html", "hang".
+by the number of the request, from 0: "429", "500", "cut" (half an answer), "html", "hang", "drip" (an
+answer without an end), (status, headers), bytes to say as JSON, or a function of the true answer.
 """
 
 import json
@@ -108,13 +109,22 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             elif fault == "hang":
                 time.sleep(3600)
+            elif fault == "drip":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                while True:
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
+            elif isinstance(fault, tuple):
+                self._say(fault[0], {"error": {"message": "not here"}}, fault[1])
+            elif isinstance(fault, bytes):
+                self._send(200, fault, {"Content-Type": "application/json"})
             elif self.ours.key and self.headers["Authorization"] != f"Bearer {self.ours.key}":
                 said = self.headers["Authorization"]
                 self._say(401, {"error": {"message": f"wrong key {said}"}})
             else:
                 status, told = self._answer(body)
-                self._say(status, told)
-                answered = body if status == 200 else None
+                self._say(status, fault(told) if fault else told)
+                answered = body if status == 200 and not fault else None
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:

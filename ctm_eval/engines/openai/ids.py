@@ -10,14 +10,14 @@ from typing import Any
 
 from ctm_eval.engines.base import Completion, Nucleus, Request, Sampling
 from ctm_eval.engines.openai.answers import Answers
-from ctm_eval.engines.openai.replies import choice_of, ended, prompt_logprobs, token_ids
+from ctm_eval.engines.openai.replies import choice_of, ended, prompt_logprobs, text_of, token_ids
 from ctm_eval.engines.openai.server import Call, Server
 from ctm_eval.engines.openai.words import EXAMPLE, SEEDS, Asking, no_ids
 from ctm_eval.engines.stop_strings import crossing, has_stop
 from ctm_eval.engines.tokenizer import WithTokenizer, eos_ids
 from ctm_eval.engines.top_tokens import nucleus_of_top
 from ctm_eval.errors import CtmError
-from ctm_eval.models import load_tokenizer, model_path, positions
+from ctm_eval.models import load_tokenizer, model_path, positions, vocabulary
 
 TOP = 64  # the most likely tokens that are asked for first, then four times as many
 
@@ -32,6 +32,7 @@ class OpenAIEngine(Asking, WithTokenizer):
         self.tokenizer = load_tokenizer(tokenizer)
         self.eos_ids = eos_ids(_generation(tokenizer), self.tokenizer, tokenizer)
         self.max_length = positions(tokenizer)
+        self.vocabulary = vocabulary(tokenizer, self.tokenizer)
 
     @classmethod
     def load(
@@ -62,7 +63,7 @@ class OpenAIEngine(Asking, WithTokenizer):
         self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]], sampling: Sampling
     ) -> list[list[Nucleus]]:
         """From the most likely tokens at every position, more of them where the nucleus is wider."""
-        vocabulary = len(self.tokenizer)
+        vocabulary = self.vocabulary
         found: list[list[Nucleus]] = [[] for _ in sequences]
         todo = [i for i, (_, rest) in enumerate(sequences) if rest]
         top = 1 if sampling.temperature == 0 else TOP if sampling.top_p < 1 else vocabulary
@@ -75,7 +76,8 @@ class OpenAIEngine(Asking, WithTokenizer):
             ) -> None:
                 prompt, rest = sequences[i]
                 nuclei = []
-                for ids, logprobs in prompt_logprobs(answer, len(prompt), len(rest), most):
+                told = prompt_logprobs(answer, len(prompt), len(rest), most, vocabulary)
+                for ids, logprobs in told:
                     size = len(ids) if most is None else vocabulary
                     nuclei.append(nucleus_of_top(ids, logprobs, size, sampling))
                 found[i] = [own for own in nuclei if own is not None]
@@ -98,7 +100,7 @@ class OpenAIEngine(Asking, WithTokenizer):
             choice = choice_of(answer)
             told = getattr(choice, "token_ids", None)
             read = getattr(choice, "prompt_token_ids", None) or ids
-            seen.append((told, read, choice.text))
+            seen.append((told, read, text_of(choice, chat=False)))
 
         try:
             self.server.ask_one(self._call(request, Sampling(0.0)), book)
@@ -109,14 +111,15 @@ class OpenAIEngine(Asking, WithTokenizer):
                 usage=True,
             ) from None
         told, read, text = seen[0]
-        if not told:
+        if not told or not isinstance(told, list):
             raise CtmError(
                 f"the server {self.server.base_url} tells no token ids, which rollouts need: use vLLM's "
                 "(0.10.2 or later); evaluations need none without --tokenizer",
                 usage=True,
             )
-        mine = self.decode(told)
-        if read != ids or ("\ufffd" not in mine and mine.strip() != str(text).strip()):
+        known = all(type(i) is int and 0 <= i < self.vocabulary for i in told)
+        mine = self.decode(told) if known else ""
+        if not known or read != ids or ("\ufffd" not in mine and mine.strip() != text.strip()):
             raise CtmError(
                 f"the tokens of {self.name} on {self.server.base_url} are not those of --tokenizer "
                 f"{self.tokenizer.name_or_path}: give the tokenizer of the served model",
@@ -129,7 +132,7 @@ class OpenAIEngine(Asking, WithTokenizer):
         way = "rollouts need them: start vLLM with --max-logprobs -1"
         try:
             self.server.ask_one(self._scored(ids, None), seen.append)
-            prompt_logprobs(seen[0], 1, len(ids) - 1, None)
+            prompt_logprobs(seen[0], 1, len(ids) - 1, None, self.vocabulary)
         except (CtmError, ValueError) as error:
             raise CtmError(
                 f"the server {self.server.base_url} does not give the log-probabilities of all tokens "
@@ -179,7 +182,7 @@ class OpenAIEngine(Asking, WithTokenizer):
     ) -> tuple[Completion, int]:
         choice = choice_of(answer)
         told = getattr(choice, "token_ids", None)
-        drawn = token_ids(told)
+        drawn = token_ids(told, self.vocabulary)
         if len(drawn) > request.max_new_tokens:
             raise ValueError("it has more tokens than were asked for")
         # The server looks for stop strings in what it drew alone; draws depend only on what is before.

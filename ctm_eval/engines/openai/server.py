@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from ctm_eval.errors import CtmError, missing
 from ctm_eval.printable import printable
+from ctm_eval.progress import Traffic
 
 if TYPE_CHECKING:
     import openai
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 KEY = "OPENAI_API_KEY"  # the environment variable
 CONCURRENCY = 64  # requests in flight
 PATIENCE = 600.0  # seconds for which a request may fail before the run is given up
+LONGEST_ANSWER = (
+    600.0  # seconds for one answer, to its last byte, as the client has it for a silence
+)
 LONGEST_PAUSE = 30.0  # seconds between two attempts, unless the server says otherwise
 AGAIN = frozenset(
     {408, 409, 425, 429}
@@ -45,6 +49,7 @@ class Server:
         concurrency: int = CONCURRENCY,
         max_requests: int | None = None,
         patience: float = PATIENCE,
+        traffic: Traffic | None = None,
     ) -> None:
         """Raises CtmError if there is no such address, or `openai` is not installed."""
         try:
@@ -53,7 +58,7 @@ class Server:
             raise CtmError(missing("openai"), usage=True) from error
         self.base_url = checked(base_url)
         self.concurrency, self.max_requests, self.patience = concurrency, max_requests, patience
-        self.sent = self.retries = self.in_flight = 0
+        self.sent, self.traffic = 0, traffic or Traffic()
         self._key = os.environ.get(KEY) or "none"  # a server of one's own wants none
         self._welcome = 0.0  # no request before this time
         self._hasty = False
@@ -109,10 +114,10 @@ class Server:
         failing_since, pause = None, 0.5
         while await stop.sleep(self._welcome - time.monotonic()):
             self._spend()
-            self.in_flight += 1
+            self.traffic.in_flight += 1
             wait, hasty = None, self._hasty
             try:
-                book(await call(client))
+                book(await asyncio.wait_for(call(client), LONGEST_ANSWER))
                 return
             except openai.APIStatusError as error:
                 self.sent, hasty = self.sent - 1, False
@@ -125,10 +130,12 @@ class Server:
             except openai.APIConnectionError as error:
                 self.sent -= type(error.__cause__).__name__.startswith("Connect")
                 reason = f"cannot be reached, or broke off ({self._said(error)})"
-            except (openai.APIError, ValueError) as error:
+            except TimeoutError:
+                reason = f"has not finished an answer within {LONGEST_ANSWER:.0f} s"
+            except (openai.APIError, ValueError, RecursionError) as error:
                 reason = f"answered what is no answer ({self._said(error)})"
             finally:
-                self.in_flight -= 1
+                self.traffic.in_flight -= 1
             if hasty:
                 raise CtmError(f"the server {self.base_url} {reason}")
             now = time.monotonic()
@@ -140,7 +147,7 @@ class Server:
                     f"the server {self.base_url} {reason}; see to it and run the same command again, which "
                     "goes on from here"
                 )
-            self.retries += 1
+            self.traffic.again()
             await stop.sleep(wait)
 
     def _spend(self) -> None:

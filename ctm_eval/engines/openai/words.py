@@ -11,7 +11,7 @@ from typing import Any
 
 from ctm_eval.engines.base import Completion, Request, Sampling
 from ctm_eval.engines.openai.answers import Answers, key_of
-from ctm_eval.engines.openai.replies import choice_of, ended
+from ctm_eval.engines.openai.replies import choice_of, ended, text_of
 from ctm_eval.engines.openai.server import Book, Call, Server
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Advance
@@ -145,11 +145,9 @@ class OpenAISampler(Asking):
         self, request: Request, sampling: Sampling, answer: Any
     ) -> tuple[Completion, int]:
         choice = choice_of(answer)
-        text = choice.text if isinstance(request.words, str) else choice.message.content
-        if not isinstance(text, str | None):
-            raise ValueError("its text is none")
+        text = text_of(choice, chat=not isinstance(request.words, str))
         drawn = getattr(getattr(answer, "usage", None), "completion_tokens", 0)
-        return Completion((), ended(choice), text or ""), drawn if isinstance(drawn, int) else 0
+        return Completion((), ended(choice), text), drawn if isinstance(drawn, int) else 0
 
 
 def no_ids(name: str) -> CtmError:
