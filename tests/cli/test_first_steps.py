@@ -227,6 +227,14 @@ def test_the_shell_completes(ctm, run, evaluation, monkeypatch, typed, offered):
     assert sorted(word.strip() for word in out.split()) == offered
 
 
+def test_the_metrics_of_a_server_have_requests_in_flight_and_retries(tmp_path, capsys):
+    with _progress.Progress(metrics=tmp_path / "metrics") as progress:
+        progress("sampling", 4, 4, 90, "", {"in_flight": 3, "retries": 1})
+    line = json.loads((tmp_path / "metrics").read_text())
+    assert (line["done"], line["in_flight"], line["retries"]) == (4, 3, 1)
+    assert "sampling: 4/4  3 in flight  1 retries" in capsys.readouterr().err
+
+
 def test_quiet_shows_no_progress_wherever_it_stands(ctm, monkeypatch, capsys):
     monkeypatch.setattr(main, "app", lambda words, **_: print(*words))
     assert ctm("eval", "--limit", 3, "--quiet")[1] == "--quiet eval --limit 3\n"
