@@ -28,6 +28,8 @@ def changes_the_value(note: str) -> bool:
     """
     note = note.lower()
     words = _SPOKEN.findall(note)
+    if _HOW_OFTEN.fullmatch(note.strip()):
+        return False  # 54 times: how often, and no product
     if len(words) > 1 and _RAISED_IN_WORDS.search(note):
         words.pop()
         if not _POWERS.isdisjoint(words):
@@ -167,6 +169,7 @@ _NO_S = frozenset(
     "celsius fahrenheit hertz".split()
 )
 _OPERATOR = re.compile(r"^\s*[-*/.')]|\s-\s|[-*/]\s*$")
+_HOW_OFTEN = re.compile(r"times(?: in total| in all| altogether| overall| each)?")
 _LENGTHS = {"unit": "length"}
 _NO_UNIT = frozenset(
     "and or xor nand not no nor neither none never without except unless if but instead either plus minus "
