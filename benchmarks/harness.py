@@ -138,7 +138,11 @@ def _spent(command: list[object]) -> tuple[float, float]:
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
     clock, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(
+        f"{command[1]} {command[2]}: {clock:.1f} s, {processor:.1f} of a processor", file=sys.stderr
+    )
+    return clock, processor
 
 
 if __name__ == "__main__":

@@ -232,6 +232,8 @@ def lines(every: dict[str, Figures], seconds: dict[str, float]) -> list[str]:
 
 
 def _ends(value: np.ndarray, resampled: np.ndarray, how: str) -> str:
+    if np.isnan(value):  # two seeds are needed to agree
+        return "–"
     low, high = np.nanquantile(resampled, [0.025, 0.975])
     return how.format(float(value)) + f" [{how.format(low)}, {how.format(high)}]"
 
