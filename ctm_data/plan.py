@@ -106,6 +106,7 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
                 progress("planning", done, len(parts))
             names = [problem.problem_id for problem in pilot]
             spent = _sampled(store) + _rolled_out(store)
+            unseen = 0.0 if any(store.parts("rollouts")) else _exhaustive(store, config.n_rollouts)
             each = _bytes_a_problem(store, pilot, config.chunk_size)
             compared = {
                 f"{estimator}, {n}": total([costs[name] for name in names], len(own))
@@ -114,7 +115,7 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
             }
             kept = [k for part in store.each("rollouts", ["keep_prob"])
                     for row in part["keep_prob"].to_pylist() for k in row]  # fmt: skip
-    tokens = total([spent[name] for name in names], len(own))
+    tokens = total([spent[name] for name in names], len(own), unseen)
     of_chunks = [sum(spent[problem.problem_id] for problem in part) for part in parts.values()]
     relative = [edge / max(1.0, tokens.likely) for edge in (tokens.likely, tokens.low, tokens.high)]
     return Plan(
@@ -129,11 +130,12 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
     )
 
 
-def total(costs: Sequence[float], count: float) -> Range:
+def total(costs: Sequence[float], count: float, unseen: float = 0.0) -> Range:
     """The sum of `count` units, from the costs of a random few of them, with its 95% interval.
 
     The unknown sum of count units has the standard error count * s * sqrt((1 - n / count) / n): what was
-    measured is part of it.
+    measured is part of it. `unseen` is what a unit costs at most besides by what none of the few needed:
+    up to 1 - 0.025^(1/n) of the others may need it, where 0 of n did (Clopper and Pearson).
     """
     from scipy.stats import t
 
@@ -142,7 +144,8 @@ def total(costs: Sequence[float], count: float) -> Range:
     deviation = sqrt(sum((cost - mean) ** 2 for cost in costs) / (n - 1))
     width = t.ppf(0.975, n - 1) * count * deviation * sqrt(max(0.0, 1 - n / count) / n)
     likely, width = mean * count, float(width)
-    return Range(likely, max(0.0, likely - width), likely + width)
+    may = (count - n) * (1 - 0.025 ** (1 / n)) * unseen
+    return Range(likely, max(0.0, likely - width), likely + width + may)
 
 
 def duration(tokens: Range, seconds: Sequence[float], spent: Sequence[float]) -> Range:
@@ -200,6 +203,13 @@ def _rolled_out(store: Store) -> Counter[str]:
     for row in _rows(store, "rollouts", "problem_id", *names):
         tokens[row["problem_id"]] += sum(row[name] or 0 for name in names)
     return tokens
+
+
+def _exhaustive(store: Store, n: int) -> float:
+    """Tokens of N rollouts after every token of the longest solution, each as long as the rest."""
+    rows = _rows(store, "solutions", "token_ids")
+    longest = max((len(row["token_ids"]) for row in rows), default=0)
+    return n * longest * (longest + 1) / 2
 
 
 def _by_estimator(store: Store, n: int) -> dict[str, Counter[str]]:

@@ -25,6 +25,21 @@ def test_a_run_that_was_measured_whole_has_no_interval():
     assert total([1, 3], 2) == Range(4, 4, 4)
 
 
+def test_rollouts_that_none_of_the_few_needed_may_be_needed_by_others():
+    # 0 of 2: up to 1 - sqrt(0.025) = 0.842 of the other 6 may need them: 6 * 0.842 * 100 = 505.1.
+    found = total([3, 3], 8, unseen=100)
+    assert (found.likely, found.low) == (24, 24)
+    assert found.high == pytest.approx(24 + 505.1, abs=0.1)
+
+
+def test_a_pilot_without_a_rollout_leaves_room_for_them(tmp_path):
+    """With one token there is no answer, and so no trajectory."""
+    planned = plan(BuildConfig(tmp_path / "run", **{**SMALL, "limit": 40, "max_new_tokens": 1}))
+    assert planned.tokens.likely == 40 * 4
+    # 8 of 40 problems, 1 rollout after the one token of a solution: 32 * (1 - 0.025^(1/8)) = 11.8.
+    assert planned.tokens.high == pytest.approx(160 + 11.8, abs=0.1)
+
+
 def test_a_steady_speed_leaves_the_interval_of_the_tokens():
     found = duration(Range(100, 50, 200), [2, 4], [20, 40])
     assert (found.likely, found.low, found.high) == pytest.approx((10, 5, 20))
