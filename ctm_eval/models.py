@@ -5,6 +5,7 @@ Code from a model's repository is never run: every loader gets `trust_remote_cod
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from errno import ENOMEM
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -116,12 +117,32 @@ def loading(name: str) -> Iterator[None]:
             "or names code, and such code is not run",
             usage=True,
         ) from error
-    except (*BROKEN, SafetensorError) as error:
+    except Exception as error:
+        if out_of_memory(error):
+            raise CtmError(
+                f"there is not enough memory to load {name!r}: free some, or use --dtype bfloat16 or "
+                "another --device"
+            ) from error
+        if not isinstance(error, (*BROKEN, SafetensorError)):
+            raise
         raise CtmError(
             f"cannot load the model {name!r}: it is neither a folder with a model or an adapter nor a "
             f"reachable Hub model ({first_line(error)})",
             usage=True,
         ) from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether torch, numpy or the system say that memory has run out; on a CPU, torch has no exception
+    of its own for it."""
+    import torch
+
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or getattr(error, "errno", None) == ENOMEM
+        or "not enough memory" in str(error)
+        or "can't allocate memory" in str(error)
+    )
 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":

@@ -79,7 +79,8 @@ class TransformersEngine(WithTokenizer):
             dtype = "float32"
         loaded = load_model(model, dtype, device_map=device_map)
         if device_map is None:
-            loaded = loaded.to(device)
+            with loading(model):
+                loaded = loaded.to(device)
         tokenizer = load_tokenizer(model)
         if adapter is not None:
             from peft import PeftModel

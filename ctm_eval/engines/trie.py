@@ -21,6 +21,7 @@ from ctm_eval.engines.kv_cache import NAME, ForestCache, plan
 from ctm_eval.engines.roots import Root, roots_of
 from ctm_eval.engines.stop_strings import STOP_TAIL, StopStrings, has_stop
 from ctm_eval.errors import CtmError
+from ctm_eval.models import out_of_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -77,7 +78,7 @@ class Walk:
                 if len(self.live):
                     self._step()
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 if self.memory < self._bytes(1, 1):
                     raise CtmError(
@@ -358,10 +359,3 @@ class Walk:
 def _uniforms(seed: int, count: int) -> np.ndarray:
     """The request's own random numbers: a counter-based generator keyed by its seed."""
     return np.random.Generator(np.random.Philox(key=seed)).random(count)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether torch or numpy say that memory has run out; a CPU has no exception of its own for it."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        "not enough memory" in str(error) or "can't allocate memory" in str(error)
-    )

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ctm_eval.errors import CtmError
-from ctm_eval.models import adapter_base, load_model, load_tokenizer, positions
+from ctm_eval.models import adapter_base, load_model, load_tokenizer, loading, positions
 from ctm_eval.verifiers import training_record
 
 DEEP = "[" * 100_000
@@ -88,3 +88,10 @@ def test_a_broken_record_of_a_verifier_is_refused(tmp_path, record):
 def test_a_whole_record_is_taken(tmp_path):
     (tmp_path / "training.json").write_text(json.dumps(RECORD))
     assert training_record(tmp_path)["reference"] is False
+
+
+def test_a_model_too_large_for_the_memory_is_told_in_one_line():
+    import torch
+
+    with pytest.raises(CtmError, match="not enough memory to load 'large'"), loading("large"):
+        torch.empty(1 << 52)
