@@ -20,7 +20,7 @@ BLOCK = 16  # tokens by which buffers grow
 class Bunch:
     """Roots with about equally many rows, so that these can be padded to the same number."""
 
-    roots: torch.Tensor  # (B,)
+    roots: torch.Tensor | slice  # (B,); a slice needs no copy of their keys and values
     rows: torch.Tensor  # (B, n): a root's rows, its first one repeated where there are fewer
     real: torch.Tensor  # (m,) places in `rows`, flattened, that are none of these repetitions
     whose: torch.Tensor  # (m,) the rows there
@@ -28,8 +28,10 @@ class Bunch:
 
     def to(self, device: torch.device) -> "Bunch":
         """The same on a device."""
-        roots, rows = self.roots.to(device), self.rows.to(device)
-        return Bunch(roots, rows, self.real.to(device), self.whose.to(device), self.length)
+        roots = self.roots if isinstance(self.roots, slice) else self.roots.to(device)
+        return Bunch(
+            roots, self.rows.to(device), self.real.to(device), self.whose.to(device), self.length
+        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def plan(root: np.ndarray, visible: np.ndarray, own: np.ndarray) -> Plan:
         rows = order[start[those][:, None] + np.where(real, place, 0)]
         bunches.append(
             Bunch(
-                torch.from_numpy(roots[those]),
+                _run(roots[those]),
                 torch.from_numpy(rows),
                 torch.from_numpy(np.flatnonzero(real)),
                 torch.from_numpy(rows[real]),
@@ -87,6 +89,12 @@ def plan(root: np.ndarray, visible: np.ndarray, own: np.ndarray) -> Plan:
         distance.view(shape),
         bunches,
     )
+
+
+def _run(places: np.ndarray) -> torch.Tensor | slice:
+    """Ascending places, as a slice where none is left out."""
+    first, end = int(places[0]), int(places[-1]) + 1
+    return slice(first, end) if end - first == len(places) else torch.from_numpy(places)
 
 
 class _Layer(CacheLayerMixin):
