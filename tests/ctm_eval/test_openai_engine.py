@@ -160,7 +160,7 @@ def test_junk_is_tried_again_and_never_taken_for_an_answer(engine):
         requests = words(len(junk))
         found = asker.sample(requests, GREEDY)
         assert len(set(asked(server))) == len(asked(server)) == len(requests)
-        assert asker.server.traffic.retries == len(junk)
+        assert asker.server.traffic.retries >= len(junk)  # a connection may break besides
     with OpenAIServer(engine) as quiet:
         assert in_words(quiet).sample(requests, GREEDY) == found
 
