@@ -1,7 +1,7 @@
 """How long-running work reports its progress."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 Advance = Callable[[float, int], None]
 """Called with (units of work finished, tokens generated or read), both since its last call."""
@@ -23,14 +23,7 @@ class Progress(Protocol):
         are further numbers by name."""
 
 
-def silent(
-    stage: str,
-    done: float,
-    total: float,
-    tokens: int = 0,
-    note: str = "",
-    figures: Mapping[str, int] | None = None,
-) -> None:
+def silent(*state: Any, **more: Any) -> None:
     """Reports nothing."""
 
 
@@ -60,20 +53,12 @@ class Traffic:
     def __init__(self, progress: Progress | None = None) -> None:
         self.in_flight = self.retries = 0
         self._progress = progress or silent
-        self._last: tuple[str, float, float, int, str] | None = None
+        self._last: tuple[Any, ...] = ()
 
-    def __call__(
-        self,
-        stage: str,
-        done: float,
-        total: float,
-        tokens: int = 0,
-        note: str = "",
-        figures: Mapping[str, int] | None = None,
-    ) -> None:
-        self._last = stage, done, total, tokens, note
+    def __call__(self, *state: Any, **more: Any) -> None:
+        self._last = state
         told = {"in_flight": self.in_flight, "retries": self.retries}
-        self._progress(*self._last, {**(figures or {}), **told})
+        self._progress(*state, **{**more, "figures": told})
 
     def again(self) -> None:
         """A request is sent again."""

@@ -32,8 +32,7 @@ class OpenAIServer:
         self.answered, self.seen, self.most, self._now = [], 0, 0, 0
         self._lock, self._queue = threading.Lock(), queue.Queue()
         handler = type("Handler", (_Handler,), {"ours": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), handler)
-        self._http.daemon_threads = True
+        self._http = _Http(("127.0.0.1", port), handler)
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
 
     def __enter__(self):
@@ -82,6 +81,11 @@ class OpenAIServer:
                 if self.log:
                     with open(self.log, "a") as file:
                         file.write(json.dumps(body) + "\n")
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # of the usual 5, a sixth client at once may be turned away unheard
 
 
 class _Handler(BaseHTTPRequestHandler):

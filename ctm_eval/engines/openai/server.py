@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 KEY = "OPENAI_API_KEY"  # the environment variable
 CONCURRENCY = 64  # requests in flight
 PATIENCE = 600.0  # seconds for which a request may fail before the run is given up
-LONGEST_ANSWER = (
-    600.0  # seconds for one answer, to its last byte, as the client has it for a silence
-)
+LONGEST_ANSWER = 600.0  # seconds for one, to its last byte; the client has it for a silence
 LONGEST_PAUSE = 30.0  # seconds between two attempts, unless the server says otherwise
 AGAIN = frozenset(
     {408, 409, 425, 429}
