@@ -173,9 +173,9 @@ def judge(gold: str, answer: str) -> bool | None:
             try:
                 a, b = _value(first, mpmath), _value(second, mpmath)
                 size = max(abs(a), abs(b))
-                if a != b and size < mpmath.mpf(10) ** (-DIGITS // 4):
-                    return None  # rounding, or a number so small: tan(pi) is not 0 to any digits
-                return bool(abs(a - b) <= size * mpmath.mpf(10) ** (-DIGITS // 2))
+                if a == b or size > mpmath.mpf(10) ** (-DIGITS // 4):
+                    return bool(abs(a - b) <= size * mpmath.mpf(10) ** (-DIGITS // 2))
+                # What is left of tan(pi), or a number so small: digits cannot tell, sympy may.
             except (ArithmeticError, ValueError, OverflowError, KeyError, MemoryError):
                 return None
     import sympy

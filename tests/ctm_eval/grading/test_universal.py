@@ -98,6 +98,12 @@ def test_the_judge_knows_a_value_from_another():
     assert universal.judge("x+1", "1+x") is True
 
 
+def test_the_judge_knows_0_from_a_value_that_no_digits_show():
+    assert universal.judge("0", r"\sqrt{\tan(\pi)}") is True
+    assert universal.judge("0", r"10^{-3000}") is False
+    assert universal.judge("0", r"\sqrt{2}^{-9000}") is False
+
+
 def test_the_hunt_reports_an_answer_that_every_gold_takes(monkeypatch):
     monkeypatch.setattr(universal, "matches", lambda gold, answer: Equality(True, "text"))
     found = universal.hunt([str(n) for n in range(40)], 1.0, seed=0)
