@@ -47,9 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ours(
-            folder / "first", options
-        )  # its files come from the disk, and its prompts are the task's
+        ours(folder / "first", options)  # warms up, and writes the prompts of the task
         texts = write_task(folder, options)
         by_size = {size: theirs(folder, size, options) for size in options.batch_sizes}
         same = sum(a == b for a, b in zip(texts, answers(folder), strict=True))
@@ -79,14 +77,8 @@ def ours(folder: Path, options: argparse.Namespace) -> tuple[float, float]:
         [
             *(sys.executable, "-c", CTM, "eval", "--benchmark", "gsm8k", "--chat"),
             *("--model", options.model, "--data-file", options.data_file, "--limit", options.limit),
-            *(
-                "--max-new-tokens",
-                options.max_new_tokens,
-                "--output-dir",
-                folder,
-                "--device",
-                "cpu",
-            ),
+            *("--max-new-tokens", options.max_new_tokens, "--output-dir", folder),
+            *("--device", "cpu"),
         ]
     )
 
