@@ -355,10 +355,10 @@ _DENIED = re.compile(
     r"|\\neq?|\\not ?=|≠)[\s${(\\]*$"
 )
 _CHANGES = re.compile(
-    r"(?:(?<![\s*])[-+−/^]|(?<=[=({,&\[$])[ ]?[-+−]|\\(?:pm|mp|times|cdot|div|sqrt))[\s${]*$"
+    r"(?:(?<![\s*-])[-+−/^]|(?<=[=({,&\[$])[ ]?[-+−]|\\(?:pm|mp|times|cdot|div|sqrt))[\s${]*$"
 )
 _OPERATION = re.compile(
-    r"[ }]?(?:\^(?![ {]*\\(?:circ|prime|dagger))|\\(?:times|cdot|div|pm|mp)(?![A-Za-z])|[-+−*/])"
+    r"[ }]?(?:\^(?![ {]*\\(?:circ|prime|dagger|text|mathrm))|\\(?:times|cdot|div|pm|mp)(?![A-Za-z])|[-+−*/])"
     r"[ ]?(?![-*])(?:\\[A-Za-z]+|[^$\n\\A-Za-z]|[A-Za-z](?![A-Za-z])){1,60}?\.?(?:\$|\\\)|\\\]|\n|$)"
 )
 _BORDER = re.compile(r"[=$&\n]|\\[()\[\]]|\.\s|\.$")
