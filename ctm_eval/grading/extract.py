@@ -359,7 +359,8 @@ _CHANGES = re.compile(
 )
 _OPERATION = re.compile(
     r"[ }]?(?:\^(?![ {]*\\(?:circ|prime|dagger|text|mathrm))"
-    r"|\\(?:times|cdot|div|pm|mp)(?![A-Za-z])|[-+−*/])[ ]?(?![-*])(?:\\[A-Za-z]+|[^$\n\\A-Za-z]|[A-Za-z](?![A-Za-z])){1,60}?\.?(?:\$|\\\)|\\\]|\n|$)"
+    r"|\\(?:times|cdot|div|pm|mp)(?![A-Za-z])|[-+−*/])"
+    r"[ ]?(?![-*])(?:\\[A-Za-z]+|[^$\n\\A-Za-z]|[A-Za-z](?![A-Za-z])){1,60}?\.?(?:\$|\\\)|\\\]|\n|$)"
 )
 _BORDER = re.compile(r"[=$&\n]|\\[()\[\]]|\.\s|\.$")
 _SPACING = re.compile(r"\\(?:q?quad|[,;: ])(?![A-Za-z])|~")
