@@ -276,7 +276,7 @@ def _value_of_clause(line: str) -> str | None:
     counted = _COUNT_THEN_MORE.match(clause)
     if counted:  # 366 downloads in 3 months
         clause = counted[1]
-    return clause.rstrip(" .,;:") or None
+    return clause.rstrip(_ENDING) or None
 
 
 def _last_value(text: str) -> Extraction:
@@ -345,6 +345,7 @@ _JUDGEMENT = re.compile(
     re.I | re.S,
 )
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_|]{1,40}>")
+_ENDING = " .,;:✅✓✔🎉😊🙂👍\ufe0f"
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _BARE = re.compile(r"\\?[A-Za-z]+|[-+]?[0-9][0-9.,]*[0-9]|[0-9]")
 _JOINT = re.compile(
@@ -411,7 +412,8 @@ _STARTS_LIKE_MATH = re.compile(
     r"[-+(\[{\\$€£.]?\s?[\d\\({\[]|[A-Za-z]\s?(?:\([A-Za-z]\)\s?)?[=<>]|[-+]?[A-Za-z]\b"
 )
 _NUMBER = re.compile(
-    r"(?<![\w.])(?:(?<![\d)])-)?(?:\\?\$)?(?:\d{1,3}(?:,\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:e[-+]?\d{1,3})?"
+    r"(?<![\w.])(?:(?<![\d)])-)?(?:\\?\$)?(?:\d{1,3}(?:(?:,|\{,\})\d{3})+(?![\d])"
+    r"|\d{1,3} \d{1,3}(?=/\d)|\d+)(?:\.\d+)?(?:e[-+]?\d{1,3})?"
     r"(?:\s?/\s?\d+(?:,\d{3})*)?(?:\s?\\?%|(?<=\d)[kK]\b| (?:thousand|million|billion)\b)?"
     r"|(?<![\w.])-?\.\d+"
 )
