@@ -7,7 +7,9 @@
 solutions of test problems, whose first wrong line is known from the worked solution. The PRMs differ in
 their labels; `mixed` are soft ones, and 1 at every step of right solutions. `champ`: LoRA adapters
 of a real model, trained on CHAMP's short marked solutions of one half of the problems, read those of the
-other half, and the other way round; a PRM learns the marks themselves. The threshold is 0.5, or the best on
+other half, and the other way round; a PRM learns the marks themselves. Right and wrong solutions of one
+problem, as DPO needs, are 2 pairs in one half and none in the other, so the third verifier there is the
+model itself, untrained: how likely it finds the tokens of a step. The threshold is 0.5, or the best on
 other problems (pocket's development problems; of CHAMP the half that was trained on).
 
 Intervals (95%) are from a bootstrap over problems. Every cell is a file, so a stopped run goes on.
@@ -26,13 +28,14 @@ from heads import Plan as Data
 from heads import data, step_labels
 from human_marks import first_wrong_line, worked_solutions
 
-METHODS = {"prm": "PRM", "orm": "ORM", "dpo": "DPO's implied reward"}
 LABELS = ("hard", "confident", "mixed")  # of pocket's other PRMs
 OF_POCKET = {
-    **METHODS,
     "prm": "PRM, soft labels",
+    "orm": "ORM",
+    "dpo": "DPO's implied reward",
     **{f"prm-{kind}": f"PRM, {kind} labels" for kind in LABELS},
 }
+OF_CHAMP = {"prm": "PRM", "orm": "ORM", "untrained": "the model's own probability of a step"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def main() -> None:
                 _pocket_data(plan, folder)
                 cells = [Cell(part, m, seed) for m in OF_POCKET for seed in range(plan.seeds)]
             else:
-                cells = [Cell(part, m, 0, fold) for m in METHODS for fold in range(2)]
+                cells = [Cell(part, m, 0, fold) for m in OF_CHAMP for fold in range(2)]
             run_cells(_cell, plan, folder, pool, cells)
             text.append(table(plan, folder, part, cells))
             took = f"{time.monotonic() - began:.0f} seconds in this run.\n"
@@ -108,6 +111,13 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     from ctm_train.settings import settings_for
     from ctm_train.train import train
 
+    both = {"tuned": tuning(plan, folder, cell), "held": held_out(plan, folder, cell)}
+    if cell.method == "untrained":
+        began = time.monotonic()
+        likely = {kind: step_probabilities(plan.model, marked) for kind, marked in both.items()}
+        result = {"cell": asdict(cell), "rows": 0, "scores": likely, "seconds": 0.0}
+        keep(folder, cell, {**result, "loss": None, "scoring": time.monotonic() - began})
+        return f"{cell.name}: scored"
     trained = folder / "models" / cell.name
     shutil.rmtree(trained, ignore_errors=True)
     method = cell.method.split("-")[0]
@@ -125,10 +135,7 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     )  # fmt: skip
     verifier = Verifier(trained)
     began, scores = time.monotonic(), {}
-    for kind, marked in (
-        ("tuned", tuning(plan, folder, cell)),
-        ("held", held_out(plan, folder, cell)),
-    ):
+    for kind, marked in both.items():
         scores[kind] = verifier.step_scores(
             [Candidate(exercise(one.problem.question), one.text) for one in marked],
             [[end for _, end in one.steps] for one in marked],
@@ -137,6 +144,33 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     result = {"cell": asdict(cell), "rows": len(rows), "scores": scores, "seconds": outcome.seconds}
     keep(folder, cell, {**result, "loss": outcome.loss, "scoring": time.monotonic() - began})
     return f"{cell.name}: {len(rows)} rows, {outcome.seconds:.0f} s"
+
+
+def step_probabilities(name: str, marked: Sequence[Any]) -> list[list[float]]:
+    """The geometric mean of the probabilities that a language model gives to the tokens of each step."""
+    import torch
+
+    from ctm_eval.models import load_model, load_tokenizer
+    from ctm_eval.prompts import exercise
+    from ctm_eval.verifiers import last_tokens
+
+    model, tokenizer = load_model(name, "float32").eval(), load_tokenizer(name)
+    found = []
+    for one in marked:
+        prompt = tokenizer(exercise(one.problem.question)).input_ids
+        said = tokenizer(one.text, add_special_tokens=False, return_offsets_mapping=True)
+        ids = said.input_ids
+        with torch.inference_mode():
+            logits = model(torch.tensor([[*prompt, *ids]]), logits_to_keep=len(ids) + 1).logits
+        logp = logits[0, :-1].log_softmax(-1)
+        own = logp.gather(-1, torch.tensor(ids)[:, None])[:, 0]
+        ends = [end for _, end in one.steps]
+        last = last_tokens(one.text, said["offset_mapping"], ends, len(ids))
+        starts = [0, *(at + 1 for at in last[:-1])]
+        # Two steps may end in the same token.
+        spans = [(min(start, at), at + 1) for start, at in zip(starts, last, strict=True)]
+        found.append([own[start:end].mean().exp().item() for start, end in spans])
+    return found
 
 
 def _rows(plan: Plan, folder: Path, cell: Cell) -> Any:
@@ -167,19 +201,6 @@ def _rows(plan: Plan, folder: Path, cell: Cell) -> Any:
                 for one in marked
             ]
         )  # fmt: skip
-    if cell.method == "dpo":
-        return Dataset.from_list(
-            [
-                {
-                    "prompt": exercise(one.problem.question),
-                    "chosen": one.text,
-                    "rejected": other.text,
-                }
-                for one in marked
-                for other in marked
-                if one.problem == other.problem and one.label is None and other.label is not None
-            ]
-        )
     tokenizer = load_tokenizer(plan.model)
     rows = []
     for one in marked:
@@ -265,7 +286,7 @@ def table(plan: Plan, folder: Path, part: str, cells: Sequence[Cell]) -> str:
         "|---" * 7 + "|",
     ]
     figures = None
-    for method, name in (OF_POCKET if part == "pocket" else METHODS).items():
+    for method, name in (OF_POCKET if part == "pocket" else OF_CHAMP).items():
         for seed in sorted({cell.seed for cell in cells}):
             own = [cell for cell in cells if (cell.method, cell.seed) == (method, seed)]
             for tuned in (False, True):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from grid import Lines, arguments, bootstrap, keep, load, pool_for, run_cells
+from grid import Lines, arguments, bootstrap, is_there, keep, load, pool_for, run_cells
 
 SEEDS = 3
 
@@ -290,7 +290,8 @@ def table(plan: Plan, folder: Path) -> str:
     at = min(16, plan.n)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for cell in cells():
-        groups.setdefault((cell.method, cell.what), []).append(load(folder, cell))
+        if is_there(folder, cell):
+            groups.setdefault((cell.method, cell.what), []).append(load(folder, cell))
     lines = []
     for split in ("dev", "test"):
         every = problems_of(folder, split)
