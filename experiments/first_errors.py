@@ -5,7 +5,7 @@
 
 `pocket`: PRMs, an ORM and DPO's implied reward, trained by their recipes on pocket's solutions, read its
 solutions of test problems, whose first wrong line is known from the worked solution. The PRMs differ in
-their labels; `mixed` are soft ones, and 1 at every step of right solutions. `champ`: LoRA adapters
+their labels. `champ`: LoRA adapters
 of a real model, trained on CHAMP's short marked solutions of one half of the problems, read those of the
 other half, and the other way round; a PRM learns the marks themselves. Right and wrong solutions of one
 problem, as DPO needs, are 2 pairs in one half and none in the other, so the third verifier there is the
@@ -25,12 +25,12 @@ from typing import Any
 
 from grid import keep, load, pool_for, run_cells
 from heads import Plan as Data
-from heads import data, step_labels
+from heads import data
 from human_marks import first_wrong_line, worked_solutions
 
-LABELS = ("hard", "confident", "mixed")  # of pocket's other PRMs
+LABELS = ("soft", "confident")  # of pocket's other PRMs
 OF_POCKET = {
-    "prm": "PRM, soft labels",
+    "prm": "PRM, hard labels",
     "orm": "ORM",
     "dpo": "DPO's implied reward",
     **{f"prm-{kind}": f"PRM, {kind} labels" for kind in LABELS},
@@ -186,9 +186,7 @@ def _rows(plan: Plan, folder: Path, cell: Cell) -> Any:
     if cell.part == "pocket":
         method, _, labels = cell.method.partition("-")
         store = Store(folder / "pocket" / ("rollouts" if method == "prm" else "labelled"))
-        if method == "prm":
-            return step_labels(store, labels or "soft")
-        return training_rows(store, method, seed=cell.seed)
+        return training_rows(store, method, prm_labels=labels or "hard", seed=cell.seed)
     marked = tuning(plan, folder, cell)
     if cell.method == "orm":
         return Dataset.from_list(
