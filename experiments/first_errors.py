@@ -287,18 +287,20 @@ def table(plan: Plan, folder: Path, part: str, cells: Sequence[Cell]) -> str:
     for method, name in (OF_POCKET if part == "pocket" else OF_CHAMP).items():
         for seed in sorted({cell.seed for cell in cells}):
             own = [cell for cell in cells if (cell.method, cell.seed) == (method, seed)]
+            read = [
+                (
+                    load(folder, cell)["scores"],
+                    tuning(plan, folder, cell),
+                    held_out(plan, folder, cell),
+                )
+                for cell in own
+            ]
             for tuned in (False, True):
                 hits, thresholds = [], []
-                for cell in own:
-                    scores = load(folder, cell)["scores"]
-                    seen = [one.label for one in tuning(plan, folder, cell)]
-                    at = (
-                        best_threshold(list(zip(scores["tuned"], seen, strict=True)))
-                        if tuned
-                        else 0.5
-                    )
+                for scores, seen, marked in read:
+                    known = zip(scores["tuned"], (one.label for one in seen), strict=True)
+                    at = best_threshold(list(known)) if tuned else 0.5
                     thresholds.append(f"{at:.3g}")
-                    marked = held_out(plan, folder, cell)
                     for one, steps in zip(marked, scores["held"], strict=True):
                         hits.append((one, float(first_error(steps, at) == one.label)))
                 figures = subset(name, hits)
