@@ -237,10 +237,14 @@ def measure(
 ) -> dict[str, list[float]]:
     """By problem: best-of-16, best-of-n, the weighted vote of 16, pairs told apart (NaN for problems of one
     kind), and, over all, the distance of score and share right."""
-    from ctm_eval.report import choices
+    from ctm_eval.report import Sampled, choices
+    from ctm_eval.verifiers import weight
 
-    both = {name: (score, max(score, 1e-9)) for name, score in scores.items()}
-    chosen = choices([list(own) for own in samples], False, {"v": both}, {})
+    chosen: dict[str, list[list[float]]] = {}
+    for own in samples:
+        found = [(scores[s.solution_id], weight("orm", scores[s.solution_id])) for s in own]
+        for name, chances in choices(Sampled(own, {"v": found}), False).items():
+            chosen.setdefault(name, []).append(chances)
     at = min(16, n) - 1
     pairs = []
     for own in samples:
