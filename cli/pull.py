@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ctm_cli._options import AsJson, Revision
-from ctm_cli._output import answer, next_steps
+from ctm_cli._output import answer, next_steps, typed
 
 EXAMPLES = """Examples:
 
@@ -51,7 +51,9 @@ def command(
         print(f"{len(parts)} parts in {folder}")
         for reason, count in aside.items():
             print(f"set aside {count:,}: {printable(reason)}")
-        next_steps(f"ctm verify {folder}", f"ctm query --run {folder} --name accuracy")
+        next_steps(
+            f"ctm verify {typed(folder)}", f"ctm query --run {typed(folder)} --name accuracy"
+        )
 
     told = {"run": str(folder), "parts": len(parts), "set_aside": aside}
     answer(told, as_json=as_json, render=render)

@@ -10,6 +10,7 @@ import typer
 
 from ctm_cli import _completion
 from ctm_cli._options import AsJson, Config
+from ctm_cli._output import next_steps, typed
 from ctm_train.settings import Method, PrmLabels, Scheduler, Weights
 
 EXAMPLES = """Examples:
@@ -296,6 +297,6 @@ def command(
         print(f"{outcome.dropped} pairs had no weights and were left out")
     if outcome.still:
         print("The model is what it was: raise --learning-rate or --epochs, or lower --warmup.")
-    verifier = f"ctm eval --n 16 --verifier {folder}"
-    other = f"ctm build-dataset --model {folder} --output-dir runs/{folder.name}"
-    print(f"\nNext:\n  {verifier if method in ('orm', 'prm') else other}")
+    verifier = f"ctm eval --n 16 --verifier {typed(folder)}"
+    other = f"ctm build-dataset --model {typed(folder)} --output-dir {typed(f'runs/{folder.name}')}"
+    next_steps(verifier if method in ("orm", "prm") else other)

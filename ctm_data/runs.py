@@ -39,8 +39,8 @@ def list_runs(folder: str | Path = "runs") -> list[RunListing]:
     folder = Path(folder)
     if not folder.is_dir():
         raise CtmError(
-            f"there is no folder {folder}: give one that holds runs, or make a run with `ctm "
-            "build-dataset`",
+            f"{folder} is {'a file' if folder.exists() else 'not there'}: give a folder that holds runs, "
+            "or make a run with `ctm build-dataset`",
             usage=True,
         )
     return [_listing(run) for run in sorted(run_folders(folder))]

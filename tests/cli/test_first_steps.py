@@ -1,7 +1,9 @@
 """What people type on their first day, in one process: wrong calls, small commands, completion, output."""
 
+import io
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -68,11 +70,15 @@ REFUSED = {  # what is typed, and what the one line says
         ["score", "a.jsonl", "--verifier", "v", "--out", "x/b"], "there is no folder x"
     ),
     "a name that is no repository's": (["publish", "runs/x", "one two"], "give user/name"),
-    "listing runs of no folder": (["runs", "nowhere"], "there is no folder nowhere"),
-    "an unknown command": (["bogus"], "No such command 'bogus'"),
+    "listing runs of no folder": (["runs", "nowhere"], "nowhere is not there: give a folder that holds"),
+    "an unknown command": (["bogus"], "No such command 'bogus'; see `ctm -h`"),
     "an unknown option": (["query", "--nmae", "x"], "No such option: --nmae"),
     "a word for a number": (["eval", "--temperature", "hot"], "Invalid value for '--temperature'"),
-    "a missing argument": (["show"], "Missing argument"),
+    "a missing argument": (["show"], "Missing argument 'run'; see `ctm show -h`"),
+    "a recipe file that is gone": (
+        ["eval", "--config", "no.yaml"], "Invalid value for '--config': cannot read no.yaml: No such file"
+    ),
+    "metrics into a missing folder": ([*BUILD, "--metrics", "x/m"], "give a file in a folder that"),
 }  # fmt: skip
 
 
@@ -84,6 +90,43 @@ def test_a_wrong_call_is_refused_in_one_line_before_anything_is_made(ctm, tmp_pa
     assert err.startswith("ctm: ") and err.count("\n") == 1
     assert said in err
     assert not list(tmp_path.iterdir())
+
+
+FILES = {  # a file where a folder is wanted
+    "show": (["show", "a"], "a is a file, not a run folder"),
+    "runs": (["runs", "a"], "a is a file: give a folder that holds runs"),
+    "train": (["train", "cdpo", "RUN", "--output-dir", "a"], "a is a file; give a folder as --output-dir"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_file_in_the_place_of_a_folder_is_called_one(ctm, run, tmp_path, case):
+    words, said = FILES[case]
+    (tmp_path / "a").write_text("text")
+    code, _, err = ctm(*[run if word == "RUN" else word for word in words])
+    assert code == 2 and err.count("\n") == 1
+    assert said in err
+
+
+@pytest.mark.parametrize("words", [["build-dataset", "--limit", 1], ["train", "cdpo", "RUN"]])
+def test_a_folder_without_a_model_is_said_to_hold_none(ctm, run, tmp_path, words):
+    (tmp_path / "empty").mkdir()
+    code, _, err = ctm(*[run if word == "RUN" else word for word in words], "--model", "empty")
+    assert code == 2
+    assert "empty holds no model: it has no config.json or adapter_config.json" in err
+
+
+def test_no_query_at_all_is_refused(ctm, run, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    code, out, err = ctm("query", "--run", run)
+    assert (code, out) == (2, "")
+    assert "there is no query: give one in SQL, or --name, or --list" in err
+
+
+def test_comparing_an_evaluation_does_not_advise_to_build_into_it(ctm, evaluation):
+    code, _, err = ctm("compare", evaluation)
+    assert code == 2
+    assert "it is an evaluation; `ctm build-dataset` makes a run that has them" in err
 
 
 def test_a_manifest_of_nothing_is_one_line(ctm, tmp_path):
@@ -277,6 +320,25 @@ def test_runs_that_were_sampled_differently_are_said_to_be(evaluation, tmp_path,
     assert sampled_differently(tmp_path / evaluation, tmp_path / "other") == [
         "n_samples: 2 there, 3 here"
     ]
+
+
+def test_the_tags_of_a_thought_stand_in_the_help(ctm):
+    assert "<think>,</think>" in ctm("eval", "-h")[1].replace("\n", "")
+
+
+def test_what_to_type_next_can_be_typed_for_any_name_of_a_folder(ctm, run, capsys):
+    from ctm_cli import build_dataset
+    from ctm_data.pages.summary import summarize
+
+    odd = Path("it's a päth ✓")
+    odd.mkdir()
+    [line] = [line for line in ctm("runs", odd)[1].splitlines() if "build-dataset" in line]
+    assert shlex.split(line) == ["ctm", "build-dataset", "--output-dir", f"{odd}/pocket"]
+    build_dataset._show(summarize(Store(run)), odd)
+    show, train, python = capsys.readouterr().out.splitlines()[-3:]
+    assert shlex.split(show) == ["ctm", "show", str(odd)]
+    assert shlex.split(train) == ["ctm", "train", "cdpo", str(odd)]
+    assert f'load_dataset("{odd}", "rollouts")' in shlex.split(python)[2]
 
 
 @pytest.mark.parametrize("command", ["query", "score", "pull", "show", "compare", "eval", "runs"])
