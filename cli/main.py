@@ -112,6 +112,7 @@ def _libraries(verbose: bool) -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", "Cannot enable progress bars")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft|trl")
 
 
 def run() -> None:

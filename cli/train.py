@@ -297,6 +297,25 @@ def command(
         print(f"{outcome.dropped} pairs had no weights and were left out")
     if outcome.still:
         print("The model is what it was: raise --learning-rate or --epochs, or lower --warmup.")
-    verifier = f"ctm eval --n 16 --verifier {typed(folder)}"
-    other = f"ctm build-dataset --model {typed(folder)} --output-dir {typed(f'runs/{folder.name}')}"
-    next_steps(verifier if method in ("orm", "prm") else other)
+    next_steps(_next(method, data, folder))
+
+
+def _next(method: str, data: str, folder: Path) -> str:
+    """What to type with the trained model, on the benchmark of its data, into a folder that is free."""
+    from ctm_data.run.manifest import read_manifest
+    from ctm_data.run.store import is_run_folder
+
+    recipe = read_manifest(data)["recipe"] if is_run_folder(data) else {}
+    on = ""
+    if recipe.get("benchmark", "pocket") != "pocket":
+        on = f" --benchmark {typed(recipe['benchmark'])}"
+        on += " --data-file …" if recipe.get("data_file") else ""
+    if method in ("orm", "prm"):
+        solver = recipe.get("model", "pocket")
+        solver = solver[0] if isinstance(solver, list) else solver
+        asked = "" if solver == "pocket" else f" --model {typed(solver)}"
+        return f"ctm eval{asked}{on} --n 16 --verifier {typed(folder)}"
+    out = Path("runs") / folder.name
+    while out.exists():
+        out = out.with_name(f"{out.name}-again")
+    return f"ctm build-dataset --model {typed(folder)}{on} --output-dir {typed(out)}"

@@ -5,12 +5,13 @@ import json
 import os
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 from handmade import made_by_hand
 
-from ctm_cli import _progress, main
+from ctm_cli import _progress, main, train
 from ctm_data.run.store import Store
 
 
@@ -339,6 +340,46 @@ def test_what_to_type_next_can_be_typed_for_any_name_of_a_folder(ctm, run, capsy
     assert shlex.split(show) == ["ctm", "show", str(odd)]
     assert shlex.split(train) == ["ctm", "train", "cdpo", str(odd)]
     assert f'load_dataset("{odd}", "rollouts")' in shlex.split(python)[2]
+
+
+def test_after_a_training_the_next_command_asks_its_benchmark_and_leaves_its_data_alone(ctm, run):
+    said = train._next("cdpo", str(run), Path("models/hand"))
+    assert said == (
+        "ctm build-dataset --model models/hand --benchmark gsm8k --output-dir runs/hand-again"
+    )
+    said = train._next("orm", str(run), Path("models/orm"))
+    assert said == "ctm eval --model m --benchmark gsm8k --n 16 --verifier models/orm"
+
+
+@pytest.mark.parametrize("table", ["solutions", "contrast"])
+def test_what_to_type_after_a_pull_answers_with_what_was_pulled(ctm, run, monkeypatch, table):
+    source, pulled = Store(run), Path("runs/pulled")
+    with Store.open(pulled, source.manifest["recipe"]) as store:
+        store.write(table, 0, source.read(table).to_pylist())
+        store.finish("card")
+    monkeypatch.setattr("ctm_data.pull.pull", lambda *_, **__: pulled)
+    code, out, _ = ctm("pull", "you/pulled")
+    assert code == 0 and out.startswith("1 part in runs/pulled\n")
+    code, out, _ = ctm(*shlex.split(out.splitlines()[-1])[1:])
+    assert code == 0 and len(out.splitlines()) > 1
+
+
+def test_a_narrow_terminal_folds_the_names_of_columns_and_cuts_none(ctm, run):
+    os.environ["COLUMNS"] = "30"
+    _, out, _ = ctm("query", "--run", run, "select 1 as accuracy, 2 as benchmark, 3 as temperature")
+    assert "…" not in out
+    columns = zip(*(line.ljust(30) for line in out.splitlines()[:-1]), strict=True)
+    letters = "".join(map("".join, columns))
+    assert sorted(letters.replace(" ", "")) == sorted("accuracybenchmarktemperature")
+
+
+def test_what_the_libraries_announce_for_their_own_future_is_not_told():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        main._libraries(verbose=False)
+        for module in ("transformers.modeling_utils", "peft.peft_model", "ctm_data.build"):
+            warnings.warn_explicit(module, FutureWarning, "file.py", 1, module=module)
+    assert [str(warning.message) for warning in told] == ["ctm_data.build"]
 
 
 @pytest.mark.parametrize("command", ["query", "score", "pull", "show", "compare", "eval", "runs"])
