@@ -141,7 +141,8 @@ def run() -> None:
         wrong_call = getattr(error, "format_message", None)  # what typer's own errors have
         if wrong_call is not None:
             said = printable_lines(wrong_call().replace("Value error, ", ""))
-            if type(error) is not typer.BadParameter and getattr(error, "ctx", None):
+            advised = type(error) is typer.BadParameter or said.endswith(("?", ")"))
+            if not advised and getattr(error, "ctx", None):
                 said = f"{said.rstrip('.')}; see `{error.ctx.command_path} -h`"  # type: ignore[attr-defined]
             print(f"ctm: {said}", file=sys.stderr)
             sys.exit(2)

@@ -71,9 +71,15 @@ REFUSED = {  # what is typed, and what the one line says
         ["score", "a.jsonl", "--verifier", "v", "--out", "x/b"], "there is no folder x"
     ),
     "a name that is no repository's": (["publish", "runs/x", "one two"], "give user/name"),
+    "exporting into a missing folder": (
+        ["export", "runs/x", "--to", "pts", "--output", "x/b"], "there is no folder x; make it first"
+    ),
+    "pulling a path": (["pull", "runs/x"], "runs/x is no name on the Hub but a path here: give user/name"),
     "listing runs of no folder": (["runs", "nowhere"], "nowhere is not there: give a folder that holds"),
     "an unknown command": (["bogus"], "No such command 'bogus'; see `ctm -h`"),
-    "an unknown option": (["query", "--nmae", "x"], "No such option: --nmae"),
+    "an unknown option": (["query", "--xyz", "x"], "No such option: --xyz; see `ctm query -h`"),
+    "an option mistyped": (["query", "--nmae", "x"], "--nmae (Possible options: --name)\n"),
+    "a command mistyped": (["shwo"], "Did you mean 'show'?\n"),
     "a word for a number": (["eval", "--temperature", "hot"], "Invalid value for '--temperature'"),
     "a missing argument": (["show"], "Missing argument 'run'; see `ctm show -h`"),
     "a recipe file that is gone": (
@@ -244,9 +250,13 @@ def test_runs_are_listed_with_what_they_hold(ctm, run, evaluation):
     listed = {row["run"]: row for row in json.loads(ctm("runs", "--json")[1])}
     assert listed["runs/hand"]["rows"]["rollouts"] == 2
     assert not listed["runs/hand"]["finished"]
-    assert (listed["runs/eval"]["kind"], listed["runs/broken"]["kind"]) == ("evaluation", "damaged")
     _, out, _ = ctm("runs")
     assert "runs/hand" in out and "2 rollouts" in out and "not finished" in out
+    assert (listed["runs/eval"]["kind"], listed["runs/broken"]["kind"]) == ("evaluation", "damaged")
+    part = run / "rollouts" / "part-00000.parquet"
+    part.write_text("no Parquet")
+    faults = [row["fault"] for row in json.loads(ctm("runs", run, "--json")[1])]
+    assert faults == [f"{part} cannot be read; `ctm verify` says more"]
 
 
 @pytest.mark.parametrize(
