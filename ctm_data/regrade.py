@@ -1,16 +1,18 @@
 """`regrade`: grades the kept samples of a run again, without generating."""
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from itertools import groupby
 from pathlib import Path
 
 from ctm_data.pages.card import finish
+from ctm_data.run.records import are_programs, problems_of, solutions_in_part
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Progress, silent
-from ctm_eval.report import Results, measure
+from ctm_eval.report import Results, Sampled, measure
 from ctm_eval.scoring import Scorer
-from ctm_eval.types import Problem, Solution
 
 
 def regrade(
@@ -41,40 +43,36 @@ def regrade(
                 f"{', '.join(store.set_aside)} of {folder} is damaged and was set aside: run its "
                 "`ctm eval` again first",
             )
-        problems = {
-            row["problem_id"]: Problem(**{**row, "tests": tuple(row["tests"] or ())})
-            for part in store.each("problems")
-            for row in part.to_pylist()
-        }
-        scorer.check(list(problems.values()))
+        scorer.check([p for chunk in store.chunks("problems") for p in problems_of(store, chunk)])
         changed: list[str] = []
-        scored: list[Solution] = []
-        chunks = store.chunks("solutions")
-        for number, chunk in enumerate(chunks, 1):
-            rows = [Solution(**row) for row in store.rows("solutions", chunk)]
-            verdicts = scorer.score(
-                [(problems[r.problem_id], r.text, r.finish_reason == "stop") for r in rows]
-            )
-            again = [
-                replace(
-                    row,
-                    answer=v.answer,
-                    correct=v.correct,
-                    verdict=v.reason,
-                    suspicious=v.suspicious,
-                )
-                for row, v in zip(rows, verdicts, strict=True)
-            ]
-            other = [
-                a.solution_id
-                for a, b in zip(again, rows, strict=True)
-                if (a.correct, a.verdict) != (b.correct, b.verdict)
-            ]
-            if write and again != rows:
-                store.write("solutions", chunk, map(asdict, again))
-            changed += other
-            scored += again
-            (progress or silent)("scoring", number, len(chunks))
+        again = _again(store, scorer, changed, write, progress or silent)
+        results = measure(again, programs=are_programs(store))
         if write:
             finish(store)
-    return measure(scored, programs=any(p.tests for p in problems.values())), changed
+    return results, changed
+
+
+def _again(
+    store: Store, scorer: Scorer, changed: list[str], write: bool, progress: Progress
+) -> Iterator[Sampled]:
+    """The samples, graded again, problem by problem; parts are written, `changed` is filled on the way."""
+    chunks = store.chunks("solutions")
+    for number, chunk in enumerate(chunks, 1):
+        rows = list(solutions_in_part(store, chunk))
+        verdicts = scorer.score([(p, row.text, row.finish_reason == "stop") for p, row in rows])
+        again = [
+            replace(
+                row, answer=v.answer, correct=v.correct, verdict=v.reason, suspicious=v.suspicious
+            )
+            for (_, row), v in zip(rows, verdicts, strict=True)
+        ]
+        changed += [
+            a.solution_id
+            for a, (_, b) in zip(again, rows, strict=True)
+            if (a.correct, a.verdict) != (b.correct, b.verdict)
+        ]
+        if write and again != [row for _, row in rows]:
+            store.write("solutions", chunk, map(asdict, again))
+        progress("scoring", number, len(chunks))
+        for _, own in groupby(again, lambda row: row.problem_id):
+            yield Sampled(list(own))

@@ -7,6 +7,7 @@ If solutions are programs, the model that wrote a program describes it, and a ve
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -127,33 +128,39 @@ def keep(checks: Sequence[Check]) -> list[bool]:
     return agrees if any(agrees) else [True] * len(checks)
 
 
-def filter_figures(rows: Iterable[tuple[str, bool, bool]]) -> Filter:
-    """The effect of the filter on rows of (problem id, solution is right, program agrees)."""
-    by_problem: dict[str, list[tuple[bool, bool]]] = {}
-    for problem_id, correct, agrees in rows:
-        by_problem.setdefault(problem_id, []).append((correct, agrees))
-    solutions = right = agreeing = kept = kept_right = fallbacks = solvable = lost = 0
-    for samples in by_problem.values():
-        some = any(agrees for _, agrees in samples)
-        left = [correct for correct, agrees in samples if agrees or not some]
-        solutions += len(samples)
-        right += sum(correct for correct, _ in samples)
-        agreeing += sum(agrees for _, agrees in samples)
-        kept += len(left)
-        kept_right += sum(left)
-        fallbacks += not some
-        solvable += any(correct for correct, _ in samples)
-        lost += any(correct for correct, _ in samples) and not any(left)
+def filter_counts(samples: Sequence[tuple[bool, bool]]) -> Counter[str]:
+    """What the filter does to one problem, from (solution is right, program agrees) of each sample.
+
+    The counts of several problems are added, and `filter_figures` makes shares of the sums.
+    """
+    some = any(agrees for _, agrees in samples)
+    left = [correct for correct, agrees in samples if agrees or not some]
+    right = sum(correct for correct, _ in samples)
+    return Counter(
+        problems=1,
+        solutions=len(samples),
+        right=right,
+        agreeing=sum(agrees for _, agrees in samples),
+        kept=len(left),
+        kept_right=sum(left),
+        fallbacks=int(not some),
+        solvable=int(right > 0),
+        lost=int(right > 0 and not any(left)),
+    )
+
+
+def filter_figures(counts: Counter[str]) -> Filter:
+    """The effect of the filter on the problems of which `counts` are the added `filter_counts`."""
     return Filter(
-        problems=len(by_problem),
-        solutions=solutions,
-        fallbacks=fallbacks,
-        agreeing=_share(agreeing, solutions),
-        kept=_share(kept, solutions),
-        accuracy=_share(right, solutions),
-        precision=_share(kept_right, kept),
-        recall=_share(kept_right, right),
-        recall_lost=_share(lost, solvable),
+        problems=counts["problems"],
+        solutions=counts["solutions"],
+        fallbacks=counts["fallbacks"],
+        agreeing=_share(counts["agreeing"], counts["solutions"]),
+        kept=_share(counts["kept"], counts["solutions"]),
+        accuracy=_share(counts["right"], counts["solutions"]),
+        precision=_share(counts["kept_right"], counts["kept"]),
+        recall=_share(counts["kept_right"], counts["right"]),
+        recall_lost=_share(counts["lost"], counts["solvable"]),
     )
 
 

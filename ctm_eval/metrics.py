@@ -69,7 +69,7 @@ class Estimate:
     high: float
 
 
-def clustered(values: Sequence[float], samples: int) -> Estimate:
+def clustered(values: Sequence[float] | np.ndarray, samples: int) -> Estimate:
     """The mean of per-problem values in [0, 1], with the problems treated as a random sample.
 
     A problem is a cluster: it counts once, however many samples it has. The interval is Wilson's, at the

@@ -1,11 +1,14 @@
 """The figures of an evaluation, computed from graded samples: as a table, lm-eval JSON, or one line."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ctm_eval.cotnpot import Filter, filter_figures
+import numpy as np
+
+from ctm_eval.cotnpot import Filter, filter_counts, filter_figures
 from ctm_eval.errors import CtmError
 from ctm_eval.metrics import Comparison, Estimate, clustered, maj_at_k, paired, pass_at_k
 from ctm_eval.pair_selection import by_answer
@@ -48,87 +51,95 @@ class Results:
     suspicious: int | None = None
 
 
-Scores = Mapping[str, tuple[float, float]]  # solution id → (score, weight in a vote)
+@dataclass(frozen=True)
+class Sampled:
+    """The samples of one problem, with what was said of each, in their order.
+
+    `scores` has the (score, weight in a vote) by verifier, `kept` by coder whether its program agrees.
+    Verifiers and coders are the same for all problems of an evaluation.
+    """
+
+    samples: Sequence[Solution]
+    scores: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    kept: Mapping[str, Sequence[bool]] = field(default_factory=dict)
 
 
-def measure(
-    samples: Sequence[Solution],
-    *,
-    programs: bool = False,
-    scores: Mapping[str, Scores] | None = None,
-    kept: Mapping[str, Mapping[str, bool]] | None = None,
-) -> Results:
+def measure(problems: Iterable[Sampled], *, programs: bool = False) -> Results:
     """The figures of graded samples; every problem must have the same number of samples.
 
-    `scores` maps verifier names to their scores. `kept` maps coders and solution ids to whether the coder's
-    program agrees. Raises CtmError if there are no samples or the numbers per problem differ.
+    Problems are taken one by one, and of each only its numbers are held. Raises UnevenSamples, a CtmError,
+    if there are no samples or the numbers per problem differ.
     """
-    of: dict[str, list[Solution]] = {}
-    for sample in samples:
-        of.setdefault(sample.problem_id, []).append(sample)
-    counts = {len(own) for own in of.values()}
-    if len(counts) != 1:
-        what = f"{min(counts)} to {max(counts)} samples a problem" if counts else "no samples"
+    sizes: set[int] = set()
+    right: list[int] = []
+    reasons: Counter[str] = Counter()
+    ran: Counter[bool] = Counter()  # programs, by whether they are suspicious
+    filters: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    majorities = array("d")
+    chosen: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
+    for one in problems:
+        own = one.samples
+        sizes.add(len(own))
+        if len(sizes) > 1:
+            continue  # there will be no figures
+        right.append(sum(sample.correct for sample in own))
+        reasons.update(sample.verdict for sample in own)
+        ran.update(bool(s.suspicious) for s in own if s.suspicious is not None)
+        for coder, agrees in one.kept.items():
+            marks = [(s.correct, agree) for s, agree in zip(own, agrees, strict=True)]
+            filters[coder].update(filter_counts(marks))
+        if not programs:
+            majorities.extend(maj_at_k(*votes(own)))
+        for name, at in choices(one, programs).items():
+            chosen[name].extend(at)
+    if len(sizes) != 1:
+        what = f"{min(sizes)} to {max(sizes)} samples a problem" if sizes else "no samples"
         raise UnevenSamples(
             f"there are {what}: figures need the same number of samples for every problem"
         )
-    n = counts.pop()
-    right = [sum(sample.correct for sample in own) for own in of.values()]
-    majorities = [] if programs else [maj_at_k(*votes(own)) for own in of.values()]
-    ran = [sample.suspicious for sample in samples if sample.suspicious is not None]
+    n = sizes.pop()
     ks = range(1, n + 1)
     return Results(
-        problems=len(of),
+        problems=len(right),
         samples=n,
         accuracy=clustered([correct / n for correct in right], n),
         pass_at={k: clustered([pass_at_k(n, c, k) for c in right], n // k) for k in ks},
-        maj_at={k: clustered([at[k - 1] for at in majorities], n // k) for k in ks if majorities},
-        reasons=dict(Counter(sample.verdict for sample in samples).most_common()),
-        suspicious=sum(map(bool, ran)) if ran else None,
-        filters={
-            coder: filter_figures(
-                (s.problem_id, s.correct, agrees[s.solution_id]) for own in of.values() for s in own
-            )
-            for coder, agrees in (kept or {}).items()
-        },
-        chosen={
-            name: {k: clustered([at[k - 1] for at in by_problem], n // k) for k in ks}
-            for name, by_problem in choices(
-                list(of.values()), programs, scores or {}, kept or {}
-            ).items()
-        },
+        maj_at={} if programs else _curve(majorities, n),
+        reasons=dict(reasons.most_common()),
+        suspicious=ran[True] if ran else None,
+        filters={coder: filter_figures(counts) for coder, counts in filters.items()},
+        chosen={name: _curve(chances, n) for name, chances in chosen.items()},
     )
 
 
-def choices(
-    problems: Sequence[Sequence[Solution]],
-    programs: bool,
-    scores: Mapping[str, Scores],
-    kept: Mapping[str, Mapping[str, bool]],
-) -> dict[str, list[list[float]]]:
-    """For every way to choose, by name: each problem's probability of a right answer at k = 1 to n."""
-    figures: dict[str, list[list[float]]] = {}
-    for own in problems:
-        group_of = {s.solution_id: i for i, group in enumerate(by_answer(own)) for s in group}
-        answers = [group_of.get(s.solution_id) for s in own]
-        correct = [float(s.correct) for s in own]
-        filters: dict[str, list[bool] | None] = {"": None}
-        for coder, agrees in kept.items():
-            of = f" ({coder})" if len(kept) > 1 else ""
-            filters[f"cotnpot{of} "] = [agrees[s.solution_id] for s in own]
-        for prefix, keep in filters.items():
-            found: dict[str, list[float]] = {}
-            if prefix and not programs:
-                found["maj"] = weighted_at_k(answers, correct, [1.0] * len(own), keep)
-            for verifier, by_solution in scores.items():
-                of = f" ({verifier})" if len(scores) > 1 else ""
-                values, weights = zip(*(by_solution[s.solution_id] for s in own), strict=True)
-                found[f"best{of}"] = best_of_k(correct, values, keep)
-                if not programs:
-                    found[f"weighted{of}"] = weighted_at_k(answers, correct, weights, keep)
-            for name, at in found.items():
-                figures.setdefault(prefix + name, []).append(at)
-    return figures
+def _curve(chances: "array[float]", n: int) -> dict[int, Estimate]:
+    """The estimate at every k from the problems' chances at k = 1 to n, one problem after the other."""
+    at = np.array(chances).reshape(-1, n)
+    return {k: clustered(at[:, k - 1], n // k) for k in range(1, n + 1)}
+
+
+def choices(one: Sampled, programs: bool) -> dict[str, list[float]]:
+    """For every way to choose among a problem's samples, by name: the probability that the chosen answer
+    is right at k = 1 to n."""
+    own = one.samples
+    group_of = {s.solution_id: i for i, group in enumerate(by_answer(own)) for s in group}
+    answers = [group_of.get(s.solution_id) for s in own]
+    correct = [float(s.correct) for s in own]
+    filters: dict[str, Sequence[bool] | None] = {"": None}
+    for coder, agrees in one.kept.items():
+        of = f" ({coder})" if len(one.kept) > 1 else ""
+        filters[f"cotnpot{of} "] = agrees
+    found: dict[str, list[float]] = {}
+    for prefix, keep in filters.items():
+        if prefix and not programs:
+            found[f"{prefix}maj"] = weighted_at_k(answers, correct, [1.0] * len(own), keep)
+        for verifier, scores in one.scores.items():
+            of = f" ({verifier})" if len(one.scores) > 1 else ""
+            values, weights = zip(*scores, strict=True)
+            found[f"{prefix}best{of}"] = best_of_k(correct, values, keep)
+            if not programs:
+                found[f"{prefix}weighted{of}"] = weighted_at_k(answers, correct, weights, keep)
+    return found
 
 
 SELECT = {
@@ -169,14 +180,17 @@ def shown(results: Results, select: str | None = None) -> dict[str, Estimate]:
     return left
 
 
-def paired_by_problem(first: Sequence[Solution], second: Sequence[Solution]) -> Comparison:
-    """The paired test of two runs on the problems that both have. Raises CtmError if they share none."""
+def paired_by_problem(
+    first: Iterable[tuple[str, bool]], second: Iterable[tuple[str, bool]]
+) -> Comparison:
+    """The paired test of two runs on the problems that both have, from (problem id, whether it is right) of
+    their samples. Raises CtmError if they share none."""
     tallies: list[dict[str, tuple[int, int]]] = []
     for samples in (first, second):
         tally: dict[str, tuple[int, int]] = {}
-        for sample in samples:
-            correct, n = tally.get(sample.problem_id, (0, 0))
-            tally[sample.problem_id] = (correct + sample.correct, n + 1)
+        for problem_id, right in samples:
+            correct, n = tally.get(problem_id, (0, 0))
+            tally[problem_id] = (correct + right, n + 1)
         tallies.append(tally)
     common = [problem for problem in tallies[0] if problem in tallies[1]]
     if not common:

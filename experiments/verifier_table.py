@@ -19,7 +19,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -223,26 +223,23 @@ Curves = dict[str, np.ndarray]  # by the name of a choice, (seeds, problems, n) 
 
 def _choices(folder: Path, cell: Cell, results: Sequence[Mapping[str, Any]]) -> Curves:
     """What `ctm_eval.report.choices` says of a split's samples, for the scores of every seed."""
-    from ctm_data.pages.evaluation import kept
-    from ctm_data.run.records import samples
+    from ctm_data.pages.evaluation import sampled
     from ctm_data.run.store import Store
     from ctm_eval.report import choices
     from ctm_eval.verifiers import weight
 
-    store = Store(folder / f"{cell.benchmark}-{cell.split}")
-    problems: dict[str, list[Any]] = {}
-    for sample in samples(store):
-        problems.setdefault(sample.problem_id, []).append(sample)
+    problems = list(sampled(Store(folder / f"{cell.benchmark}-{cell.split}")))
     programs = cell.benchmark == "pocket-code"
     found: dict[str, list[list[list[float]]]] = {}
     for result in results:
         scores = {
             name: (score, weight(cell.method, score)) for name, score in result["scores"].items()
         }
-        total = sum(map(len, problems.values()))
-        chosen = choices(
-            list(problems.values()), programs, {cell.method: scores}, kept(store, total)
-        )
+        chosen: dict[str, list[list[float]]] = {}
+        for one in problems:
+            own = [scores[sample.solution_id] for sample in one.samples]
+            for name, at in choices(replace(one, scores={cell.method: own}), programs).items():
+                chosen.setdefault(name, []).append(at)
         for name, values in chosen.items():
             found.setdefault(name, []).append(values)
     return {name: np.array(values) for name, values in found.items()}

@@ -5,13 +5,14 @@ An evaluation is a run folder like any other: samples, verifier scores and progr
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ctm_data.run.recipe import differences
-from ctm_data.run.records import are_programs
+from ctm_data.run.records import are_programs, count_solutions
 from ctm_data.run.schema import SCHEMAS
 from ctm_data.run.store import Store
 from ctm_eval import report as figures
@@ -19,7 +20,7 @@ from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.errors import CtmError
 from ctm_eval.metrics import Comparison
 from ctm_eval.prompts import fingerprint
-from ctm_eval.report import Results
+from ctm_eval.report import Results, Sampled
 from ctm_eval.types import Solution
 
 SAMPLING = ("n_samples", "temperature", "top_p", "max_new_tokens", "max_thinking_tokens", "think_tags",
@@ -32,13 +33,7 @@ def summarize(run: Store | str | Path) -> Results:
     For an unfinished run, they cover the samples so far. Raises CtmError if there are none.
     """
     store = run if isinstance(run, Store) else Store(run)
-    own = _graded(store)
-    return figures.measure(
-        own,
-        programs=are_programs(store),
-        scores=_scores(store, len(own)),
-        kept={} if are_programs(store) else kept(store, len(own)),
-    )
+    return figures.measure(sampled(store), programs=are_programs(store))
 
 
 def results_json(store: Store) -> str:
@@ -63,14 +58,17 @@ def paired(first: str | Path, second: str | Path) -> Comparison:
     names = [store.manifest["recipe"]["benchmark"] for store in stores]
     if names[0] != names[1]:
         raise CtmError(f"{first} is of {names[0]}, {second} of {names[1]}", usage=True)
-    told = [dict(zip(*_columns(store, "problem_id", "question"), strict=True)) for store in stores]
-    if other := sorted(p for p in told[0].keys() & told[1].keys() if told[0][p] != told[1][p]):
+    told = dict(_columns(stores[0], "problems", "problem_id", "question"))
+    again = _columns(stores[1], "problems", "problem_id", "question")
+    if other := sorted(name for name, question in again if told.get(name, question) != question):
         raise CtmError(
             f"{other[0]} is not the same question in {first} and in {second}: the runs read different "
             "data",
             usage=True,
         )
-    return figures.paired_by_problem(*(_graded(store) for store in stores))
+    return figures.paired_by_problem(
+        *(_columns(store, "solutions", "problem_id", "correct") for store in stores)
+    )
 
 
 def sampled_differently(first: str | Path, second: str | Path) -> list[str]:
@@ -92,20 +90,42 @@ def check_comparable(other: str | Path, benchmark: str) -> None:
         raise CtmError(f"{other} is of {name}, not of {benchmark}: nothing to compare", usage=True)
 
 
-def _graded(store: Store) -> list[Solution]:
-    """All samples of a run, without their texts and tokens, which no figure needs."""
+def sampled(store: Store) -> Iterator[Sampled]:
+    """The samples of a run problem by problem, with the scores and programs that every sample has.
+
+    A part at a time is in memory, without the texts and tokens, which no figure needs.
+    """
     absent = {"prompt_ids": (), "token_ids": (), "text": ""}
     columns = [name for name in SCHEMAS["solutions"].names if name not in absent]
-    return [
-        Solution(**row, **absent)  # type: ignore[arg-type]
-        for part in store.each("solutions", columns)
-        for row in part.to_pylist()
-    ]
+    verifiers = _of_every_sample(store, "scores", "verifier", "pool")
+    coders = [] if are_programs(store) else _of_every_sample(store, "programs", "coder")
+    for chunk in store.chunks("solutions"):
+        scores = _scores(store, chunk) if verifiers else {}
+        agrees = _agreements(store, chunk) if coders else {}
+        problems: dict[str, list[Solution]] = {}
+        for row in store.rows("solutions", chunk, columns):
+            solution = Solution(**row, **absent)  # type: ignore[arg-type]
+            problems.setdefault(solution.problem_id, []).append(solution)
+        for own in problems.values():
+            ids = [solution.solution_id for solution in own]
+            yield Sampled(
+                own,
+                {_named(*by): [scores[one, *by] for one in ids] for by in verifiers},
+                {coder: [agrees[one, coder] for one in ids] for (coder,) in coders},
+            )
 
 
-def _columns(store: Store, *names: str) -> list[list[Any]]:
-    table = store.read("problems", list(names))
-    return [table[name].to_pylist() for name in names]
+def _of_every_sample(store: Store, table: str, *by: str) -> list[tuple[Any, ...]]:
+    """By whom all solutions have a row in a table."""
+    rows = Counter(_columns(store, table, *by))
+    total = count_solutions(store)
+    return [name for name, count in rows.items() if count == total]
+
+
+def _columns(store: Store, table: str, *names: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of a table in some of its columns, a part at a time."""
+    for part in store.each(table, list(names)):
+        yield from zip(*(column.to_pylist() for column in part.columns), strict=True)
 
 
 def _provenance(store: Store) -> dict[str, Any]:
@@ -122,32 +142,32 @@ def _provenance(store: Store) -> dict[str, Any]:
 
 def _prompts(store: Store) -> Iterator[list[int]]:
     """The prompt of every problem that was asked, once."""
-    seen: set[str] = set()
     for part in store.each("solutions", ["problem_id", "prompt_ids"]):
+        seen: set[str] = set()
         for row in part.to_pylist():
             if row["problem_id"] not in seen:
                 seen.add(row["problem_id"])
                 yield row["prompt_ids"]
 
 
-def _scores(store: Store, count: int) -> dict[str, figures.Scores]:
-    """By verifier, the score and weight of every solution; verifiers with missing scores are left out."""
+def _scores(store: Store, chunk: int) -> dict[tuple[str, ...], tuple[float, float]]:
+    """The score and the weight by solution, verifier and pool."""
     from ctm_eval.verifiers import weight
 
-    found: dict[str, dict[str, tuple[float, float]]] = {}
-    for part in store.each("scores"):
-        for row in part.to_pylist():
-            name = row["verifier"] if row["pool"] is None else f"{row['verifier']}, {row['pool']}"
-            score = row["score"]
-            weighed = (score, weight(row["method"], score))
-            found.setdefault(name, {})[row["solution_id"]] = weighed
-    return {name: scores for name, scores in found.items() if len(scores) == count}
+    return {
+        (row["solution_id"], row["verifier"], row["pool"]): (
+            row["score"],
+            weight(row["method"], row["score"]),
+        )
+        for row in store.rows("scores", chunk)
+    }
 
 
-def kept(store: Store, count: int) -> dict[str, dict[str, bool]]:
-    """By coder, whether its program agrees with each solution; incomplete coders are left out."""
-    found: dict[str, dict[str, bool]] = {}
-    for part in store.each("programs", ["solution_id", "coder", "agrees"]):
-        for row in part.to_pylist():
-            found.setdefault(row["coder"], {})[row["solution_id"]] = row["agrees"]
-    return {coder: agrees for coder, agrees in found.items() if len(agrees) == count}
+def _agreements(store: Store, chunk: int) -> dict[tuple[str, str], bool]:
+    """Whether the program agrees, by solution and coder."""
+    rows = store.rows("programs", chunk, ["solution_id", "coder", "agrees"])
+    return {(row["solution_id"], row["coder"]): row["agrees"] for row in rows}
+
+
+def _named(verifier: str, pool: str | None) -> str:
+    return verifier if pool is None else f"{verifier}, {pool}"

@@ -48,10 +48,11 @@ def solutions_in(store: Store) -> Iterator[tuple[int, list[tuple[Problem, Soluti
     chunks = store.chunks("solutions")
     if not chunks or "parts" not in store.manifest:
         raise CtmError(f"{store.folder} is not a finished run with solutions", usage=True)
-    return ((chunk, list(_with_problems(store, chunk))) for chunk in chunks)
+    return ((chunk, list(solutions_in_part(store, chunk))) for chunk in chunks)
 
 
-def _with_problems(store: Store, chunk: int) -> Iterator[tuple[Problem, Solution]]:
+def solutions_in_part(store: Store, chunk: int) -> Iterator[tuple[Problem, Solution]]:
+    """The solutions of a chunk with their problems, problem by problem."""
     own = solutions_of(store, chunk)
     for problem in problems_of(store, chunk):
         for solution in own[problem.problem_id]:

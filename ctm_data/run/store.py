@@ -139,9 +139,11 @@ class Store:
         for path in self.parts(table):
             yield _read_part(path, columns)
 
-    def rows(self, table: str, chunk: int) -> list[dict[str, Any]]:
+    def rows(
+        self, table: str, chunk: int, columns: list[str] | None = None
+    ) -> list[dict[str, Any]]:
         """The rows of a chunk's part."""
-        return _read_part(self.path(table, chunk), None).to_pylist()
+        return _read_part(self.path(table, chunk), columns).to_pylist()
 
     def chunks(self, table: str) -> list[int]:
         """The numbers of the chunks that a table has parts of, in their order."""

@@ -1,5 +1,6 @@
 """CoTnPoT: whatever a coder writes is survived and counted, and the filter's figures are those by hand."""
 
+from collections import Counter
 from functools import cache
 
 import pytest
@@ -14,6 +15,7 @@ from ctm_eval.cotnpot import (
     counts,
     describe,
     fenced,
+    filter_counts,
     filter_figures,
     keep,
     with_description,
@@ -153,10 +155,10 @@ def test_results_are_counted_by_name():
 def test_the_filters_figures_by_hand():
     """p: two of four right; one right and one wrong agree: both are kept. q: one of two right, none
     agrees: both are kept. r: one of two right, the wrong one agrees and is kept, r is lost."""
-    rows = [("p", True, True), ("p", True, False), ("p", False, True), ("p", False, False)]
-    rows += [("q", True, False), ("q", False, False)]
-    rows += [("r", True, False), ("r", False, True)]
-    figures = filter_figures(rows)
+    p = filter_counts([(True, True), (True, False), (False, True), (False, False)])
+    q = filter_counts([(True, False), (False, False)])
+    r = filter_counts([(True, False), (False, True)])
+    figures = filter_figures(p + q + r)
     assert (figures.problems, figures.solutions, figures.fallbacks) == (3, 8, 1)
     assert figures.agreeing == 3 / 8
     assert figures.kept == 5 / 8
@@ -167,12 +169,19 @@ def test_the_filters_figures_by_hand():
 
 
 def test_nothing_has_no_shares():
-    figures = filter_figures([])
+    figures = filter_figures(Counter())
     assert (figures.problems, figures.accuracy, figures.recall_lost) == (0, None, None)
 
 
 CHECKS = st.lists(st.sampled_from(RESULTS).map(Check), min_size=1, max_size=12)
-ROWS = st.lists(st.tuples(st.sampled_from("pqr"), st.booleans(), st.booleans()), max_size=30)
+PROBLEMS = st.lists(
+    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=10), max_size=3
+)
+
+
+def filtered(problems):
+    """The figures of problems, each a list of (the solution is right, its program agrees)."""
+    return filter_figures(sum(map(filter_counts, problems), Counter()))
 
 
 @given(CHECKS)
@@ -181,23 +190,22 @@ def test_those_that_agree_are_kept_and_all_where_none_does(checks):
     assert kept == ([c for c in checks if c.agrees] or checks)
 
 
-@given(ROWS)
-def test_the_figures_are_those_of_what_is_kept(rows):
+@given(PROBLEMS)
+def test_the_figures_are_those_of_what_is_kept(problems):
     """The figures count what `keep` keeps, problem by problem."""
     kept = []
-    for problem_id in "pqr":
-        own = [(right, agrees) for p, right, agrees in rows if p == problem_id]
+    for own in problems:
         chosen = keep([Check("agrees" if agrees else "silent") for _, agrees in own])
         kept += [right for (right, _), is_kept in zip(own, chosen, strict=True) if is_kept]
-    figures = filter_figures(rows)
-    assert figures.kept == (len(kept) / len(rows) if rows else None)
-    assert figures.precision == (sum(kept) / len(kept) if rows else None)
+    figures = filtered(problems)
+    assert figures.kept == (len(kept) / sum(map(len, problems)) if problems else None)
+    assert figures.precision == (sum(kept) / len(kept) if problems else None)
 
 
-@given(ROWS)
-def test_where_every_right_solution_agrees_the_filter_loses_none_and_can_only_help(rows):
-    figures = filter_figures((p, right, agrees or right) for p, right, agrees in rows)
-    if rows:
+@given(PROBLEMS)
+def test_where_every_right_solution_agrees_the_filter_loses_none_and_can_only_help(problems):
+    figures = filtered([[(right, agrees or right) for right, agrees in own] for own in problems])
+    if problems:
         assert figures.precision >= figures.accuracy
         assert figures.recall in (1.0, None)
         assert figures.recall_lost in (0.0, None)
