@@ -292,7 +292,8 @@ def command(
         return
     loss = "not logged" if outcome.loss is None else f"{outcome.loss:.4g}"
     kl = "" if outcome.kl is None else f", KL from the start {outcome.kl:.2g} nats a token"
-    print(f"{outcome.steps} steps in {outcome.seconds:.0f} s, last loss {loss}{kl}")
+    steps = f"{outcome.steps} {'step' if outcome.steps == 1 else 'steps'}"
+    print(f"{steps} in {outcome.seconds:.0f} s, last loss {loss}{kl}")
     if outcome.dropped:
         print(f"{outcome.dropped} pairs had no weights and were left out")
     if outcome.still:
