@@ -37,14 +37,17 @@ def import_steps(
 
     It is a file, a folder of Parquet files, or a dataset on the Hub (USER/NAME or USER/NAME:CONFIG), of
     which the split `train` is read. `tokenizer` names the one whose tokens tokenhd scores. Every row is
-    checked: texts, lengths, differences that do not follow from their probabilities, rows that are there
-    twice. What fails is set aside and counted, in the manifest too. Raises CtmError if no row can be taken.
+    checked: lines that are no JSON object, texts, lengths, differences that do not follow from their
+    probabilities, rows that are there twice. What fails is set aside and counted, in the manifest too.
+    Raises CtmError if no row can be taken.
     """
     from ctm_data.pages.card import finish
 
     form = format_called(kind, tokenizer)
-    read, source = _source(data_file)
+    broken: Counter[str] = Counter()
+    read, source = _source(data_file, broken)
     records, aside = checked(form, read)
+    aside += broken
     if not records:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in aside.most_common(5))
         raise CtmError(
@@ -102,11 +105,12 @@ def format_called(kind: str, tokenizer: str | None = None) -> Format:
     return FORKING_FAST if kind == FORKING_FAST.name else FORMATS[kind]
 
 
-def _source(data_file: str | Path) -> tuple[Iterable[Row], str | None]:
-    """The rows of a file or a dataset on the Hub, and what a manifest says of where they are from."""
+def _source(data_file: str | Path, broken: Counter[str]) -> tuple[Iterable[Row], str | None]:
+    """The rows of a file or a dataset on the Hub, and what a manifest says of where they are from. Lines
+    of a file that are no row are counted in `broken` as they are met."""
     name, _, config = str(data_file).partition(":")
     if Path(data_file).exists() or Path(name).suffix or not is_hub_name(name):
-        return (row for _, row in read_rows(data_file)), fingerprint(data_file)
+        return (row for _, row in read_rows(data_file, broken)), fingerprint(data_file)
     from datasets import load_dataset, load_dataset_builder
 
     notice_offline()

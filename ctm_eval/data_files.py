@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +22,22 @@ BATCH = 1000  # rows that are unpacked at a time
 HELD = 64 << 20  # bytes of texts with shared beginnings that are unpacked at a time
 
 
-def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+class BrokenLine(CtmError):
+    """A line that holds no JSON object. `reason` says so without its place or what it holds."""
+
+    def __init__(self, where: str, reason: str, told: str = "") -> None:
+        super().__init__(f"{where} is {reason}{told and f': {told}'}", usage=True)
+        self.reason = f"a line that is {reason}"
+
+
+def read_rows(
+    path: str | os.PathLike[str], aside: Counter[str] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """("FILE, line 3", row) for every row of a JSONL or Parquet file, or of a folder of Parquet files.
 
     Raises CtmError for a file that is not there, of another kind, or broken, naming the line; also for a
-    line or a Parquet file beyond the bounds above, and for what is no regular file.
+    line or a Parquet file beyond the bounds above, and for what is no regular file. With `aside`, a line
+    that is no JSON object does not end the reading and is counted there by its reason.
     """
     path = Path(path)
     if path.is_dir():
@@ -41,7 +53,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, dict[str, Any
     if path.suffix == ".parquet":
         yield from _parquet(path)
     elif path.suffix in (".jsonl", ".ndjson", ".json"):
-        yield from _json_lines(path)
+        yield from _json_lines(path, aside)
     else:
         raise CtmError(f"{path}: only .jsonl and .parquet files are read", usage=True)
 
@@ -217,7 +229,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise CtmError(f"{path} is not a Parquet file: {_first_line(error)}", usage=True) from error
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _json_lines(path: Path, aside: Counter[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
     with path.open("rb") as file:
         number = 0
         while line := file.readline(LINE_BYTES + 1):
@@ -227,7 +239,14 @@ def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise CtmError(f"{where} is longer than {LINE_BYTES >> 20} MiB", usage=True)
             if not line.strip():
                 continue
-            yield where, _row(line, where)
+            try:
+                row = _row(line, where)
+            except BrokenLine as error:
+                if aside is None:
+                    raise
+                aside[error.reason] += 1
+            else:
+                yield where, row
 
 
 def _row(line: bytes, where: str) -> dict[str, Any]:
@@ -236,16 +255,15 @@ def _row(line: bytes, where: str) -> dict[str, Any]:
         if b"\\u" in line:
             json.dumps(row, ensure_ascii=False).encode("utf-8")  # halves of characters
     except json.JSONDecodeError as error:
-        message = f"{where} is not JSON: {error.msg} (column {error.colno})"
-        raise CtmError(message, usage=True) from error
+        raise BrokenLine(where, "not JSON", f"{error.msg} (column {error.colno})") from error
     except UnicodeError as error:
-        raise CtmError(f"{where} is not UTF-8", usage=True) from error
+        raise BrokenLine(where, "not UTF-8") from error
     except RecursionError as error:
-        raise CtmError(f"{where} is not JSON: nested too deeply", usage=True) from error
+        raise BrokenLine(where, "not JSON", "nested too deeply") from error
     except ValueError as error:
-        raise CtmError(f"{where} is not JSON: {_first_line(error)}", usage=True) from error
+        raise BrokenLine(where, "not JSON", _first_line(error)) from error
     if not isinstance(row, dict):
-        raise CtmError(f"{where} is not a JSON object", usage=True)
+        raise BrokenLine(where, "not a JSON object")
     return row
 
 

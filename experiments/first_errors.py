@@ -23,7 +23,7 @@ from typing import Any
 
 from grid import keep, load, pool_for, run_cells
 from heads import Plan as Data
-from heads import data
+from heads import data, step_labels
 from human_marks import first_wrong_line, worked_solutions
 
 METHODS = {"prm": "PRM", "orm": "ORM", "dpo": "DPO's implied reward"}
@@ -95,7 +95,7 @@ def _pocket_data(plan: Plan, folder: Path) -> None:
     from ctm_data.config import EvalConfig
     from ctm_data.eval import evaluate
 
-    sizes = Data(plan.problems, plan.problems, 8, plan.held_out // 2, 8)
+    sizes = Data(plan.problems, plan.problems, 8, plan.held_out // 2, 8, 0)
     data(sizes, folder / "pocket")
     evaluate(EvalConfig(folder / "pocket" / "test", split="test", limit=plan.held_out, n_samples=8))
 
@@ -152,9 +152,9 @@ def _rows(plan: Plan, folder: Path, cell: Cell) -> Any:
     if cell.part == "pocket":
         method, _, labels = cell.method.partition("-")
         store = Store(folder / "pocket" / ("rollouts" if method == "prm" else "labelled"))
-        if labels == "mixed":
-            return _mixed(store)
-        return training_rows(store, method, prm_labels=labels or "soft", seed=cell.seed)
+        if method == "prm":
+            return step_labels(store, labels or "soft")
+        return training_rows(store, method, seed=cell.seed)
     marked = tuning(plan, folder, cell)
     if cell.method == "orm":
         return Dataset.from_list(
@@ -195,20 +195,6 @@ def _rows(plan: Plan, folder: Path, cell: Cell) -> Any:
         prompt = tokenizer(exercise(one.problem.question)).input_ids
         rows.append({"prompt_ids": prompt, "completion_ids": ids, "targets": targets})
     return Dataset.from_list(rows)
-
-
-def _mixed(store: Any) -> Any:
-    """Wrong solutions with soft labels, right ones with hard labels."""
-    from datasets import Dataset
-
-    from ctm_data.train import training_rows
-
-    soft, hard = (
-        training_rows(store, "prm", prm_labels=labels).to_list() for labels in ("soft", "hard")
-    )
-    return Dataset.from_list(
-        [own if own["targets"][-1] == 0 else other for own, other in zip(soft, hard, strict=True)]
-    )
 
 
 def tuning(plan: Plan, folder: Path, cell: Cell) -> list[Any]:

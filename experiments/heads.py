@@ -3,7 +3,9 @@
     python experiments/heads.py [--quick] [--output-dir build/heads] [--jobs 2]
 
 A cell trains one ORM or PRM and scores the 64 samples of each development problem, once for every way to
-pool its tokens' scores. Nothing here has seen the held-out problems of `experiments/verifier_table.py`.
+pool its tokens' scores, and those of the held-out problems with the usual pool. The recipe of before and
+that of four passes have three seeds, all else has one and a single pass. `mixed` labels are soft ones, and
+1 at every step of right solutions.
 `pairs` is how often a right sample scores above a wrong one of the same problem (0.5 is chance), `off` the
 mean distance of score and share right in ten bins of the score. Intervals (95%) are from a bootstrap over
 problems. Every cell is a file, so a stopped run goes on where it was.
@@ -17,23 +19,24 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from grid import Lines, arguments, keep, load, pool_for, run_cells
+from grid import Lines, arguments, bootstrap, keep, load, pool_for, run_cells
 
-ROUNDS = 2000
+SEEDS = 3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes of the experiment; `problems` and `rolled_out` are those of four times the data."""
+    """The sizes of the experiment: an ORM learns from `problems`, a PRM from those `rolled_out`."""
 
-    problems: int = 4000
-    rolled_out: int = 2000
+    problems: int = 1000
+    rolled_out: int = 1000
     samples: int = 8
     development: int = 200
     n: int = 64
+    held_out: int = 400
 
 
-QUICK = Plan(problems=16, rolled_out=16, samples=4, development=8, n=4)
+QUICK = Plan(problems=16, rolled_out=16, samples=4, development=8, n=4, held_out=8)
 
 
 @dataclass(frozen=True)
@@ -41,32 +44,40 @@ class Cell:
     """One verifier. `size` is in quarters of the data; `body` is what is trained or where it starts."""
 
     method: str
-    what: str = "as it is"
-    size: int = 1
+    what: str = "1 pass"
+    size: int = 4
     rate: float = 1e-3
     epochs: float = 1.0
     body: str = "pocket"
-    labels: str = "soft"
+    labels: str = ""
+    seed: int = 0
 
     @property
     def name(self) -> str:
         """A file name."""
         body = self.body.replace(" ", "-")
-        return f"{self.method}-{self.size}-{self.rate:g}-{self.epochs:g}-{body}-{self.labels}"
+        labels = self.labels or "all"
+        return (
+            f"{self.method}-{self.size}-{self.rate:g}-{self.epochs:g}-{body}-{labels}-{self.seed}"
+        )
 
 
 def cells() -> list[Cell]:
-    """The grid: everything as it is, then one thing changed."""
-    found = []
-    for method in ("orm", "prm"):
-        base = Cell(method)
+    """The grid: passes and labels, then one other thing changed."""
+    before = [Cell("orm"), Cell("prm", what="soft labels, 1 pass", labels="soft")]
+    hard = Cell("prm", what="hard labels, 1 pass", labels="hard")
+    after = [
+        Cell("orm", what="4 passes", epochs=4.0),
+        replace(hard, what="hard labels, 4 passes", epochs=4.0),
+    ]
+    found = [replace(cell, seed=seed) for seed in range(SEEDS) for cell in before + after]
+    for labels in ("soft", "mixed"):
+        found.append(Cell("prm", what=f"{labels} labels, 4 passes", epochs=4.0, labels=labels))
+    found.append(hard)
+    for base in (Cell("orm"), hard):
         found += [
-            base,
-            replace(base, what="twice the data", size=2),
-            replace(base, what="four times the data", size=4),
-            replace(base, what="2 passes", epochs=2.0),
-            replace(base, what="4 passes", epochs=4.0),
-            replace(base, what="learning rate 1e-4", rate=1e-4),
+            replace(base, what="a quarter of the data", size=1),
+            replace(base, what="half of the data", size=2),
             replace(base, what="learning rate 3e-4", rate=3e-4),
             replace(base, what="learning rate 3e-3", rate=3e-3),
             replace(base, what="from p+", body="p+"),
@@ -74,11 +85,9 @@ def cells() -> list[Cell]:
             replace(base, what="head alone", body="frozen"),
         ]
     last = Cell("orm", what="label at the last token alone", labels="last")
-    both = Cell("orm", what="four times the data, 4 passes", size=4, epochs=4.0)
-    hard = Cell("prm", what="hard labels", labels="hard")
     sure = Cell("prm", what="confident labels", labels="confident")
     outcome = Cell("prm", what="the label of its solution at every step", labels="outcome")
-    return [*found, last, both, hard, sure, outcome]
+    return [*found, last, sure, outcome]
 
 
 def main() -> None:
@@ -107,9 +116,9 @@ def data(plan: Plan, folder: Path) -> None:
         folder / "labelled", limit=plan.problems, stages=["verifier"], seed=1, **common
     )
     build_dataset(labelled, report)
-    evaluate(
-        EvalConfig(folder / "dev", split="dev", limit=plan.development, n_samples=plan.n), report
-    )
+    for split, limit in (("dev", plan.development), ("test", plan.held_out)):
+        if limit:
+            evaluate(EvalConfig(folder / split, split=split, limit=limit, n_samples=plan.n), report)
 
 
 def rows(plan: Plan, folder: Path, cell: Cell) -> Any:
@@ -120,16 +129,27 @@ def rows(plan: Plan, folder: Path, cell: Cell) -> Any:
     if cell.method == "orm":
         every = training_rows(Store(folder / "labelled"), "orm")
     else:
-        labels = "hard" if cell.labels == "outcome" else cell.labels
-        every = training_rows(Store(folder / "rollouts"), "prm", prm_labels=labels)  # type: ignore[arg-type]
+        every = step_labels(Store(folder / "rollouts"), cell.labels)
     # Rows of a problem have its prompt; a PRM's right solutions come after all wrong ones.
     prompts = dict.fromkeys(map(str, every["prompt" if cell.method == "orm" else "prompt_ids"]))
     wanted = set(list(prompts)[: max(1, len(prompts) * cell.size // 4)])
     column = "prompt" if cell.method == "orm" else "prompt_ids"
-    own = every.filter(lambda row: str(row[column]) in wanted)
-    if cell.labels == "outcome":
-        own = own.map(_outcome)
-    return own
+    return every.filter(lambda row: str(row[column]) in wanted)
+
+
+def step_labels(store: Any, labels: str) -> Any:
+    """A PRM's rows with labels of `ctm train`, or with `mixed` or `outcome` ones."""
+    from datasets import Dataset
+
+    from ctm_data.train import training_rows
+
+    if labels == "outcome":
+        return training_rows(store, "prm", prm_labels="hard").map(_outcome)
+    if labels != "mixed":
+        return training_rows(store, "prm", prm_labels=labels)  # type: ignore[arg-type]
+    soft, hard = (training_rows(store, "prm", prm_labels=own) for own in ("soft", "hard"))  # type: ignore[arg-type]
+    both = zip(soft.to_list(), hard.to_list(), strict=True)
+    return Dataset.from_list([s if s["targets"][-1] == 0 else h for s, h in both])
 
 
 def _outcome(row: dict[str, Any]) -> dict[str, Any]:
@@ -170,24 +190,31 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
             model=model_path(start),
             name=start,
             settings=settings_for(
-                cell.method, "pocket", learning_rate=cell.rate, epochs=cell.epochs, seed=0
+                cell.method,
+                "pocket",
+                learning_rate=cell.rate,
+                epochs=cell.epochs,
+                seed=cell.seed,
             ),
             save_steps=0,
         )
     finally:
         training.with_head = original
-    candidates = [
-        (s.solution_id, Candidate(prompt(problem), s.text, s.finish_reason == "stop"))
-        for _, both in solutions_in(Store(folder / "dev"))
-        for problem, s in both
-    ]
     verifier = Verifier(trained)
-    figures = {}
-    for pool in get_args(Pool):
-        verifier.pool = pool
-        found = verifier.score([candidate for _, candidate in candidates])
-        scores = {name: score for (name, _), score in zip(candidates, found, strict=True)}
-        figures[pool] = measure(problems_of(folder), scores, plan.n)
+    usual = verifier.pool
+    figures: dict[str, dict[str, Any]] = {"dev": {}, "test": {}}
+    for split, pools in (("dev", get_args(Pool)), ("test", (usual,))):
+        candidates = [
+            (s.solution_id, Candidate(prompt(problem), s.text, s.finish_reason == "stop"))
+            for _, both in solutions_in(Store(folder / split))
+            for problem, s in both
+        ]
+        every = problems_of(folder, split)
+        for pool in pools:
+            verifier.pool = pool
+            found = verifier.score([candidate for _, candidate in candidates])
+            scores = {name: score for (name, _), score in zip(candidates, found, strict=True)}
+            figures[split][pool] = measure(every, scores, plan.n)
     shutil.rmtree(trained)
     result = {"cell": asdict(cell), "rows": len(own), "loss": outcome.loss, "figures": figures}
     keep(folder, cell, {**result, "seconds": outcome.seconds})
@@ -210,13 +237,13 @@ def _changed(model: Any, body: str) -> Any:
     return model
 
 
-def problems_of(folder: Path) -> list[list[Any]]:
-    """The samples of each development problem."""
+def problems_of(folder: Path, split: str) -> list[list[Any]]:
+    """The samples of each problem of a split."""
     from ctm_data.run.records import samples
     from ctm_data.run.store import Store
 
     problems: dict[str, list[Any]] = {}
-    for sample in samples(Store(folder / "dev")):
+    for sample in samples(Store(folder / split)):
         problems.setdefault(sample.problem_id, []).append(sample)
     return list(problems.values())
 
@@ -256,48 +283,53 @@ def measure(
 
 
 def table(plan: Plan, folder: Path) -> str:
-    """The Markdown table, and the best pool of every cell."""
+    """A Markdown table a split, and on the development problems the best pool of every cell."""
     from ctm_eval.metrics import maj_at_k
     from ctm_eval.report import votes
 
-    every = problems_of(folder)
     at = min(16, plan.n)
-    majority = np.array([maj_at_k(*votes(own)) for own in every])
-    one = np.mean([s.correct for own in every for s in own])
-    rng = np.random.default_rng(0)
-    draws = rng.integers(len(every), size=(ROUNDS, len(every)))
-    lines = [
-        f"`pocket`, {len(every)} development problems, {plan.n} samples each: one sample {one:.1%}, "
-        f"majority of {at} {majority[:, at - 1].mean():.1%}, of {plan.n} {majority[:, -1].mean():.1%}. "
-        f"Differences in points from the majority of {at}.",
-        "",
-        f"| verifier | what is changed | rows | pool | best of {at} | from majority | 95% | "
-        f"best of {plan.n} | weighted vote of {at} | 95% from majority | pairs | off | seconds |",
-        "|---" * 13 + "|",
-    ]
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for cell in cells():
-        result = load(folder, cell)
-        found = {
-            pool: {name: np.array(values) for name, values in own.items()}
-            for pool, own in result["figures"].items()
-        }
-        usual = "last" if cell.method == "orm" else "min"
-        best = max(found, key=lambda p: found[p]["best16"].mean())
-        for pool in dict.fromkeys((usual, best)):
-            own = found[pool]
-            cellsof = [cell.method.upper(), cell.what, str(result["rows"]), pool]
-            cellsof.append(f"{own['best16'].mean():.1%}")
-            gap = own["best16"] - majority[:, at - 1]
-            low, high = 100 * np.quantile(gap[draws].mean(1), [0.025, 0.975])
-            cellsof += [f"{100 * gap.mean():+.1f}", f"{low:+.1f} to {high:+.1f}"]
-            cellsof += [f"{own['best'].mean():.1%}", f"{own['vote16'].mean():.1%}"]
-            low, high = 100 * np.quantile(
-                (own["vote16"] - majority[:, at - 1])[draws].mean(1), [0.025, 0.975]
-            )
-            cellsof += [f"{low:+.1f} to {high:+.1f}", f"{np.nanmean(own['pairs']):.3f}"]
-            cellsof += [f"{own['off'][0]:.3f}", f"{result['seconds']:.0f}"]
-            lines.append("| " + " | ".join(cellsof) + " |")
-    return "\n".join(lines) + "\n"
+        groups.setdefault((cell.method, cell.what), []).append(load(folder, cell))
+    lines = []
+    for split in ("dev", "test"):
+        every = problems_of(folder, split)
+        majority = np.array([maj_at_k(*votes(own)) for own in every])
+        one = np.mean([s.correct for own in every for s in own])
+        lines += [
+            f"{len(every)} problems of `{split}`, {plan.n} samples each: one sample {one:.1%}, majority "
+            f"of {at} {majority[:, at - 1].mean():.1%}, of {plan.n} {majority[:, -1].mean():.1%}. "
+            f"Differences in points from the majority of {at}; means of the seeds.",
+            "",
+            f"| verifier | what | rows | seeds | pool | best of {at} | from majority | 95% | "
+            f"best of {plan.n} | weighted vote of {at} | from majority | 95% | pairs | off | seconds |",
+            "|---" * 15 + "|",
+        ]
+        for (method, what), results in groups.items():
+            pools = results[0]["figures"][split]
+            found = {
+                pool: {
+                    name: np.array([one["figures"][split][pool][name] for one in results])
+                    for name in pools[pool]
+                }
+                for pool in pools
+            }
+            usual = "last" if method == "orm" else "min"
+            best = max(found, key=lambda p: found[p]["best16"].mean())
+            for pool in dict.fromkeys((usual, best)):
+                own = found[pool]
+                row = [method.upper(), what, str(results[0]["rows"]), str(len(results)), pool]
+                for name in ("best16", "vote16"):
+                    gap = own[name] - majority[:, at - 1]
+                    low, high = 100 * np.quantile(bootstrap(gap), [0.025, 0.975])
+                    row += [f"{own[name].mean():.1%}", f"{100 * gap.mean():+.1f}"]
+                    row.append(f"{low:+.1f} to {high:+.1f}")
+                    row += [f"{own['best'].mean():.1%}"] if name == "best16" else []
+                row += [f"{np.nanmean(own['pairs']):.3f}", f"{own['off'].mean():.3f}"]
+                row.append(f"{np.median([one['seconds'] for one in results]):.0f}")
+                lines.append("| " + " | ".join(row) + " |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from ctm_data.formats.record import Format, Row, Step, Stepped, Unfit, each, har
 
 TAG = "ки"
 FIRST = re.compile(r"Step 1\s*:")
-NUMBERED = re.compile(r"\s*Step \d+\s*:")
 
 
 def _read(row: Row) -> Stepped:
@@ -41,12 +40,13 @@ def _read(row: Row) -> Stepped:
 
 
 def _write(record: Stepped) -> dict[str, Any]:
-    pieces = [
-        piece if NUMBERED.match(piece) else f"Step {number}: {piece.strip()}"
-        for number, piece in enumerate(record.pieces(), 1)
-    ]
+    pieces = [piece.strip() for piece in record.pieces()]
     if not pieces or any(TAG in piece for piece in (record.question, *pieces)):
         raise Unfit("a solution without steps, or with the mark of a step in its text")
+    if FIRST.search(record.question):
+        raise Unfit("a question that holds Step 1")
+    if not FIRST.match(pieces[0]):
+        pieces = [f"Step {number}: {piece}" for number, piece in enumerate(pieces, 1)]
     labels = ["+" if hard(step) else "-" for step in record.steps]
 
     def line(marks: list[str]) -> str:

@@ -29,11 +29,11 @@ TOKEN, SENTENCE = "pivotal_token", "thought_anchor"
 
 def _read(row: Row) -> Stepped:
     # In a table, every row has every column.
-    if row.get("granularity") is not None:
-        if row["granularity"] not in ("token", "sentence"):
+    if (granularity := at(row, "granularity")) is not None:
+        if granularity not in ("token", "sentence"):
             raise Unfit("an event inside of the model, which has no place in a text")
         names = ("context", "label", "token_id", "prob_before", "prob_after")
-    elif row.get("pivot_token") is not None:
+    elif at(row, "pivot_token") is not None:
         names = ("pivot_context", "pivot_token", "pivot_token_id", "prob_before", "prob_after")
     else:
         names = ("prefix_context", "sentence", "", "prob_without_sentence", "prob_with_sentence")

@@ -135,7 +135,25 @@ def _boxed(text: str) -> str | None:
     if parts and (other := _another(text[last : last + MAX_OTHER])):
         parts.append(other)
     different = list(dict.fromkeys(part.strip() for part in parts))
-    return " \\text{ and } ".join(different) or None
+    answer = " \\text{ and } ".join(different)
+    return (
+        _joined(text[max(0, first - MAX_OTHER) : first], answer, text[last : last + MAX_OTHER])
+        or None
+    )
+
+
+def _joined(before: str, answer: str, after: str) -> str:
+    """Return an answer, or the expression that it is a part of where an operation or 'not' joins them.
+
+    `$-\\boxed{5}$` says -5 and `$6 - \\boxed{3}$` says 3; in 'not $\\boxed{5}$' nothing is said.
+    """
+    if answer and _DENIED.search(before):
+        return rf"\text{{not }} {answer}"
+    if not answer or not (_CHANGES.search(before) or _OPERATION.match(after)):
+        return answer
+    *_, begin = _BORDER.split(before)
+    end, *_ = _BORDER.split(after, maxsplit=1)
+    return f"{begin}{{{answer}}}{end}"
 
 
 def _another(rest: str) -> str | None:
@@ -258,7 +276,7 @@ def _value_of_clause(line: str) -> str | None:
     counted = _COUNT_THEN_MORE.match(clause)
     if counted:  # 366 downloads in 3 months
         clause = counted[1]
-    return clause.rstrip(" .,;:") or None
+    return clause.rstrip(_ENDING) or None
 
 
 def _last_value(text: str) -> Extraction:
@@ -267,21 +285,22 @@ def _last_value(text: str) -> Extraction:
     word = _BOLD_WORD.search(tail)
     if word:
         return Extraction(word[1], "found", "bold")
-    best, at = None, -1
+    best, start, at = None, 0, -1
     source = None
     if "$" in tail or "\\(" in tail or "\\[" in tail:
         for match in _MATH.finditer(tail):
             inside = _inside(match)
             if _is_math(match, tail) and inside and not _BARE_NAME.fullmatch(inside):
-                best, at, source = inside, match.end(), "math"
-    numbers = _NUMBER.findall(tail, max(at, 0))
-    if numbers:
-        best, source = numbers[-1], "number"
+                best, start, at, source = inside, match.start(), match.end(), "math"
+    for number in _NUMBER.finditer(tail, max(at, 0)):
+        best, source, start = number[0], "number", number.start()
     bare = list(_BARE_LATEX.finditer(tail, max(at, 0)))
     if bare and not _NUMBER.search(tail, bare[-1].end()):
-        best, source = bare[-1][0], "LaTeX"
+        best, source, start = bare[-1][0], "LaTeX", bare[-1].start()
     if best is None:
         return Extraction(None, "no_answer")
+    if _DENIED.search(tail[max(0, start - MAX_OTHER) : start]):
+        best = rf"\text{{not }} {best}"
     return Extraction(best, "found", source)
 
 
@@ -326,11 +345,25 @@ _JUDGEMENT = re.compile(
     re.I | re.S,
 )
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_|]{1,40}>")
+_ENDING = " .,;:✅✓✔🎉😊🙂👍\ufe0f"
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _BARE = re.compile(r"\\?[A-Za-z]+|[-+]?[0-9][0-9.,]*[0-9]|[0-9]")
 _JOINT = re.compile(
     r"[\s$.,;)(\\]*(?:\\text\{)?[\s$,]*(?:and|or)?[\s$]*\}?[\s$(\\]*(?:also )?[\s$]*(?:[A-Za-z] ?= ?)?"
 )
+_DENIED = re.compile(
+    r"(?:(?:\b(?:not|never|cannot be)|n't|n’t)(?: (?:be|equal to|the|a|an|just|simply|exactly))?"
+    r"|\\neq?|\\not ?=|≠)[\s${(\\]*$"
+)
+_CHANGES = re.compile(
+    r"(?:(?<![\s*-])[-+−/^]|(?<=[=({,&\[$])[ ]?[-+−]|\\(?:pm|mp|times|cdot|div|sqrt))[\s${]*$"
+)
+_OPERATION = re.compile(
+    r"[ }]?(?:\^(?![ {]*\\(?:circ|prime|dagger|text|mathrm))"
+    r"|\\(?:times|cdot|div|pm|mp)(?![A-Za-z])|[-+−*/])"
+    r"[ ]?(?![-*])(?:\\[A-Za-z]+|[^$\n\\A-Za-z]|[A-Za-z](?![A-Za-z])){1,60}?\.?(?:\$|\\\)|\\\]|\n|$)"
+)
+_BORDER = re.compile(r"[=$&\n]|\\[()\[\]]|\.\s|\.$")
 _SPACING = re.compile(r"\\(?:q?quad|[,;: ])(?![A-Za-z])|~")
 _LISTING = re.compile(r",|;|\b(?:and|or)\b")
 _HEADING = re.compile(
@@ -379,7 +412,8 @@ _STARTS_LIKE_MATH = re.compile(
     r"[-+(\[{\\$€£.]?\s?[\d\\({\[]|[A-Za-z]\s?(?:\([A-Za-z]\)\s?)?[=<>]|[-+]?[A-Za-z]\b"
 )
 _NUMBER = re.compile(
-    r"(?<![\w.])(?:(?<![\d)])-)?(?:\\?\$)?(?:\d{1,3}(?:,\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:e[-+]?\d{1,3})?"
+    r"(?<![\w.])(?:(?<![\d)])-)?(?:\\?\$)?(?:\d{1,3}(?:(?:,|\{,\})\d{3})+(?![\d])"
+    r"|\d{1,3} \d{1,3}(?=/\d)|\d+)(?:\.\d+)?(?:e[-+]?\d{1,3})?"
     r"(?:\s?/\s?\d+(?:,\d{3})*)?(?:\s?\\?%|(?<=\d)[kK]\b| (?:thousand|million|billion)\b)?"
     r"|(?<![\w.])-?\.\d+"
 )

@@ -21,7 +21,14 @@ DENIED = {
     "rt_tgsigqueueinfo": (297, 240),
     "pidfd_send_signal": (424, 424),
     "socket": (41, 198),
+    "connect": (42, 203),  # asyncio needs pairs of sockets; these are not to be put to other use
+    "bind": (49, 200),
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
+    # Memory that outlives its mapping is bounded by no limit.
     "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "vmsplice": (278, 75),
     "shmget": (29, 194),
     "semget": (64, 190),
     "msgget": (68, 186),
@@ -55,6 +62,7 @@ DENIED = {
     "personality": (135, 92),
 }
 CLONE, CLONE3 = (56, 220), (435, 435)
+SENDTO = (44, 206)  # without an address it is `send`
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column, AUDIT_ARCH
 CLONE_THREAD = 0x00010000
 X32 = 0x40000000  # calls of the x32 ABI have this bit
@@ -112,9 +120,16 @@ def _instructions(column: int, architecture: int) -> list[tuple[int, int, int, i
             lines += [(JUMP_EQUAL, 0, 1, number), (RETURN, 0, 0, denied)]
     return [
         *lines,
-        (JUMP_EQUAL, 0, 3, CLONE[column]),
+        (JUMP_EQUAL, 0, 4, CLONE[column]),
         (LOAD, 0, 0, 16),  # its flags: a thread may be made, a process not
         (JUMP_SET, 1, 0, CLONE_THREAD),
+        (RETURN, 0, 0, denied),
+        (RETURN, 0, 0, ALLOW),
+        (JUMP_EQUAL, 0, 5, SENDTO[column]),
+        (LOAD, 0, 0, 48),  # the two halves of its address
+        (JUMP_EQUAL, 0, 2, 0),
+        (LOAD, 0, 0, 52),
+        (JUMP_EQUAL, 1, 0, 0),
         (RETURN, 0, 0, denied),
         (RETURN, 0, 0, ALLOW),
     ]

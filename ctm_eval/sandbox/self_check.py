@@ -137,6 +137,26 @@ CHECKS = (
         alone=True,
     ),
     Check(
+        "memory that no process maps",
+        "memory",
+        "import ctypes, os\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "if libc.syscall(447, 0) < 0:  # memfd_secret\n"
+        "    raise OSError(ctypes.get_errno(), 'memfd_secret')",
+        "refused",
+        alone=True,
+    ),
+    Check(
+        "memory held by a pipe",
+        "memory",
+        "import ctypes, os\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "if libc.vmsplice(os.pipe()[1], None, 0, 0) < 0:\n"
+        "    raise OSError(ctypes.get_errno(), 'vmsplice')",
+        "refused",
+        alone=True,
+    ),
+    Check(
         "endless loop",
         "time",
         "while True:\n    pass",
@@ -319,6 +339,15 @@ CHECKS = (
         "descriptors",
         "import os\nwhile True:\n    os.dup(0)",
         "refused",
+    ),
+    Check(
+        "a datagram from one of a pair",
+        "network",
+        "import socket\n"
+        "a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "a.sendto(b'x', chr(0) + 'somebody')",
+        "refused",
+        alone=True,
     ),
     Check(
         "a socket by hand",

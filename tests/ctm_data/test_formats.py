@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ctm_data.export import export
 from ctm_data.formats import FORMATS
-from ctm_data.formats.record import Step
+from ctm_data.formats.record import Step, Stepped, Unfit
 from ctm_data.imports import checked, format_called, import_steps
 from ctm_data.run.store import Store
 from ctm_data.verify import verify
@@ -147,6 +147,25 @@ def test_imported_exported_and_imported_again_is_the_same(kind, tmp_path):
     assert verify(tmp_path / "run").ok
 
 
+def test_steps_that_are_not_all_numbered_come_back_as_they_were():
+    """They used to come back with a number of their own."""
+    row = {
+        "input": "Q? Step 1: 2 + 3 = 5 ки\nSo it is 5 ки",
+        "label": "Q? Step 1: 2 + 3 = 5 +\nSo it is 5 -",
+    }
+    [record], _ = read("math-shepherd", [row])
+    assert record.pieces() == ["Step 1: 2 + 3 = 5", "So it is 5"]
+    [out] = FORMATS["math-shepherd"].write([record])
+    assert read("math-shepherd", [out]) == ([record], {})
+
+
+def test_a_question_that_holds_the_first_step_is_not_written_as_math_shepherd():
+    """Its reader takes the question to end before `Step 1:`."""
+    record = Stepped("See Step 1: why?", "It is 5", (Step(0, 7, label=True),))
+    [refused] = FORMATS["math-shepherd"].write([record])
+    assert str(refused) == "a question that holds Step 1"
+
+
 @pytest.mark.parametrize(
     ("kind", "change", "reason"),
     [
@@ -170,6 +189,25 @@ def test_imported_exported_and_imported_again_is_the_same(kind, tmp_path):
 def test_a_row_that_does_not_fit_is_counted_under_its_reason(kind, change, reason):
     records, aside = read(kind, [{**ROWS[kind][0], **change}])
     assert (records, dict(aside)) == ([], {reason: 1})
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, "forking-fast"])
+def test_what_is_no_object_is_counted(kind):
+    records, aside = read(kind, [5, None, [], "x", True])
+    assert not records and sum(aside.values()) == 5
+
+
+def test_lines_that_are_no_object_are_counted_and_the_others_taken(tmp_path):
+    good = json.dumps(ROWS["trl-stepwise"][0]).encode()
+    lines = [good, b'{"prompt": ', b'{"prompt": "\xff"}', b"[1]", b"5", b"[" * 100_000]
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines))
+    found = import_steps(tmp_path / "in.jsonl", "trl-stepwise", tmp_path / "run")
+    assert found.solutions == 1
+    assert found.set_aside == {
+        "a line that is not JSON": 2,
+        "a line that is not UTF-8": 1,
+        "a line that is not a JSON object": 2,
+    }
 
 
 def test_a_row_that_is_there_twice_is_taken_once():
@@ -244,6 +282,10 @@ def test_an_outcome_store_has_the_value_before_a_token_and_after_its_own_branch(
     [
         (
             {"o_t_full": [[0.5, 0.5, 0], [0.5, 0.5, 0]]},
+            "an o_t_full that does not follow from its branches",
+        ),
+        (
+            {"o_t_full": [[10**400, 0, 0], [0.5, 0.5, 0]]},
             "an o_t_full that does not follow from its branches",
         ),
         ({"idxs": [0]}, "positions that are not those of the branches"),
@@ -349,3 +391,17 @@ def test_every_malformed_row_is_taken_or_counted(kind, data):
     records, aside = read(kind, rows)
     if kind != "thought-anchors":  # there, a record is several rows
         assert len(records) + sum(aside.values()) == len(rows)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_what_is_taken_comes_back_as_it_was(kind, data):
+    row, others = data.draw(malformed(kind)), []
+    if kind == "thought-anchors":
+        others = [one for one in ROWS[kind] if one["path"] != row.get("path")]
+    records, _ = read(kind, [row, *others])
+    for record in records:
+        out = list(FORMATS[kind].write([record]))
+        assert not any(isinstance(one, Unfit) for one in out)
+        assert read(kind, json.loads(json.dumps(out))) == ([record], {})

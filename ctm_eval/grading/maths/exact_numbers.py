@@ -162,6 +162,8 @@ def _unit(suffix: str) -> tuple[str | None, int] | None:
         return None
     if not _NOT_A_UNIT.isdisjoint(word.lower() for word in words):
         return None
+    if "sec" in words and len(words) > 1:
+        return None  # the secant of what follows
     scale = 1
     while words and words[0].lower() in _SCALES:
         scale *= _SCALES[words[0].lower()]
@@ -208,7 +210,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 _HALF_OF_DAY = re.compile(r"\b[ap]\.?\s?m\b", re.I)
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _NOT_A_UNIT = frozenset(
-    "and or base mod sqrt pi sin cos tan log ln exp times plus minus over divided cot sec csc "
+    "and or base mod sqrt pi sin cos tan log ln exp times plus minus over divided cot csc "
     "infinity inf theta alpha beta to am pm choose remainder frac january february march april may "
     "june july august september october november december".split()
 )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import lru_cache, reduce
-from hashlib import blake2b
 
 from ctm_eval.grading.maths.rationals import bits, rational, rational_power
 from ctm_eval.grading.maths.tree import Tree
@@ -77,10 +76,10 @@ def point(name: str) -> int:
 
 @lru_cache(maxsize=1024)
 def _point(name: str) -> int:
-    return (
-        int.from_bytes(blake2b(name.encode("utf-8", "replace"), digest_size=16).digest(), "big")
-        % PRIME
-    )
+    from hashlib import blake2b  # loads OpenSSL
+
+    digest = blake2b(name.encode("utf-8", "replace"), digest_size=16).digest()
+    return int.from_bytes(digest, "big") % PRIME
 
 
 @lru_cache(maxsize=4096)

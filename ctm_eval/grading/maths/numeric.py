@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
-from hashlib import blake2b
 from typing import NamedTuple
 
 from ctm_eval.grading.maths import balls
@@ -195,6 +194,8 @@ def _points(names: tuple[str, ...], nodes: list[Tree]) -> Iterator[dict[str, Fra
 @lru_cache(maxsize=1024)
 def _point(name: str, trial: int) -> Fraction:
     """Return the value of a variable in a trial, of at most 64 binary digits behind the point."""
+    from hashlib import blake2b  # loads OpenSSL
+
     low, high = _RANGES[trial]
     digest = blake2b(f"{name} {trial}".encode("utf-8", "replace"), digest_size=8).digest()
     unit = Fraction(int.from_bytes(digest, "big"), 2**64)

@@ -199,6 +199,7 @@ _NO_UNIT = frozenset(
     "mistake typo nonsense placeholder unverified unsure uncertain tbd tba cheat fake bogus joke lie "
     "sorry dunno idk lol jk oops anyway imo imho afaik sort kind sic "
     "approx approximate est estimated estimate octal binary hex hexadecimal "
+    "fails exceeds diverges cancels vanishes differs disagrees violates contradicts misses "
     # parts and multiples
     "basis bp bps ppm ppb mille debt arrears reverse infinity "
     "ones tens hundreds thousands millions billions trillions lakh lakhs crore crores "

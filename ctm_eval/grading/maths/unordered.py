@@ -75,10 +75,7 @@ def _members(tree: Tree) -> list[Tree]:
     if tree.op == "empty":
         return []
     if tree.op in ("list", "set"):
-        nested = ("set", "empty")  # a set in a set is one element
-        return [
-            m for item in parts(tree) for m in ([item] if item.op in nested else _members(item))
-        ]
+        return [m for i in parts(tree) for m in ([i] if _is_set(i) else _members(i))]
     if tree.op == "rel":
         solution = equations.solution(tree)
         if solution is not None and is_collection(solution.value):
@@ -89,6 +86,11 @@ def _members(tree: Tree) -> list[Tree]:
     return [tree]
 
 
+def _is_set(tree: Tree) -> bool:
+    """Return whether a tree is a set: in another one it is a single element, and no number."""
+    return tree.op in ("set", "empty")
+
+
 def match(first: list[Tree], second: list[Tree], compare: Compare) -> Comparison:
     """Compare two collections by their elements, each with one of the other's."""
     one, other = _rationals(first), _rationals(second)
@@ -96,15 +98,19 @@ def match(first: list[Tree], second: list[Tree], compare: Compare) -> Comparison
         return Comparison(one == other)
     if max(len(first), len(second)) > MAX_PAIRWISE:
         return UNDECIDED
-    first, second = _distinct(first, compare), _distinct(second, compare)
+
+    def same(a: Tree, b: Tree) -> Comparison:
+        return compare(a, b) if _is_set(a) == _is_set(b) else DIFFERENT  # {1, {2}} and {1, 2}
+
+    first, second = _distinct(first, same), _distinct(second, same)
     if len(first) != len(second):
         return DIFFERENT
     remaining, comparisons = list(second), []
     for item in first:
-        tried = [compare(item, candidate) for candidate in remaining]
+        tried = [same(item, candidate) for candidate in remaining]
         matched = next((k for k, comparison in enumerate(tried) if comparison.same), None)
         if matched is None:
-            return _without_partner(first, second, compare)
+            return _without_partner(first, second, same)
         comparisons.append(tried[matched])
         del remaining[matched]
     return all_of(comparisons)

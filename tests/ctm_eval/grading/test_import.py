@@ -1,11 +1,15 @@
 """Importing grading is cheap, and the first calls need neither sympy nor a process."""
 
+import os
 import subprocess
 import sys
 
 
 def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    compiled = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # as pip leaves an installed package
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=compiled
+    )
     return done.stdout.strip()
 
 
