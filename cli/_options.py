@@ -28,7 +28,9 @@ def _from_file(ctx: typer.Context, path: Path | None) -> Path | None:
 
     try:
         recipe = yaml.safe_load(read_bounded(path, LONGEST).decode("utf-8")) or {}
-    except (CtmError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except CtmError as error:
+        raise typer.BadParameter(printable(str(error))) from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise typer.BadParameter(f"cannot read {path}: {printable(reason)}") from error
     if not isinstance(recipe, dict):

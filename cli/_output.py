@@ -1,8 +1,10 @@
 """Results on stdout: text for people, one JSON value for programs, and suggested next commands."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Mapping
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ctm_eval.printable import printable_lines
@@ -39,6 +41,11 @@ def say(text: Any = "", *, wrap: bool = True) -> None:
 def next_steps(*commands: str) -> None:
     """Prints the commands that a user is likely to want next."""
     say("\nNext:\n" + "\n".join(f"  {command}" for command in commands), wrap=False)
+
+
+def typed(name: str | PathLike[str]) -> str:
+    """A name as it is typed in a shell, in quotes where it needs them."""
+    return shlex.quote(str(name))
 
 
 def tell_truncated(

@@ -37,7 +37,9 @@ class Progress:
                 self._metrics = metrics.open("a", encoding="utf-8")
             except OSError as error:
                 raise CtmError(
-                    f"cannot write --metrics {metrics} ({error.strerror})", usage=True
+                    f"cannot write --metrics {metrics} ({error.strerror}); give a file in a folder "
+                    "that is there",
+                    usage=True,
                 ) from error
         self._rich: Any = None
         self._quiet = False

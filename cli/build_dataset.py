@@ -1,5 +1,6 @@
 """`ctm build-dataset`: wires options to `ctm_data.build`."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctm_cli._options import AsJson, Config, Merge, Metrics, with_options_of
-from ctm_cli._output import answer, next_steps, say, tell_set_aside, tell_truncated
+from ctm_cli._output import answer, next_steps, say, tell_set_aside, tell_truncated, typed
 from ctm_data.config import BuildConfig
 
 if TYPE_CHECKING:
@@ -158,13 +159,15 @@ def _show(summary: "Summary", folder: Path) -> None:
         table.add_row(f"≈ {saved:,}", f"tokens saved over exhaustive rollouts ({ratio:.0f} ×)")
     say(table)
     if verifier:
-        next_steps(f"ctm train orm {folder}")
+        next_steps(f"ctm train orm {typed(folder)}")
         return
     if not summary.trajectories:
         why = ", ".join(f"{n:,} of the problems {why}" for why, n in summary.left_out.items())
         say(f"\nNothing was rolled out: {why or 'there is no problem'}; see --pass-rate and --of.")
+    named = json.dumps(str(folder), ensure_ascii=False)
+    code = f'import datasets; print(datasets.load_dataset({named}, "rollouts"))'
     next_steps(
-        f"ctm show {folder}",
-        *([f"ctm train cdpo {folder}"] if summary.pairs else []),
-        f"python -c \"import datasets; print(datasets.load_dataset('{folder}', 'rollouts'))\"",
+        f"ctm show {typed(folder)}",
+        *([f"ctm train cdpo {typed(folder)}"] if summary.pairs else []),
+        f"python -c {typed(code)}",
     )

@@ -121,7 +121,8 @@ def show_results(
         table.add_row(name, f"{estimate.value:.1%}", f"{estimate.low:.1%} – {estimate.high:.1%}")
     samples = f" × {results.samples} samples" if results.samples > 1 else ""
     heading = Text.assemble((str(recipe["model"]), "bold"), " on ", (recipe["benchmark"], "bold"))
-    say(heading.append(f": {results.problems:,} problems{samples}\n"))
+    problems = f"{results.problems:,} {'problem' if results.problems == 1 else 'problems'}"
+    say(heading.append(f": {problems}{samples}\n"))
     say(table)
     for coder, kept in results.filters.items():
         say(f"\n{_filter_in_words(coder, kept)}")

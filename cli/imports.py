@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ctm_cli._options import AsJson
-from ctm_cli._output import answer, next_steps
+from ctm_cli._output import answer, next_steps, typed
 
 FORMATS = "trl-stepwise, prm800k, math-shepherd, pts, thought-anchors, forking-fast or tokenhd"
 EXAMPLES = """Examples:
@@ -59,6 +59,6 @@ def command(
         )
         for reason, count in found.set_aside.items():
             print(f"set aside {count:,}: {printable(reason)}")
-        next_steps(f"ctm verify {folder}", f"ctm export {folder} --to trl-stepwise")
+        next_steps(f"ctm verify {typed(folder)}", f"ctm export {typed(folder)} --to trl-stepwise")
 
     answer({**asdict(found), "folder": str(folder)}, as_json=as_json, render=render)

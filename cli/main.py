@@ -112,6 +112,7 @@ def _libraries(verbose: bool) -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", "Cannot enable progress bars")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft|trl")
 
 
 def run() -> None:
@@ -140,6 +141,9 @@ def run() -> None:
         wrong_call = getattr(error, "format_message", None)  # what typer's own errors have
         if wrong_call is not None:
             said = printable_lines(wrong_call().replace("Value error, ", ""))
+            advised = type(error) is typer.BadParameter or said.endswith(("?", ")"))
+            if not advised and getattr(error, "ctx", None):
+                said = f"{said.rstrip('.')}; see `{error.ctx.command_path} -h`"  # type: ignore[attr-defined]
             print(f"ctm: {said}", file=sys.stderr)
             sys.exit(2)
         advice = "run `ctm --debug ...` to see the traceback"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ctm_cli._options import AsJson, Revision
-from ctm_cli._output import answer, next_steps
+from ctm_cli._output import answer, next_steps, typed
 
 EXAMPLES = """Examples:
 
@@ -46,12 +46,16 @@ def command(
     folder = pull(repo, output_dir, revision=revision, tokenizer=tokenizer)
     store = Store(folder)
     parts, aside = store.manifest["parts"], store.manifest["recipe"].get("set_aside", {})
+    solutions = any(part.startswith("solutions/") for part in parts)
 
     def render() -> None:
-        print(f"{len(parts)} parts in {folder}")
+        print(f"{len(parts)} {'part' if len(parts) == 1 else 'parts'} in {folder}")
         for reason, count in aside.items():
             print(f"set aside {count:,}: {printable(reason)}")
-        next_steps(f"ctm verify {folder}", f"ctm query --run {folder} --name accuracy")
+        asked = (
+            "--name accuracy" if solutions else '"select chosen, rejected from contrast limit 3"'
+        )
+        next_steps(f"ctm verify {typed(folder)}", f"ctm query --run {typed(folder)} {asked}")
 
     told = {"run": str(folder), "parts": len(parts), "set_aside": aside}
     answer(told, as_json=as_json, render=render)

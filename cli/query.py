@@ -111,6 +111,7 @@ def _prompt(con: "DuckDBPyConnection", format: str | None) -> None:
             file=sys.stderr,
         )
     lines: list[str] = []
+    asked = sys.stdin.isatty()
     more = True
     while more:
         try:
@@ -120,10 +121,13 @@ def _prompt(con: "DuckDBPyConnection", format: str | None) -> None:
         text = "\n".join(lines).strip()
         if text and (text.endswith(";") or not more):
             lines.clear()
+            asked = True
             try:
                 write_answer(answer(con, text), None, format)
             except CtmError as error:
                 print(f"ctm: {error}", file=sys.stderr)
+    if not asked:
+        raise CtmError("there is no query: give one in SQL, or --name, or --list", usage=True)
 
 
 def views(con: "DuckDBPyConnection") -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctm_cli._options import AsJson
-from ctm_cli._output import answer, next_steps, say
+from ctm_cli._output import answer, next_steps, say, typed
 
 if TYPE_CHECKING:
     from ctm_data.runs import RunListing
@@ -43,7 +43,7 @@ def _show(folder: Path, runs: "list[RunListing]") -> None:
 
     if not runs:
         say(f"There is no run in {folder}.")
-        next_steps(f"ctm build-dataset --output-dir {folder / 'pocket'}")
+        next_steps(f"ctm build-dataset --output-dir {typed(folder / 'pocket')}")
         return
     table = Table(box=None, pad_edge=False)
     for name in ("run", "what", "model", "benchmark", "rows", "MB"):

@@ -10,6 +10,7 @@ import typer
 
 from ctm_cli import _completion
 from ctm_cli._options import AsJson, Config
+from ctm_cli._output import next_steps, typed
 from ctm_train.settings import Method, PrmLabels, Scheduler, Weights
 
 EXAMPLES = """Examples:
@@ -291,11 +292,31 @@ def command(
         return
     loss = "not logged" if outcome.loss is None else f"{outcome.loss:.4g}"
     kl = "" if outcome.kl is None else f", KL from the start {outcome.kl:.2g} nats a token"
-    print(f"{outcome.steps} steps in {outcome.seconds:.0f} s, last loss {loss}{kl}")
+    steps = f"{outcome.steps} {'step' if outcome.steps == 1 else 'steps'}"
+    print(f"{steps} in {outcome.seconds:.0f} s, last loss {loss}{kl}")
     if outcome.dropped:
         print(f"{outcome.dropped} pairs had no weights and were left out")
     if outcome.still:
         print("The model is what it was: raise --learning-rate or --epochs, or lower --warmup.")
-    verifier = f"ctm eval --n 16 --verifier {folder}"
-    other = f"ctm build-dataset --model {folder} --output-dir runs/{folder.name}"
-    print(f"\nNext:\n  {verifier if method in ('orm', 'prm') else other}")
+    next_steps(_next(method, data, folder))
+
+
+def _next(method: str, data: str, folder: Path) -> str:
+    """What to type with the trained model, on the benchmark of its data, into a folder that is free."""
+    from ctm_data.run.manifest import read_manifest
+    from ctm_data.run.store import is_run_folder
+
+    recipe = read_manifest(data)["recipe"] if is_run_folder(data) else {}
+    on = ""
+    if recipe.get("benchmark", "pocket") != "pocket":
+        on = f" --benchmark {typed(recipe['benchmark'])}"
+        on += " --data-file …" if recipe.get("data_file") else ""
+    if method in ("orm", "prm"):
+        solver = recipe.get("model", "pocket")
+        solver = solver[0] if isinstance(solver, list) else solver
+        asked = "" if solver == "pocket" else f" --model {typed(solver)}"
+        return f"ctm eval{asked}{on} --n 16 --verifier {typed(folder)}"
+    out = Path("runs") / folder.name
+    while out.exists():
+        out = out.with_name(f"{out.name}-again")
+    return f"ctm build-dataset --model {typed(folder)}{on} --output-dir {typed(out)}"

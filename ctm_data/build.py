@@ -118,7 +118,7 @@ def merge_shards(
 def _refuse_altered(shard: Store) -> None:
     """Raises CtmError naming the first part of a shard that is missing, altered, or of another run."""
     count, parts = shard.manifest["shard"], shard.manifest["parts"]
-    unlisted = {part for table in SCHEMAS for part in map(str, shard.parts(table))}
+    unlisted = {part for table in SCHEMAS for part in map(str, shard.present(table))}
     unlisted -= {str(shard.folder / part) for part in parts}
     if unlisted:
         raise CtmError(f"{min(unlisted)} is not in the manifest of its shard; nothing was merged")

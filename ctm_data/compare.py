@@ -93,9 +93,11 @@ def compare(
     if not trajectories and labels:
         return labels
     if not trajectories:
+        how = f"run `ctm build-dataset --output-dir {run}` with the stages rollouts and contrast"
+        if Store(run).manifest["recipe"].get("command") == "eval":
+            how = "it is an evaluation; `ctm build-dataset` makes a run that has them"
         raise NothingToCompare(
-            f"{run} has no trajectory with a critical token: run `ctm build-dataset --output-dir {run}` "
-            "with the stages rollouts and contrast",
+            f"{run} has no trajectory with a critical token: {how}",
             usage=True,
         )
     rng = np.random.default_rng(seed)

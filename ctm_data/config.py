@@ -155,7 +155,7 @@ TemplateArgs = Annotated[
 ThinkTags = Annotated[
     tuple[str, str] | None,
     Option(
-        "Tags around a thought, such as '<think>,</think>'; the answer is read behind it. [default: those "
+        "Tags around a thought, such as `<think>,</think>`; the answer is read behind it. [default: those "
         "of the chat template]",
         "Prompt",
         metavar="OPEN,CLOSE",

@@ -10,6 +10,7 @@ from typing import Any
 from ctm_data.formats import FORMATS
 from ctm_data.formats.record import Step, Stepped, Unfit
 from ctm_data.run.store import Store
+from ctm_eval.data_files import writable
 from ctm_eval.errors import CtmError
 from ctm_eval.output_file import output_file
 from ctm_eval.steps import StepRule, token_steps
@@ -35,10 +36,10 @@ def export(run: str | Path, kind: str, output: str | Path, *, rule: StepRule = "
     that `rule` cuts; `pts` takes the tokens at which the value changes by 0.2 or more. `dpo` has the pairs
     of `contrast`, `lm-eval` the samples as lm-evaluation-harness logs them. Raises CtmError.
     """
-    from ctm_data.run.files import explained
 
     if kind not in KINDS:
         raise CtmError(f"unknown format {kind!r}; there are: {', '.join(KINDS)}", usage=True)
+    writable(output)
     store, aside, written = Store(run), Counter[str](), 0
     rows: Iterable[Row | Unfit]
     if kind in TABLES:
@@ -64,8 +65,6 @@ def export(run: str | Path, kind: str, output: str | Path, *, rule: StepRule = "
             )
 
     path = Path(output)
-    with explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
     with output_file(path) as file:
         file.writelines(lines())
     return Exported(written, dict(sorted(aside.items())))

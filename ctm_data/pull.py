@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ctm_eval.errors import CtmError
+from ctm_eval.hub import is_hub_name
 
 STAGING = ".pull"  # where parts wait in the run folder until all of them are verified
 
@@ -28,6 +29,11 @@ def pull(
     from ctm_data.run.hub_client import api, ask
     from ctm_data.run.manifest import LONGEST, MANIFEST, parse_manifest
 
+    if not is_hub_name(repo):
+        raise CtmError(
+            f"{repo} is no name on the Hub but a path here: give user/name, as its page has it",
+            usage=True,
+        )
     folder = Path(output_dir) if output_dir is not None else Path("runs") / repo.rpartition("/")[2]
     info = ask(repo, lambda: api().dataset_info(repo, revision=revision))
     there, sha = {file.rfilename for file in info.siblings or []}, str(info.sha)

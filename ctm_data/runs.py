@@ -39,8 +39,8 @@ def list_runs(folder: str | Path = "runs") -> list[RunListing]:
     folder = Path(folder)
     if not folder.is_dir():
         raise CtmError(
-            f"there is no folder {folder}: give one that holds runs, or make a run with `ctm "
-            "build-dataset`",
+            f"{folder} is {'a file' if folder.exists() else 'not there'}: give a folder that holds runs, "
+            "or make a run with `ctm build-dataset`",
             usage=True,
         )
     return [_listing(run) for run in sorted(run_folders(folder))]
@@ -59,18 +59,25 @@ def run_folders(folder: Path, deep: int = DEEP) -> Iterator[Path]:
             yield from run_folders(path, deep - 1)
 
 
-def _listing(run: Path) -> RunListing:
+def _rows(part: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    try:
+        return int(pq.read_metadata(part).num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise CtmError(f"{part} cannot be read; `ctm verify` says more") from error
+
+
+def _listing(run: Path) -> RunListing:
     size = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())
     rows: dict[str, int] = {}
     try:
         store = Store(run)
         for table in SCHEMAS:
             if parts := store.parts(table):
-                rows[table] = sum(pq.read_metadata(part).num_rows for part in parts)
-    except (CtmError, OSError, pa.ArrowException) as error:
+                rows[table] = sum(_rows(part) for part in parts)
+    except CtmError as error:
         fault = (str(error).splitlines() or [type(error).__name__])[0]
         return RunListing(str(run), "damaged", "", "", rows, size, False, fault)
     recipe = store.manifest["recipe"]

@@ -179,7 +179,7 @@ def verify(
     con = open_sources([source])
     checks = [hashes, schemas, _bound(store, whole)]
     checks += [_keys(con), _lengths(con), _probabilities(con)]
-    checks += [_never(con, table) for table in NEVER if store.parts(table)]
+    checks += [_never(con, table) for table in NEVER if store.present(table)]
     checks.append(_marks(store, whole))
     if texts:
         checks.append(_texts(store, whole, tokenizer))
@@ -200,7 +200,7 @@ def check_parts(store: "Store") -> tuple[Check, Check, dict[str, list[str]]]:
     here = {
         str(path.relative_to(store.folder)): table
         for table in SCHEMAS
-        for path in store.parts(table)
+        for path in store.present(table)
     }
     for part in sorted({*listed, *here}):
         check.looked_at += 1

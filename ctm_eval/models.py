@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What the libraries raise for a folder of a model that others made, or broke.
 BROKEN = (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError)
+MODEL_FILES = ("config.json", "adapter_config.json")
 TOKENIZER_FILES = ("tokenizer_config.json", "tokenizer.json")
 
 
@@ -38,6 +39,16 @@ def model_path(model: str) -> str:
         raise CtmError(f"there is no model folder {path}", usage=True)
     notice_offline()
     return path
+
+
+def refuse_no_model(name: str) -> None:
+    """Raises CtmError for a folder that holds no model at all, as a run folder or an empty one."""
+    folder = Path(MODELS.get(name, name))
+    if folder.is_dir() and not any((folder / file).exists() for file in MODEL_FILES):
+        raise CtmError(
+            f"{name} holds no model: it has no {' or '.join(MODEL_FILES)}; give a model's folder",
+            usage=True,
+        )
 
 
 def adapter_folder(adapter: str) -> Path:
@@ -125,6 +136,7 @@ def loading(name: str) -> Iterator[None]:
             ) from error
         if not isinstance(error, (*BROKEN, SafetensorError)):
             raise
+        refuse_no_model(name)
         raise CtmError(
             f"cannot load the model {name!r}: it is neither a folder with a model or an adapter nor a "
             f"reachable Hub model ({first_line(error)})",
@@ -158,6 +170,7 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     try:
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except BROKEN as error:
+        refuse_no_model(name)
         raise CtmError(
             f"cannot load the tokenizer {name!r} ({first_line(error)})", usage=True
         ) from error

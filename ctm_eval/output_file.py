@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ctm_eval.errors import CtmError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -39,8 +42,9 @@ def output_file(path: str | Path) -> Iterator[BinaryIO]:
         with whole_file(Path(path)) as file:
             yield file
     except OSError as error:
+        way_out = "free some space there, or give" if error.errno in FULL else "give"
         raise CtmError(
-            f"cannot write {path}: {error.strerror or error}; free some space there, or give another file"
+            f"cannot write {path}: {error.strerror or error}; {way_out} another file"
         ) from error
 
 

@@ -176,13 +176,12 @@ class _Actor:
         """The rows of a unit, and how much was told of its progress."""
         self.ready()
         told: list[tuple[float, int]] = []
-        rows = work(
-            self._engine,
-            self._scorer.score,
-            unit,
-            lambda share, tokens: told.append((share, tokens)),
+        rows = work(self._engine, unit, lambda share, tokens: told.append((share, tokens)))
+        return (
+            rows(self._scorer.score),
+            sum(share for share, _ in told),
+            sum(tokens for _, tokens in told),
         )
-        return rows, sum(share for share, _ in told), sum(tokens for _, tokens in told)
 
 
 def _ready(actor: Any) -> Any:

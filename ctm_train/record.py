@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ctm_train.errors import TrainError
 
 RECORD = "training.json"
 PARTIAL = f".{RECORD}.partial"  # what a kill leaves of a record that was being written
+FIRST = 6  # differences that are told
 WEIGHTS = ".tmp??????"  # and of weights that safetensors was writing
 RENAMED = {"settings.gamma": "settings.beta", "settings.margin": "settings.simpo_gamma"}
 ADDED = ("reference", "settings.warmup_limit", "data.pairs_without_weights")  # not in old records
@@ -20,6 +21,8 @@ ADDED = ("reference", "settings.warmup_limit", "data.pairs_without_weights")  # 
 
 def finished(folder: Path, call: Mapping[str, Any]) -> dict[str, Any] | None:
     """The outcome if the folder's run is done. Raises TrainError if it was another run's."""
+    if folder.is_file():
+        raise TrainError(f"{folder} is a file; give a folder as --output-dir", usage=True)
     if not (folder / RECORD).exists():
         if folder.exists() and any(path.name not in (ROWS, PARTIAL) for path in folder.iterdir()):
             raise TrainError(
@@ -44,7 +47,7 @@ def finished(folder: Path, call: Mapping[str, Any]) -> dict[str, Any] | None:
     ]
     if changed:
         raise TrainError(
-            f"{folder} belongs to another training ({'; '.join(changed)}); give the same options to go "
+            f"{folder} belongs to another training ({first_of(changed)}); give the same options to go "
             "on with it, or another --output-dir",
             usage=True,
         )
@@ -53,6 +56,13 @@ def finished(folder: Path, call: Mapping[str, Any]) -> dict[str, Any] | None:
     with suppress(OSError):  # the work is done, so a disk that cannot be written to is no hindrance
         clear(folder)  # a kill may have come between the last record and the cleaning
     return dict(before["outcome"])
+
+
+def first_of(changed: Sequence[str]) -> str:
+    """The first of what two calls say differently, and how many more there are: with so many, it is
+    another call, and no slip."""
+    more = [f"and {len(changed) - FIRST} more"] if len(changed) > FIRST else []
+    return "; ".join([*changed[:FIRST], *more])
 
 
 def clear(folder: Path) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float, float, int, str], None]  # stage, steps done, in all, tokens, loss
 METRICS = "metrics.jsonl"
+MODEL_FILES = ("config.json", "adapter_config.json")
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 DISK_SAID = (*map(os.strerror, DISK), "PytorchStreamWriter failed", "unexpected pos")
 PACKAGES = ("ctm", "torch", "transformers", "trl", "peft", "accelerate")
@@ -179,6 +180,11 @@ def load(
             loaded = with_head(loaded)
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if Path(model).is_dir() and not any((Path(model) / file).exists() for file in MODEL_FILES):
+            raise TrainError(
+                f"{model} holds no model: it has no {' or '.join(MODEL_FILES)}; give a model's folder",
+                usage=True,
+            ) from error
         raise TrainError(
             f"cannot load the model {model!r}: it is neither a folder with a model nor a Hub model "
             f"that can be reached ({reason})",

@@ -108,6 +108,11 @@ def test_every_page_and_notebook_works_from_top_to_bottom(folder):
     assert (folder / "runs" / "a" / "manifest.json").exists()
 
 
+def test_the_program_that_a_page_asks_for_is_written(folder):
+    results = json.loads((folder / "runs" / "eval-code" / "results_ctm.json").read_text())
+    assert results["results"]["code"]["pass@1,none"] == 1.0
+
+
 def test_the_sql_works(folder, monkeypatch):
     import duckdb
 

@@ -1,6 +1,5 @@
 """Files written whole or not at all, read within bounds, their hashes, and what a failing disk means."""
 
-import errno
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,9 +8,8 @@ from typing import BinaryIO
 
 from ctm_eval.data_files import refuse_irregular
 from ctm_eval.errors import CtmError
-from ctm_eval.output_file import whole_file
+from ctm_eval.output_file import FULL, whole_file
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BLOCK = 1 << 20
 
 

@@ -28,6 +28,7 @@ from ctm_data.run.schema import KEYS, SCHEMA_VERSION, SCHEMAS, fits, to_table
 from ctm_eval.data_files import BATCH, bounded_parquet
 from ctm_eval.errors import CtmError
 from ctm_eval.output_file import partial_of
+from ctm_train.record import first_of
 
 PACKAGES = ("ctm", "torch", "transformers", "pyarrow")
 BESIDE = (
@@ -49,6 +50,8 @@ class Store:
         self.set_aside: list[str] = []
         self.on_write: Callable[[str], None] | None = None  # called with the table of a part
         if not is_run_folder(folder):
+            if self.folder.is_file():
+                raise CtmError(f"{folder} is a file, not a run folder", usage=True)
             if not self.folder.is_dir():
                 raise CtmError(f"there is no run folder {folder}", usage=True)
             raise CtmError(f"{folder} is not a run folder: it has no {MANIFEST}", usage=True)
@@ -103,7 +106,22 @@ class Store:
             os.close(lock)
 
     def parts(self, table: str) -> list[Path]:
-        """The parts of a table in their order."""
+        """The parts of a table in their order.
+
+        Raises CtmError if the manifest lists one that is not there: a run that was copied in half is not
+        read as a smaller one.
+        """
+        found = self.present(table)
+        listed = {part for part in self._signed if part.startswith(f"{table}/")}
+        if gone := listed - {self._name(path) for path in found}:
+            raise CtmError(
+                f"{self.folder / min(gone)} is missing, and the manifest lists it: bring the run here "
+                "anew, or run the command that made it again"
+            )
+        return found
+
+    def present(self, table: str) -> list[Path]:
+        """The parts of a table that are there, whatever the manifest lists."""
         folder = self.folder / table
         return sorted(path for path in folder.glob("*.parquet") if PART.fullmatch(path.name))
 
@@ -188,7 +206,9 @@ class Store:
 
         Raises CtmError if a part that the manifest lists is not there: the run is not what it was.
         """
-        parts = {self._name(path): sha256(path) for table in SCHEMAS for path in self.parts(table)}
+        parts = {
+            self._name(path): sha256(path) for table in SCHEMAS for path in self.present(table)
+        }
         for part in self._signed:
             if part.partition("/")[0] in SCHEMAS and part not in parts:
                 raise CtmError(f"{self.folder / part} is gone; run the command that made it again")
@@ -231,10 +251,19 @@ class Store:
                     f"{described.get(field)}; give another --output-dir",
                     usage=True,
                 )
+        kinds = [
+            "an evaluation" if one.get("command") == "eval" else "a dataset"
+            for one in (self.manifest["recipe"], described["recipe"])
+        ]
+        if kinds[0] != kinds[1]:
+            raise CtmError(
+                f"{self.folder} holds {kinds[0]}, not {kinds[1]}; give another --output-dir",
+                usage=True,
+            )
         changed = differences(self.manifest["recipe"], described["recipe"])
         if changed:
             raise CtmError(
-                f"{self.folder} belongs to another recipe ({'; '.join(changed)}); give the same "
+                f"{self.folder} belongs to another recipe ({first_of(changed)}); give the same "
                 "options to go on with it, or another --output-dir",
                 usage=True,
             )

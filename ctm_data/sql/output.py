@@ -76,7 +76,8 @@ def _table(reader: "RecordBatchReader", out: BinaryIO) -> int:
     table, count = Table(box=None, pad_edge=False), 0
     for field in reader.schema:
         numeric = str(field.type).startswith(("int", "uint", "float", "double", "decimal"))
-        table.add_column(Text(field.name), justify="right" if numeric else "left")
+        side: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(Text(field.name), justify=side, overflow="fold")
     for row in _rows(reader):
         count += 1
         if count > SHOWN:

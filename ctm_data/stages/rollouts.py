@@ -33,7 +33,7 @@ from ctm_eval.pair_selection import left_out, select_right, select_wrong
 from ctm_eval.progress import Advance, Counter, Progress
 from ctm_eval.seeds import seed_of
 from ctm_eval.types import Problem, Solution
-from ctm_eval.workers import Score, Workers
+from ctm_eval.workers import Rows, Workers
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,10 @@ def write(
 
 
 def roll_out_unit(
-    engine: Engine, score: Score, unit: Unit, progress: Advance, *, settings: RolloutSettings
-) -> list[dict[str, Any]]:
-    """Rows of the `rollouts` table for a unit. `progress` is told of shares of it."""
+    engine: Engine, unit: Unit, progress: Advance, *, settings: RolloutSettings
+) -> Rows:
+    """Makes rows of the `rollouts` table for a unit, whose rollouts are graded on the way: what is drawn
+    next depends on it. `progress` is told of shares of it."""
     whole = len(unit.chosen) + len(unit.again)
     once, twice = len(unit.chosen) / whole, len(unit.again) / whole
     rows = roll_out(
@@ -99,7 +100,7 @@ def roll_out_unit(
         )
         for i, found in zip(unit.again, second, strict=True):
             rows[i] |= found
-    return rows
+    return lambda score: rows
 
 
 def _selected(

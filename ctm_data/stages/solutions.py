@@ -1,8 +1,9 @@
 """The `problems` and `solutions` tables: N solutions of every problem, sampled and graded."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 from ctm_data.config import BuildConfig, EvalConfig
 from ctm_data.run.store import Store
@@ -14,7 +15,7 @@ from ctm_eval.prompts import prompt
 from ctm_eval.seeds import seed_of
 from ctm_eval.thinking import Thinking, read, room, sample
 from ctm_eval.types import Problem, Solution
-from ctm_eval.workers import Score, Workers
+from ctm_eval.workers import Rows, Score, Workers
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,15 @@ def units_of(
 
 def sample_unit(
     engine: Sampler,
-    score: Score,
     unit: Unit,
     progress: Advance,
     *,
     config: BuildConfig | EvalConfig,
     first: int = 0,
-) -> list[Solution]:
-    """The solutions of a unit; `config` is one that was checked."""
+) -> Rows:
+    """Samples the solutions of a unit; `config` is one that was checked."""
     assert config.max_new_tokens is not None
-    return sample_solutions(
+    return _sample(
         engine,
         unit.problems,
         config.sampling,
@@ -91,11 +91,23 @@ def sample_unit(
         first=first,
         progress=progress,
         prompts=unit.prompts,
-        score=score,
     )
 
 
 def sample_solutions(
+    engine: Sampler,
+    problems: Sequence[Problem],
+    sampling: Sampling,
+    *,
+    score: Score | None = None,
+    **options: Any,
+) -> list[Solution]:
+    """`n_samples` solutions of every problem, graded; `options` are those of `_sample`. `score` gives
+    the verdicts on (problem, text, whether it ended by itself), by default by grading the answers."""
+    return _sample(engine, problems, sampling, **options)(score or _graded)
+
+
+def _sample(
     engine: Sampler,
     problems: Sequence[Problem],
     sampling: Sampling,
@@ -106,14 +118,13 @@ def sample_solutions(
     first: int = 0,
     progress: Advance | None = None,
     prompts: Mapping[str, Sequence[int] | Words] | None = None,
-    score: Score | None = None,
     thinking: Thinking | None = None,
-) -> list[Solution]:
+) -> Callable[[Score], list[Solution]]:
     """`n_samples` solutions of every problem, keyed by (problem_id, sample_index), the index from `first`.
 
     `prompts` are token ids or words by problem id, by default those of the zero-shot prompt.
-    `max_new_tokens` bounds the solution, or with `thinking` the answer behind its thought. `score` gives
-    the verdicts on (problem, text, whether it ended by itself), by default by grading the answers.
+    `max_new_tokens` bounds the solution, or with `thinking` the answer behind its thought. What is
+    returned gives the solutions, once it is told how to score them.
     """
     keys = [(problem, index) for problem in problems for index in range(first, first + n_samples)]
     own = {
@@ -146,17 +157,15 @@ def sample_solutions(
         (problem, text, ended)
         for (problem, _), (text, _), ended in zip(keys, readings, finished, strict=True)
     ]
-    verdicts = (score or _graded)(responses)
-    solutions = []
-    for (problem, index), request, completion, (text, thought_end), verdict in zip(
-        keys, requests, completions, readings, verdicts, strict=True
-    ):
-        solutions.append(
+    name = engine.name
+
+    def solutions(score: Score) -> list[Solution]:
+        return [
             Solution(
                 solution_id=f"{problem.problem_id}-{index:03d}",
                 problem_id=problem.problem_id,
                 sample_index=index,
-                model=engine.name,
+                model=name,
                 prompt_ids=None if request.words else request.prompt_ids,  # type: ignore[arg-type]
                 token_ids=None if request.words else completion.token_ids,  # type: ignore[arg-type]
                 text=text,
@@ -170,7 +179,11 @@ def sample_solutions(
                 suspicious=verdict.suspicious,
                 thought_end=thought_end,
             )
-        )
+            for (problem, index), request, completion, (text, thought_end), verdict in zip(
+                keys, requests, completions, readings, score(responses), strict=True
+            )
+        ]
+
     return solutions
 
 

@@ -1,14 +1,17 @@
 """What people type on their first day, in one process: wrong calls, small commands, completion, output."""
 
+import io
 import json
 import os
+import shlex
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 from handmade import made_by_hand
 
-from ctm_cli import _progress, main
+from ctm_cli import _progress, main, train
 from ctm_data.run.store import Store
 
 
@@ -68,11 +71,21 @@ REFUSED = {  # what is typed, and what the one line says
         ["score", "a.jsonl", "--verifier", "v", "--out", "x/b"], "there is no folder x"
     ),
     "a name that is no repository's": (["publish", "runs/x", "one two"], "give user/name"),
-    "listing runs of no folder": (["runs", "nowhere"], "there is no folder nowhere"),
-    "an unknown command": (["bogus"], "No such command 'bogus'"),
-    "an unknown option": (["query", "--nmae", "x"], "No such option: --nmae"),
+    "exporting into a missing folder": (
+        ["export", "runs/x", "--to", "pts", "--output", "x/b"], "there is no folder x; make it first"
+    ),
+    "pulling a path": (["pull", "runs/x"], "runs/x is no name on the Hub but a path here: give user/name"),
+    "listing runs of no folder": (["runs", "nowhere"], "nowhere is not there: give a folder that holds"),
+    "an unknown command": (["bogus"], "No such command 'bogus'; see `ctm -h`"),
+    "an unknown option": (["query", "--xyz", "x"], "No such option: --xyz; see `ctm query -h`"),
+    "an option mistyped": (["query", "--nmae", "x"], "--nmae (Possible options: --name)\n"),
+    "a command mistyped": (["shwo"], "Did you mean 'show'?\n"),
     "a word for a number": (["eval", "--temperature", "hot"], "Invalid value for '--temperature'"),
-    "a missing argument": (["show"], "Missing argument"),
+    "a missing argument": (["show"], "Missing argument 'run'; see `ctm show -h`"),
+    "a recipe file that is gone": (
+        ["eval", "--config", "no.yaml"], "Invalid value for '--config': cannot read no.yaml: No such file"
+    ),
+    "metrics into a missing folder": ([*BUILD, "--metrics", "x/m"], "give a file in a folder that"),
 }  # fmt: skip
 
 
@@ -84,6 +97,43 @@ def test_a_wrong_call_is_refused_in_one_line_before_anything_is_made(ctm, tmp_pa
     assert err.startswith("ctm: ") and err.count("\n") == 1
     assert said in err
     assert not list(tmp_path.iterdir())
+
+
+FILES = {  # a file where a folder is wanted
+    "show": (["show", "a"], "a is a file, not a run folder"),
+    "runs": (["runs", "a"], "a is a file: give a folder that holds runs"),
+    "train": (["train", "cdpo", "RUN", "--output-dir", "a"], "a is a file; give a folder as --output-dir"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_file_in_the_place_of_a_folder_is_called_one(ctm, run, tmp_path, case):
+    words, said = FILES[case]
+    (tmp_path / "a").write_text("text")
+    code, _, err = ctm(*[run if word == "RUN" else word for word in words])
+    assert code == 2 and err.count("\n") == 1
+    assert said in err
+
+
+@pytest.mark.parametrize("words", [["build-dataset", "--limit", 1], ["train", "cdpo", "RUN"]])
+def test_a_folder_without_a_model_is_said_to_hold_none(ctm, run, tmp_path, words):
+    (tmp_path / "empty").mkdir()
+    code, _, err = ctm(*[run if word == "RUN" else word for word in words], "--model", "empty")
+    assert code == 2
+    assert "empty holds no model: it has no config.json or adapter_config.json" in err
+
+
+def test_no_query_at_all_is_refused(ctm, run, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    code, out, err = ctm("query", "--run", run)
+    assert (code, out) == (2, "")
+    assert "there is no query: give one in SQL, or --name, or --list" in err
+
+
+def test_comparing_an_evaluation_does_not_advise_to_build_into_it(ctm, evaluation):
+    code, _, err = ctm("compare", evaluation)
+    assert code == 2
+    assert "it is an evaluation; `ctm build-dataset` makes a run that has them" in err
 
 
 def test_a_manifest_of_nothing_is_one_line(ctm, tmp_path):
@@ -200,9 +250,13 @@ def test_runs_are_listed_with_what_they_hold(ctm, run, evaluation):
     listed = {row["run"]: row for row in json.loads(ctm("runs", "--json")[1])}
     assert listed["runs/hand"]["rows"]["rollouts"] == 2
     assert not listed["runs/hand"]["finished"]
-    assert (listed["runs/eval"]["kind"], listed["runs/broken"]["kind"]) == ("evaluation", "damaged")
     _, out, _ = ctm("runs")
     assert "runs/hand" in out and "2 rollouts" in out and "not finished" in out
+    assert (listed["runs/eval"]["kind"], listed["runs/broken"]["kind"]) == ("evaluation", "damaged")
+    part = run / "rollouts" / "part-00000.parquet"
+    part.write_text("no Parquet")
+    faults = [row["fault"] for row in json.loads(ctm("runs", run, "--json")[1])]
+    assert faults == [f"{part} cannot be read; `ctm verify` says more"]
 
 
 @pytest.mark.parametrize(
@@ -277,6 +331,65 @@ def test_runs_that_were_sampled_differently_are_said_to_be(evaluation, tmp_path,
     assert sampled_differently(tmp_path / evaluation, tmp_path / "other") == [
         "n_samples: 2 there, 3 here"
     ]
+
+
+def test_the_tags_of_a_thought_stand_in_the_help(ctm):
+    assert "<think>,</think>" in ctm("eval", "-h")[1].replace("\n", "")
+
+
+def test_what_to_type_next_can_be_typed_for_any_name_of_a_folder(ctm, run, capsys):
+    from ctm_cli import build_dataset
+    from ctm_data.pages.summary import summarize
+
+    odd = Path("it's a päth ✓")
+    odd.mkdir()
+    [line] = [line for line in ctm("runs", odd)[1].splitlines() if "build-dataset" in line]
+    assert shlex.split(line) == ["ctm", "build-dataset", "--output-dir", f"{odd}/pocket"]
+    build_dataset._show(summarize(Store(run)), odd)
+    show, train, python = capsys.readouterr().out.splitlines()[-3:]
+    assert shlex.split(show) == ["ctm", "show", str(odd)]
+    assert shlex.split(train) == ["ctm", "train", "cdpo", str(odd)]
+    assert f'load_dataset("{odd}", "rollouts")' in shlex.split(python)[2]
+
+
+def test_after_a_training_the_next_command_asks_its_benchmark_and_leaves_its_data_alone(ctm, run):
+    said = train._next("cdpo", str(run), Path("models/hand"))
+    assert said == (
+        "ctm build-dataset --model models/hand --benchmark gsm8k --output-dir runs/hand-again"
+    )
+    said = train._next("orm", str(run), Path("models/orm"))
+    assert said == "ctm eval --model m --benchmark gsm8k --n 16 --verifier models/orm"
+
+
+@pytest.mark.parametrize("table", ["solutions", "contrast"])
+def test_what_to_type_after_a_pull_answers_with_what_was_pulled(ctm, run, monkeypatch, table):
+    source, pulled = Store(run), Path("runs/pulled")
+    with Store.open(pulled, source.manifest["recipe"]) as store:
+        store.write(table, 0, source.read(table).to_pylist())
+        store.finish("card")
+    monkeypatch.setattr("ctm_data.pull.pull", lambda *_, **__: pulled)
+    code, out, _ = ctm("pull", "you/pulled")
+    assert code == 0 and out.startswith("1 part in runs/pulled\n")
+    code, out, _ = ctm(*shlex.split(out.splitlines()[-1])[1:])
+    assert code == 0 and len(out.splitlines()) > 1
+
+
+def test_a_narrow_terminal_folds_the_names_of_columns_and_cuts_none(ctm, run):
+    os.environ["COLUMNS"] = "30"
+    _, out, _ = ctm("query", "--run", run, "select 1 as accuracy, 2 as benchmark, 3 as temperature")
+    assert "…" not in out
+    columns = zip(*(line.ljust(30) for line in out.splitlines()[:-1]), strict=True)
+    letters = "".join(map("".join, columns))
+    assert sorted(letters.replace(" ", "")) == sorted("accuracybenchmarktemperature")
+
+
+def test_what_the_libraries_announce_for_their_own_future_is_not_told():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        main._libraries(verbose=False)
+        for module in ("transformers.modeling_utils", "peft.peft_model", "ctm_data.build"):
+            warnings.warn_explicit(module, FutureWarning, "file.py", 1, module=module)
+    assert [str(warning.message) for warning in told] == ["ctm_data.build"]
 
 
 @pytest.mark.parametrize("command", ["query", "score", "pull", "show", "compare", "eval", "runs"])

@@ -33,7 +33,7 @@ def test_a_full_disk_is_said_in_one_line(tmp_path):
 
 def test_a_folder_that_is_not_there_is_said_in_one_line(tmp_path):
     with (
-        pytest.raises(CtmError, match="No such file or directory"),
+        pytest.raises(CtmError, match="No such file or directory; give another file"),
         output_file(tmp_path / "none" / "out"),
     ):
         pass

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "experiments"))
 
 from grid import bootstrap  # noqa: E402
-from paper_table import Plan, table  # noqa: E402
+from paper_table import Plan, picture, table  # noqa: E402
 
 PROGRAM = f"import sys; sys.path.insert(0, {sys.path[0]!r}); from paper_table import main; main()"
 
@@ -51,6 +51,27 @@ def test_the_table_says_by_how_much_a_rival_differs():
     lines = table(results(base=[base], cDPO=[ours, ours]), Plan(held_out=100)).splitlines()
     row = next(line for line in lines if line.startswith("| base")).split("|")
     assert [cell.strip() for cell in row[2:5:2]] == ["50.0%", "-25.0"]
+
+
+def ink_at_the_edge(path):
+    """Whether anything is drawn in the outermost pixels, as what is cut off would be."""
+    from matplotlib.image import imread
+
+    pixels = imread(path)[..., :3]
+    edge = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    return any(side.min() < 1 for side in edge)
+
+
+def test_nothing_of_the_picture_is_cut_off(tmp_path):
+    names = ("base", "cDPO", "DPO on critical tokens (cliff-dpo)")
+    drawn = results(**{name: [[1, 0, 1, 1], [1, 0, 0, 1]] for name in names})
+    picture(drawn, tmp_path / "table.png")
+    assert not ink_at_the_edge(tmp_path / "table.png")
+
+
+@pytest.mark.parametrize("name", ["paper-table", "verifier-table"])
+def test_nothing_of_the_docs_pictures_is_cut_off(name):
+    assert not ink_at_the_edge(ROOT / "docs" / f"{name}.png")
 
 
 def test_the_quick_form_runs_and_goes_on_where_it_was(tmp_path):

@@ -55,6 +55,33 @@ def test_a_changed_recipe_is_refused_with_the_difference(folder):
     assert len(keys(folder)) == 3
 
 
+def test_of_many_differences_the_first_six_are_told(folder):
+    recipe = {**RECIPE, **{f"option{i}": i for i in range(8)}}
+    with (
+        pytest.raises(CtmError, match=r"option5: None there, 5 here; and 2 more\); give"),
+        Store.open(folder, recipe),
+    ):
+        pass
+
+
+def test_an_evaluation_is_no_folder_for_a_dataset(folder):
+    with (
+        pytest.raises(CtmError, match="run holds a dataset, not an evaluation; give another"),
+        Store.open(folder, {**RECIPE, "command": "eval"}),
+    ):
+        pass
+
+
+def test_a_run_that_lacks_a_part_of_its_manifest_is_not_read_as_a_smaller_one(folder):
+    with Store.open(folder, RECIPE) as store:
+        store.finish("card")
+    (folder / "problems" / "part-00001.parquet").unlink()
+    with pytest.raises(
+        CtmError, match=r"problems/part-00001\.parquet is missing, and the manifest lists"
+    ):
+        Store(folder).read("problems")
+
+
 def test_a_truncated_part_is_set_aside_by_name(folder):
     part = folder / "problems" / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:-7])
