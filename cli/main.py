@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -120,6 +121,11 @@ def run() -> None:
     # Spinning idle threads would take a core from other processes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, TextIOWrapper
+        ):  # a terminal of Latin-1 has no blocks to draw a curve with
+            stream.reconfigure(errors="replace")
     try:
         code = app(_ours_first(sys.argv[1:]), prog_name="ctm", standalone_mode=False)
         if code == INTERRUPTED:

@@ -34,12 +34,15 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def output_file(path: str | Path) -> Iterator[BinaryIO]:
-    """A whole file that a user asked for by name.
+    """A whole file that a user asked for by name. A link stays one, and what it leads to is written.
 
+    A device or a pipe, such as /dev/stdout, is written to as it is: root could put a file in its place.
     Raises CtmError where it cannot be written, as on a full or read-only disk.
     """
+    target = Path(os.path.realpath(path))
+    special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
     try:
-        with whole_file(Path(path)) as file:
+        with Path(path).open("wb") if special else whole_file(target) as file:
             yield file
     except OSError as error:
         way_out = "free some space there, or give" if error.errno in FULL else "give"

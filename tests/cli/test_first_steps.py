@@ -237,6 +237,14 @@ def test_the_row_behind_the_picture_is_json(ctm, run):
     assert json.loads(out)["value"] == [0.5, 0.0, 0.0, 0.0]
 
 
+def test_a_terminal_without_unicode_gets_what_it_can_show(ctm, run, monkeypatch):
+    latin = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", latin)
+    assert ctm("show", run, "--id", "b")[0] == 0
+    latin.flush()
+    assert "critical token" in latin.buffer.getvalue().decode("latin-1").lower()
+
+
 def test_the_picture_is_an_svg_that_loads_nothing(ctm, run):
     _, out, _ = ctm("show", run, "--svg", "token.svg")
     svg = Path(out.strip()).read_text()

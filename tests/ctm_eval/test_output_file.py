@@ -1,5 +1,7 @@
 """A file that a user named is there whole or not at all."""
 
+import os
+
 import pytest
 
 from ctm_eval.errors import CtmError
@@ -29,6 +31,24 @@ def test_a_full_disk_is_said_in_one_line(tmp_path):
     ):
         file.write(b"x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with output_file(tmp_path / "pipe") as file:
+        file.write(b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    with output_file(tmp_path / "link") as file:
+        file.write(b"whole")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"whole"
 
 
 def test_a_folder_that_is_not_there_is_said_in_one_line(tmp_path):
