@@ -83,8 +83,8 @@ def command(
     prm_labels: Annotated[
         PrmLabels | None,
         typer.Option(
-            help="prm: a step's label is its value (soft), whether any rollout from it is right (hard), or "
-            "soft only near the first lost step of sure problems (confident). [default: soft]",
+            help="prm: a step's label is whether any rollout from it is right (hard), its value (soft), or "
+            "soft only near the first lost step of sure problems (confident). [default: hard]",
             rich_help_panel=METHOD,
         ),
     ] = None,

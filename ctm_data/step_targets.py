@@ -15,6 +15,7 @@ from ctm_train.settings import PrmLabels
 if TYPE_CHECKING:
     from datasets import Dataset
 
+PRM_LABELS: PrmLabels = "hard"  # unless others are asked for
 NEAR = 2  # steps before the first lost one with a soft label (arXiv 2509.16548, d)
 SURE = 0.75  # value of the prompt from which its rollouts are trusted (its authors' code)
 
@@ -22,15 +23,15 @@ SURE = 0.75  # value of the prompt from which its rollouts are trusted (its auth
 def step_targets(
     pieces: Sequence[str],
     value: Sequence[float | None],
-    labels: PrmLabels = "soft",
+    labels: PrmLabels = PRM_LABELS,
     *,
     prompt_value: float = 1.0,
     resolution: float = 0.0,
 ) -> list[float | None]:
     """A process reward model's targets, one a token: a label at the end of every step, else None.
 
-    Steps are lines (`ctm_eval.steps`); `value` has an entry a token. `soft`: the value itself, the share of
-    rollouts from there that end well. `hard`: 1 if any does (arXiv 2312.08935, equations 4 and 3).
+    Steps are lines (`ctm_eval.steps`); `value` has an entry a token. `hard`: 1 if any rollout from there
+    ends well. `soft`: the share that does, the value itself (arXiv 2312.08935, equations 3 and 4).
     `confident`: the first step whose value is below `resolution` is 0, and what follows has no label;
     the `NEAR` steps before it are as good as their value compared with that of the prompt,
     min(value / `prompt_value`, 1), for the rollouts find an error late rather than early, and all before
@@ -57,7 +58,7 @@ def step_targets(
 
 def step_rows(store: Store, labels: PrmLabels) -> "Dataset":
     """Rolled-out solutions with the labels of their steps, and a right solution of the same problem for
-    each: 1 at its end and, unless labels are soft, at every step, since it went on well from there.
+    each: 1 at every step, since it went on well from there.
 
     `confident` labels leave out problems that the model solves less than `SURE` of the time.
     """
@@ -88,9 +89,7 @@ def step_rows(store: Store, labels: PrmLabels) -> "Dataset":
     for solution in solutions:
         if solution.correct and solution.problem_id in wanted:
             wanted.remove(solution.problem_id)
-            length = len(solution.token_ids)
-            own = [1.0 if labels != "soft" or i == length - 1 else None for i in range(length)]
-            rows.append(_step_row(solution, own, tokenizer, "soft"))
+            rows.append(_step_row(solution, [1.0] * len(solution.token_ids), tokenizer, "soft"))
     rows = [row for row in rows if any(target is not None for target in row["targets"])]
     if not rows:
         raise CtmError(

@@ -9,7 +9,7 @@ from ctm_data.run.schema import SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages.contrast import value_drops
 from ctm_data.stages.verifier import read_by_verifier, right_and_wrong
-from ctm_data.step_targets import step_rows
+from ctm_data.step_targets import PRM_LABELS, step_rows
 from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
 from ctm_eval.hub import is_hub_name, notice_offline
@@ -45,7 +45,7 @@ def train(
 ) -> "TrainingSummary":
     """Trains `model` by `method` on `data`: a run folder, a JSONL or Parquet file, or a Hub dataset.
 
-    What comes of a run folder, `training_rows` says; `prm_labels` are prm's (soft). `weights` says what the
+    What comes of a run folder, `training_rows` says; `prm_labels` are prm's (hard). `weights` says what the
     rejected tokens weigh for cdpo, see `weigh`: by default what the rows' own `rejected_weights` say, or
     else `contrast`. `chosen_weights` weighs the chosen side too, by s_t. A run and its `contrast` table
     as a file or a dataset train alike; rows of one's own are described in `ctm_train.data`. `settings`
@@ -74,13 +74,15 @@ def train(
         rows, dropped = importance_weighted(own, str(data))
         described |= {"pairs_without_weights": dropped}
     elif is_run_folder(data):
-        rows = training_rows(Store(data), method, prm_labels=prm_labels or "soft", seed=chosen.seed)
+        rows = training_rows(
+            Store(data), method, prm_labels=prm_labels or PRM_LABELS, seed=chosen.seed
+        )
     else:
         rows = _of_file(data)
     if is_run_folder(data) and Store(data).manifest["recipe"].get("describe"):
         described |= {"descriptions": True}
     if method == "prm" and is_run_folder(data):
-        described |= {"prm_labels": prm_labels or "soft"}
+        described |= {"prm_labels": prm_labels or PRM_LABELS}
     outcome = train_rows(
         method,
         rows,
@@ -172,7 +174,7 @@ def training_rows(
     method: str,
     weights: Weights = "contrast",
     chosen_weights: bool = False,
-    prm_labels: PrmLabels = "soft",
+    prm_labels: PrmLabels = PRM_LABELS,
     seed: int = 0,
 ) -> "Dataset":
     """What `method` trains on, from a run. Raises CtmError.

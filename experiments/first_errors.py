@@ -5,9 +5,11 @@
 
 `pocket`: PRMs, an ORM and DPO's implied reward, trained by their recipes on pocket's solutions, read its
 solutions of test problems, whose first wrong line is known from the worked solution. The PRMs differ in
-their labels; `mixed` are soft ones, and 1 at every step of right solutions. `champ`: LoRA adapters
+their labels. `champ`: LoRA adapters
 of a real model, trained on CHAMP's short marked solutions of one half of the problems, read those of the
-other half, and the other way round; a PRM learns the marks themselves. The threshold is 0.5, or the best on
+other half, and the other way round; a PRM learns the marks themselves. Right and wrong solutions of one
+problem, as DPO needs, are 2 pairs in one half and none in the other, so the third verifier there is the
+model itself, untrained: how likely it finds the tokens of a step. The threshold is 0.5, or the best on
 other problems (pocket's development problems; of CHAMP the half that was trained on).
 
 Intervals (95%) are from a bootstrap over problems. Every cell is a file, so a stopped run goes on.
@@ -23,16 +25,17 @@ from typing import Any
 
 from grid import keep, load, pool_for, run_cells
 from heads import Plan as Data
-from heads import data, step_labels
+from heads import data
 from human_marks import first_wrong_line, worked_solutions
 
-METHODS = {"prm": "PRM", "orm": "ORM", "dpo": "DPO's implied reward"}
-LABELS = ("hard", "confident", "mixed")  # of pocket's other PRMs
+LABELS = ("soft", "confident")  # of pocket's other PRMs
 OF_POCKET = {
-    **METHODS,
-    "prm": "PRM, soft labels",
+    "prm": "PRM, hard labels",
+    "orm": "ORM",
+    "dpo": "DPO's implied reward",
     **{f"prm-{kind}": f"PRM, {kind} labels" for kind in LABELS},
 }
+OF_CHAMP = {"prm": "PRM", "orm": "ORM", "untrained": "the model's own probability of a step"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def main() -> None:
                 _pocket_data(plan, folder)
                 cells = [Cell(part, m, seed) for m in OF_POCKET for seed in range(plan.seeds)]
             else:
-                cells = [Cell(part, m, 0, fold) for m in METHODS for fold in range(2)]
+                cells = [Cell(part, m, 0, fold) for m in OF_CHAMP for fold in range(2)]
             run_cells(_cell, plan, folder, pool, cells)
             text.append(table(plan, folder, part, cells))
             took = f"{time.monotonic() - began:.0f} seconds in this run.\n"
@@ -108,6 +111,13 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     from ctm_train.settings import settings_for
     from ctm_train.train import train
 
+    both = {"tuned": tuning(plan, folder, cell), "held": held_out(plan, folder, cell)}
+    if cell.method == "untrained":
+        began = time.monotonic()
+        likely = {kind: step_probabilities(plan.model, marked) for kind, marked in both.items()}
+        result = {"cell": asdict(cell), "rows": 0, "scores": likely, "seconds": 0.0}
+        keep(folder, cell, {**result, "loss": None, "scoring": time.monotonic() - began})
+        return f"{cell.name}: scored"
     trained = folder / "models" / cell.name
     shutil.rmtree(trained, ignore_errors=True)
     method = cell.method.split("-")[0]
@@ -125,10 +135,7 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     )  # fmt: skip
     verifier = Verifier(trained)
     began, scores = time.monotonic(), {}
-    for kind, marked in (
-        ("tuned", tuning(plan, folder, cell)),
-        ("held", held_out(plan, folder, cell)),
-    ):
+    for kind, marked in both.items():
         scores[kind] = verifier.step_scores(
             [Candidate(exercise(one.problem.question), one.text) for one in marked],
             [[end for _, end in one.steps] for one in marked],
@@ -137,6 +144,33 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     result = {"cell": asdict(cell), "rows": len(rows), "scores": scores, "seconds": outcome.seconds}
     keep(folder, cell, {**result, "loss": outcome.loss, "scoring": time.monotonic() - began})
     return f"{cell.name}: {len(rows)} rows, {outcome.seconds:.0f} s"
+
+
+def step_probabilities(name: str, marked: Sequence[Any]) -> list[list[float]]:
+    """The geometric mean of the probabilities that a language model gives to the tokens of each step."""
+    import torch
+
+    from ctm_eval.models import load_model, load_tokenizer
+    from ctm_eval.prompts import exercise
+    from ctm_eval.verifiers import last_tokens
+
+    model, tokenizer = load_model(name, "float32").eval(), load_tokenizer(name)
+    found = []
+    for one in marked:
+        prompt = tokenizer(exercise(one.problem.question)).input_ids
+        said = tokenizer(one.text, add_special_tokens=False, return_offsets_mapping=True)
+        ids = said.input_ids
+        with torch.inference_mode():
+            logits = model(torch.tensor([[*prompt, *ids]]), logits_to_keep=len(ids) + 1).logits
+        logp = logits[0, :-1].log_softmax(-1)
+        own = logp.gather(-1, torch.tensor(ids)[:, None])[:, 0]
+        ends = [end for _, end in one.steps]
+        last = last_tokens(one.text, said["offset_mapping"], ends, len(ids))
+        starts = [0, *(at + 1 for at in last[:-1])]
+        # Two steps may end in the same token.
+        spans = [(min(start, at), at + 1) for start, at in zip(starts, last, strict=True)]
+        found.append([own[start:end].mean().exp().item() for start, end in spans])
+    return found
 
 
 def _rows(plan: Plan, folder: Path, cell: Cell) -> Any:
@@ -152,9 +186,7 @@ def _rows(plan: Plan, folder: Path, cell: Cell) -> Any:
     if cell.part == "pocket":
         method, _, labels = cell.method.partition("-")
         store = Store(folder / "pocket" / ("rollouts" if method == "prm" else "labelled"))
-        if method == "prm":
-            return step_labels(store, labels or "soft")
-        return training_rows(store, method, seed=cell.seed)
+        return training_rows(store, method, prm_labels=labels or "hard", seed=cell.seed)
     marked = tuning(plan, folder, cell)
     if cell.method == "orm":
         return Dataset.from_list(
@@ -167,19 +199,6 @@ def _rows(plan: Plan, folder: Path, cell: Cell) -> Any:
                 for one in marked
             ]
         )  # fmt: skip
-    if cell.method == "dpo":
-        return Dataset.from_list(
-            [
-                {
-                    "prompt": exercise(one.problem.question),
-                    "chosen": one.text,
-                    "rejected": other.text,
-                }
-                for one in marked
-                for other in marked
-                if one.problem == other.problem and one.label is None and other.label is not None
-            ]
-        )
     tokenizer = load_tokenizer(plan.model)
     rows = []
     for one in marked:
@@ -265,21 +284,23 @@ def table(plan: Plan, folder: Path, part: str, cells: Sequence[Cell]) -> str:
         "|---" * 7 + "|",
     ]
     figures = None
-    for method, name in (OF_POCKET if part == "pocket" else METHODS).items():
+    for method, name in (OF_POCKET if part == "pocket" else OF_CHAMP).items():
         for seed in sorted({cell.seed for cell in cells}):
             own = [cell for cell in cells if (cell.method, cell.seed) == (method, seed)]
+            read = [
+                (
+                    load(folder, cell)["scores"],
+                    tuning(plan, folder, cell),
+                    held_out(plan, folder, cell),
+                )
+                for cell in own
+            ]
             for tuned in (False, True):
                 hits, thresholds = [], []
-                for cell in own:
-                    scores = load(folder, cell)["scores"]
-                    seen = [one.label for one in tuning(plan, folder, cell)]
-                    at = (
-                        best_threshold(list(zip(scores["tuned"], seen, strict=True)))
-                        if tuned
-                        else 0.5
-                    )
+                for scores, seen, marked in read:
+                    known = zip(scores["tuned"], (one.label for one in seen), strict=True)
+                    at = best_threshold(list(known)) if tuned else 0.5
                     thresholds.append(f"{at:.3g}")
-                    marked = held_out(plan, folder, cell)
                     for one, steps in zip(marked, scores["held"], strict=True):
                         hits.append((one, float(first_error(steps, at) == one.label)))
                 figures = subset(name, hits)

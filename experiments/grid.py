@@ -83,13 +83,18 @@ def run_cells(
 
     `make` is called in a process of the pool; it calls `keep` and returns a line to be printed.
     """
-    missing = [cell for cell in cells if not _path(folder, cell).exists()]
+    missing = [cell for cell in cells if not is_there(folder, cell)]
     began = time.monotonic()
     futures = [pool.submit(make, plan, folder, cell) for cell in missing]
     for number, future in enumerate(as_completed(futures), 1):
         left = (time.monotonic() - began) / number * (len(missing) - number)
         print(f"{future.result()}  ({number}/{len(missing)}, {left:.0f} s left)", file=sys.stderr)
     return [load(folder, cell) for cell in cells]
+
+
+def is_there(folder: Path, cell: Cell) -> bool:
+    """Whether the result of a cell is there."""
+    return _path(folder, cell).exists()
 
 
 def keep(folder: Path, cell: Cell, result: dict[str, Any]) -> None:

@@ -4,8 +4,7 @@
 
 A cell trains one ORM or PRM and scores the 64 samples of each development problem, once for every way to
 pool its tokens' scores, and those of the held-out problems with the usual pool. The recipe of before and
-that of four passes have three seeds, all else has one and a single pass. `mixed` labels are soft ones, and
-1 at every step of right solutions.
+that of four passes have three seeds, all else has one and a single pass.
 `pairs` is how often a right sample scores above a wrong one of the same problem (0.5 is chance), `off` the
 mean distance of score and share right in ten bins of the score. Intervals (95%) are from a bootstrap over
 problems. Every cell is a file, so a stopped run goes on where it was.
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from grid import Lines, arguments, bootstrap, keep, load, pool_for, run_cells
+from grid import Lines, arguments, bootstrap, is_there, keep, load, pool_for, run_cells
 
 SEEDS = 3
 
@@ -64,16 +63,14 @@ class Cell:
 
 def cells() -> list[Cell]:
     """The grid: passes and labels, then one other thing changed."""
-    before = [Cell("orm"), Cell("prm", what="soft labels, 1 pass", labels="soft")]
     hard = Cell("prm", what="hard labels, 1 pass", labels="hard")
-    after = [
+    heads = [Cell("orm"), hard]
+    heads += [
         Cell("orm", what="4 passes", epochs=4.0),
         replace(hard, what="hard labels, 4 passes", epochs=4.0),
     ]
-    found = [replace(cell, seed=seed) for seed in range(SEEDS) for cell in before + after]
-    for labels in ("soft", "mixed"):
-        found.append(Cell("prm", what=f"{labels} labels, 4 passes", epochs=4.0, labels=labels))
-    found.append(hard)
+    found = [replace(cell, seed=seed) for seed in range(SEEDS) for cell in heads]
+    found.append(Cell("prm", what="soft labels, 4 passes", epochs=4.0, labels="soft"))
     for base in (Cell("orm"), hard):
         found += [
             replace(base, what="a quarter of the data", size=1),
@@ -129,27 +126,14 @@ def rows(plan: Plan, folder: Path, cell: Cell) -> Any:
     if cell.method == "orm":
         every = training_rows(Store(folder / "labelled"), "orm")
     else:
-        every = step_labels(Store(folder / "rollouts"), cell.labels)
+        labels = "hard" if cell.labels == "outcome" else cell.labels
+        every = training_rows(Store(folder / "rollouts"), "prm", prm_labels=labels)  # type: ignore[arg-type]
+        every = every.map(_outcome) if cell.labels == "outcome" else every
     # Rows of a problem have its prompt; a PRM's right solutions come after all wrong ones.
     prompts = dict.fromkeys(map(str, every["prompt" if cell.method == "orm" else "prompt_ids"]))
     wanted = set(list(prompts)[: max(1, len(prompts) * cell.size // 4)])
     column = "prompt" if cell.method == "orm" else "prompt_ids"
     return every.filter(lambda row: str(row[column]) in wanted)
-
-
-def step_labels(store: Any, labels: str) -> Any:
-    """A PRM's rows with labels of `ctm train`, or with `mixed` or `outcome` ones."""
-    from datasets import Dataset
-
-    from ctm_data.train import training_rows
-
-    if labels == "outcome":
-        return training_rows(store, "prm", prm_labels="hard").map(_outcome)
-    if labels != "mixed":
-        return training_rows(store, "prm", prm_labels=labels)  # type: ignore[arg-type]
-    soft, hard = (training_rows(store, "prm", prm_labels=own) for own in ("soft", "hard"))  # type: ignore[arg-type]
-    both = zip(soft.to_list(), hard.to_list(), strict=True)
-    return Dataset.from_list([s if s["targets"][-1] == 0 else h for s, h in both])
 
 
 def _outcome(row: dict[str, Any]) -> dict[str, Any]:
@@ -253,10 +237,14 @@ def measure(
 ) -> dict[str, list[float]]:
     """By problem: best-of-16, best-of-n, the weighted vote of 16, pairs told apart (NaN for problems of one
     kind), and, over all, the distance of score and share right."""
-    from ctm_eval.report import choices
+    from ctm_eval.report import Sampled, choices
+    from ctm_eval.verifiers import weight
 
-    both = {name: (score, max(score, 1e-9)) for name, score in scores.items()}
-    chosen = choices([list(own) for own in samples], False, {"v": both}, {})
+    chosen: dict[str, list[list[float]]] = {}
+    for own in samples:
+        found = [(scores[s.solution_id], weight("orm", scores[s.solution_id])) for s in own]
+        for name, chances in choices(Sampled(own, {"v": found}), False).items():
+            chosen.setdefault(name, []).append(chances)
     at = min(16, n) - 1
     pairs = []
     for own in samples:
@@ -290,7 +278,8 @@ def table(plan: Plan, folder: Path) -> str:
     at = min(16, plan.n)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for cell in cells():
-        groups.setdefault((cell.method, cell.what), []).append(load(folder, cell))
+        if is_there(folder, cell):
+            groups.setdefault((cell.method, cell.what), []).append(load(folder, cell))
     lines = []
     for split in ("dev", "test"):
         every = problems_of(folder, split)

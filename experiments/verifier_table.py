@@ -39,7 +39,7 @@ class Plan:
     held_out: int = 400
     n: int = 64
     seeds: int = 5
-    epochs: float = 1.0
+    epochs: float | None = None  # the preset's
     rates: tuple[float, ...] = (1e-3, 3e-3)
     pair_rates: tuple[float, ...] = (1e-4, 4e-4)
 

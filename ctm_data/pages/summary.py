@@ -11,6 +11,17 @@ from ctm_eval.pair_selection import left_out
 
 VERDICTS = ("truncated", "unfinished_thought", "no_answer")  # told beside right and wrong
 CONFIDENT = 0.8  # a critical_prob that is called confident
+SOLUTIONS = [
+    "solution_id",
+    "thought_end",
+    "problem_id",
+    "correct",
+    "verdict",
+    "suspicious",
+    "token_ids",
+]
+ROLLOUTS = ["solution_id", "problem_id", "token_ids", "critical_index", "critical_prob", "prompt_value",
+            "generated_tokens", "replacement_tokens", "repeat_tokens"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,36 +80,34 @@ def summarize(store: Store) -> Summary:
     """The figures of a run, finished or not."""
     import pyarrow.compute as pc
 
+    recipe = store.manifest["recipe"]
     counts: Counter[str] = Counter()
-    solved: Counter[str] = Counter()
-    tried: Counter[str] = Counter()
-    thought_ends: dict[str, int] = {}
-    counted = ["problem_id", "correct", "verdict", "suspicious", "token_ids"]
-    for part in store.each("solutions", ["solution_id", "thought_end", *counted]):
+    labels: Counter[tuple[str, bool]] = Counter()
+    for part in store.each("verifier", ["generator", "correct"]):
+        labels.update(zip(*(column.to_pylist() for column in part.columns), strict=True))
+    names = sorted({name for name, _ in labels})
+    generators = {name: (labels[name, True], labels[name, False]) for name in names}
+    counts["pairs"] = sum(part.num_rows for part in store.each("contrast", ["pair_id"]))
+    counts["problems"] = sum(part.num_rows for part in store.each("problems", ["problem_id"]))
+    n = recipe.get("n_rollouts", 0)
+    reasons: Counter[str] = Counter()
+    for chunk in sorted({*store.chunks("solutions"), *store.chunks("rollouts")}):
+        part = store.part("solutions", chunk, SOLUTIONS)
         thinks = part.filter(pc.is_valid(part["thought_end"]))
         ends = zip(
             thinks["solution_id"].to_pylist(), thinks["thought_end"].to_pylist(), strict=True
         )
-        thought_ends.update(ends)
-        tried.update(part["problem_id"].to_pylist())
-        solved.update(part.filter(part["correct"])["problem_id"].to_pylist())
+        thought_ends = dict(ends)
+        tried = Counter(part["problem_id"].to_pylist())
+        solved = Counter(part.filter(part["correct"])["problem_id"].to_pylist())
+        counts["thoughts"] += len(thought_ends)
         counts["solutions"] += part.num_rows
         counts["correct"] += pc.sum(part["correct"]).as_py() or 0
         counts["solution_tokens"] += pc.sum(pc.list_value_length(part["token_ids"])).as_py() or 0
         counts.update(v for v in part["verdict"].to_pylist() if v in VERDICTS)
         counts["suspicious"] += sum(map(bool, part["suspicious"].to_pylist()))
-    n = store.manifest["recipe"].get("n_rollouts", 0)
-    columns = [
-        "critical_index",
-        "critical_prob",
-        "prompt_value",
-        "generated_tokens",
-        "replacement_tokens",
-        "repeat_tokens",
-    ]
-    rolled: set[str] = set()
-    for part in store.each("rollouts", ["solution_id", "problem_id", "token_ids", *columns]):
-        rolled.update(part["problem_id"].to_pylist())
+        part = store.part("rollouts", chunk, ROLLOUTS)
+        rolled = set(part["problem_id"].to_pylist())
         lengths = pc.list_value_length(part["token_ids"]).to_pylist()
         counts["trajectories"] += part.num_rows
         counts["critical"] += part.num_rows - part["critical_index"].null_count
@@ -114,27 +123,16 @@ def summarize(store: Store) -> Summary:
             for prob in part["critical_prob"].to_pylist()
             if prob
         )
-        counts["rollout_tokens"] += pc.sum(part["generated_tokens"]).as_py()
-        counts["replacement_tokens"] += pc.sum(part["replacement_tokens"]).as_py()
+        counts["rollout_tokens"] += pc.sum(part["generated_tokens"]).as_py() or 0
+        counts["replacement_tokens"] += pc.sum(part["replacement_tokens"]).as_py() or 0
         counts["repeat_tokens"] += pc.sum(part["repeat_tokens"]).as_py() or 0
         counts["exhaustive_tokens"] += sum(n * length * (length + 1) // 2 for length in lengths)
-    counts["thoughts"] = len(thought_ends)
-    counts["pairs"] = sum(part.num_rows for part in store.each("contrast", ["pair_id"]))
-    counts["problems"] = sum(part.num_rows for part in store.each("problems", ["problem_id"]))
-    labels: Counter[tuple[str, bool]] = Counter()
-    for part in store.each("verifier", ["generator", "correct"]):
-        labels.update(zip(*(column.to_pylist() for column in part.columns), strict=True))
-    names = sorted({name for name, _ in labels})
-    generators = {name: (labels[name, True], labels[name, False]) for name in names}
+        if "trajectories" in recipe and not generators:
+            reasons.update(
+                _why_not(recipe, solved[name], tried[name]) for name in tried if name not in rolled
+            )
     numbers = {f.name: counts[f.name] for f in fields(Summary) if f.type is int}
-    asked = how_asked(store.manifest["recipe"])
-    reasons: Counter[str] = Counter()
-    if "trajectories" in store.manifest["recipe"] and not generators:
-        reasons.update(
-            _why_not(store.manifest["recipe"], solved[name], tried[name])
-            for name in tried
-            if name not in rolled
-        )
+    asked = how_asked(recipe)
     both = dict(zip(("predicted", "checked"), reliability(store), strict=True))
     return Summary(
         **numbers,

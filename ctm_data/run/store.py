@@ -139,6 +139,15 @@ class Store:
         for path in self.parts(table):
             yield _read_part(path, columns)
 
+    def part(self, table: str, chunk: int, columns: list[str]) -> pa.Table:
+        """The part of a chunk; empty if there is none."""
+        path = self.path(table, chunk)
+        return (
+            _read_part(path, columns)
+            if path.exists()
+            else SCHEMAS[table].empty_table().select(columns)
+        )
+
     def rows(
         self, table: str, chunk: int, columns: list[str] | None = None
     ) -> list[dict[str, Any]]:

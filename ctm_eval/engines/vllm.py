@@ -62,8 +62,9 @@ class VllmEngine(WithTokenizer):
         `device` is `cpu` or `cuda`, by default what the installed vllm is made for; a CPU computes in
         float32 unless `dtype` says otherwise. `max_length` bounds a prompt and its completion, by
         default what the model was made for. `adapter` is the folder of a LoRA adapter of peft; `model`
-        may be one too, which is then applied to its base. Raises CtmError if vllm is missing or cannot
-        use the model.
+        may be one too, which is then applied to its base. On a CPU, hold one engine at a time: one that is
+        collected ends what all of a process share (vllm 0.32). Raises CtmError if vllm is missing or
+        cannot use the model.
         """
         path, adapter = base_and_adapter(model, adapter)
         for name, value in QUIET.items():

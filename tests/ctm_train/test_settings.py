@@ -72,3 +72,9 @@ def test_the_bound_of_a_warmup_is_for_the_recipes_own_share():
 def test_an_unknown_schedule_is_answered_with_the_known_ones():
     with pytest.raises(TrainError, match="unknown --scheduler 'nope'; there are: cosine, linear"):
         settings_for("sft", scheduler="nope")
+
+
+@pytest.mark.parametrize("method", ["orm", "prm"])
+def test_a_head_on_pocket_learns_in_four_passes(method):
+    """After one it chose among samples worse than the majority vote."""
+    assert settings_for(method, "pocket").epochs == 4

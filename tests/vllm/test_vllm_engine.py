@@ -3,11 +3,13 @@
 Without vllm every test here is skipped.
 """
 
+import gc
 import importlib.util
 import json
 
 import pytest
 
+from ctm_data.run.store import Store
 from ctm_eval.engines import Request, Sampling, load_engine
 from ctm_eval.errors import CtmError
 from ctm_eval.pocket import problems
@@ -23,7 +25,8 @@ TIE = 1e-4  # probabilities closer than this are a tie in float32
 
 @pytest.fixture(scope="module")
 def fast():
-    """One process for all tests: vllm takes half a minute to start."""
+    """One for many tests: vllm takes half a minute to start. Those with engines of their own come after
+    them, since an engine that ends takes down what all of a process share on a CPU (vllm 0.32)."""
     return load_engine("vllm", "pocket")
 
 
@@ -112,6 +115,17 @@ def test_a_stop_string_ends_a_rollout_from_every_prefix_where_it_ends_the_whole(
         assert rollout.finish_reason == "stop"
 
 
+def test_progress_counts_every_request_and_token(fast, prompts):
+    seen = []
+    requests = [*(Request(ids, 1, 50) for ids in prompts[:8]), Request(prompts[0], 1, 0)]
+    done = fast.sample(requests, POLICY, lambda *counts: seen.append(counts))
+    assert sum(finished for finished, _ in seen) == 9
+    assert sum(tokens for _, tokens in seen) == sum(len(c.token_ids) for c in done)
+
+
+# --- engines of their own ----------------------------------------------------------------------
+
+
 def test_the_folder_of_an_adapter_is_a_model(engine, prompts, tmp_path):
     """As `ctm train` writes it with LoRA: the base with the adapter, in both engines alike."""
     from datasets import Dataset
@@ -129,14 +143,6 @@ def test_the_folder_of_an_adapter_is_a_model(engine, prompts, tmp_path):
     folded = ours.sample(requests, Sampling(0))
     gaps = differences(ours, prompts[:8], folded, theirs.sample(requests, Sampling(0)))
     assert all(gap < 1e-3 for gap in gaps), gaps
-
-
-def test_progress_counts_every_request_and_token(fast, prompts):
-    seen = []
-    requests = [*(Request(ids, 1, 50) for ids in prompts[:8]), Request(prompts[0], 1, 0)]
-    done = fast.sample(requests, POLICY, lambda *counts: seen.append(counts))
-    assert sum(finished for finished, _ in seen) == 9
-    assert sum(tokens for _, tokens in seen) == sum(len(c.token_ids) for c in done)
 
 
 def test_a_folder_without_an_adapter_is_refused(tmp_path):
@@ -179,6 +185,45 @@ def test_an_evaluation_by_vllm_gives_the_figures_of_one_by_transformers(tmp_path
         figures = json.loads((store.folder / "results_ctm.json").read_text())
         accuracy.append(figures["results"]["pocket"]["exact_match,none"])
     assert abs(accuracy[0] - accuracy[1]) <= 2 / 64
+
+
+def test_a_build_by_vllm_that_was_stopped_goes_on_to_the_same_tables(tmp_path):
+    from ctm_data.build import build_dataset
+    from ctm_data.config import BuildConfig
+    from ctm_eval.progress import silent
+
+    class Stopped(Exception):
+        pass
+
+    def stops(stage, done, total, *_, **__):
+        if stage == "rolling out" and done >= total / 2:
+            raise Stopped
+
+    def build(name, progress=silent):
+        options = {"limit": 8, "n_samples": 4, "n_rollouts": 2, "chunk_size": 4}
+        return build_dataset(
+            BuildConfig(tmp_path / name, engine="vllm", stages=("rollouts",), **options), progress
+        )
+
+    whole = build("whole")
+    with pytest.raises(Stopped):
+        build("stopped", stops)
+    gc.collect()  # of the frames that the exception held, with their engine
+    assert len(Store(tmp_path / "stopped").parts("rollouts")) < len(whole.parts("rollouts"))
+    again = build("stopped")
+    for table in ("problems", "solutions", "rollouts"):
+        assert again.read(table).equals(whole.read(table)), table
+        assert whole.parts(table)
+
+
+def test_a_coder_is_loaded_after_the_model_that_was_sampled(tmp_path):
+    """Two engines in one process, the first given up before the second starts."""
+    from ctm_data.config import EvalConfig
+    from ctm_data.eval import evaluate
+
+    options = {"engine": "vllm", "limit": 8, "cotnpot": True, "coder": "pocket-coder"}
+    store = evaluate(EvalConfig(tmp_path / "run", **options))
+    assert "agrees" in store.read("programs")["result"].to_pylist()
 
 
 def test_at_a_real_vocabulary_the_nuclei_are_those_of_the_transformers_engine(pytestconfig):

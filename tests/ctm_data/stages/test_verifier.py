@@ -79,7 +79,7 @@ def test_pairs_are_a_right_and_a_wrong_solution_of_one_problem_each_used_once(ro
 def test_soft_labels_are_the_values_at_the_ends_of_steps():
     """Three steps: two line breaks and the end; what lies within a step has no label."""
     pieces, value = ["a", "\n", "b", "\n", "c"], [0.9, 0.8, 0.5, 0.1, 0.0]
-    assert step_targets(pieces, value) == [None, 0.8, None, 0.1, 0.0]
+    assert step_targets(pieces, value, "soft") == [None, 0.8, None, 0.1, 0.0]
 
 
 def test_hard_labels_are_one_where_any_rollout_ends_well():
@@ -205,8 +205,19 @@ def test_a_prm_takes_the_values_of_the_steps_and_a_right_solution_a_problem(roll
     for number, row in enumerate(rows):
         known = [target for target in row["targets"] if target is not None]
         assert len(row["targets"]) == len(row["completion_ids"])
-        assert known[-1] == (number >= rolled)  # the wrong ones end at 0, the right ones at 1
         assert labels != "hard" or set(known) <= {0.0, 1.0}
+        if number < rolled:
+            assert known[-1] == 0.0
+        else:  # a right answer was reached from every step of a right one
+            assert set(known) == {1.0}
+
+
+def test_labels_are_hard_unless_others_are_asked_for(rolled_out):
+    unasked, hard, soft = (
+        training_rows(rolled_out, "prm", **labels).to_list()
+        for labels in ({}, {"prm_labels": "hard"}, {"prm_labels": "soft"})
+    )
+    assert unasked == hard != soft
 
 
 def test_confident_labels_are_of_problems_that_the_model_mostly_solves(rolled_out):
