@@ -135,12 +135,13 @@ def test_the_folder_of_an_adapter_is_a_model(engine, prompts, tmp_path):
     from ctm_train.train import train
 
     rows = [{"prompt": "Question: 1 + 1?\nAnswer:", "completion": " 7\n#### 7"}] * 16
-    settings = settings_for("sft", "pocket", lora=True, learning_rate=1e-2)
+    settings = settings_for("sft", "pocket", lora=True, learning_rate=1e-2, epochs=20, warmup=0)
     train("sft", Dataset.from_list(rows), tmp_path / "m", model=str(MODEL_DIR), settings=settings)
     requests = [Request(ids, 0, 60) for ids in prompts[:8]]
     ours = load_engine("transformers", str(tmp_path / "m"), device="cpu")
     theirs = load_engine("vllm", str(tmp_path / "m"))
     folded = ours.sample(requests, Sampling(0))
+    assert folded != engine.sample(requests, Sampling(0))
     gaps = differences(ours, prompts[:8], folded, theirs.sample(requests, Sampling(0)))
     assert all(gap < 1e-3 for gap in gaps), gaps
 
