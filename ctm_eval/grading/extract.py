@@ -24,6 +24,8 @@ MAX_MARKS = 40
 """Only this many boxes, and as many of every other mark, are looked at, from the last one back."""
 MAX_OTHER = 80
 """Only so many characters behind an answer may name another one."""
+MAX_WORDS = 32
+"""Only so many characters in front of an answer may deny it or join it to more."""
 MAX_ANSWER = 20_000
 """A box that is not closed within this many characters is not an answer."""
 
@@ -147,13 +149,21 @@ def _joined(before: str, answer: str, after: str) -> str:
 
     `$-\\boxed{5}$` says -5 and `$6 - \\boxed{3}$` says 3; in 'not $\\boxed{5}$' nothing is said.
     """
-    if answer and _DENIED.search(before):
+    near = before[-MAX_WORDS:].rstrip(" ${(\\\n")
+    if answer and _is_denied(near):
         return rf"\text{{not }} {answer}"
-    if not answer or not (_CHANGES.search(before) or _OPERATION.match(after)):
+    joined = near[-1:] in _JOINING and _CHANGES.search(near)
+    if not answer or not (joined or _OPERATION.match(after)):
         return answer
     *_, begin = _BORDER.split(before)
     end, *_ = _BORDER.split(after, maxsplit=1)
     return f"{begin}{{{answer}}}{end}"
+
+
+def _is_denied(near: str) -> bool:
+    """Return whether the words in front of a value say that it is not the answer."""
+    spoken = near[-1:].isalpha() or near[-1:] == "≠" or "\\not" in near
+    return spoken and _DENIED.search(near) is not None
 
 
 def _another(rest: str) -> str | None:
@@ -299,7 +309,7 @@ def _last_value(text: str) -> Extraction:
         best, source, start = bare[-1][0], "LaTeX", bare[-1].start()
     if best is None:
         return Extraction(None, "no_answer")
-    if _DENIED.search(tail[max(0, start - MAX_OTHER) : start]):
+    if _is_denied(tail[max(0, start - MAX_WORDS) : start].rstrip(" ${(\\\n")):
         best = rf"\text{{not }} {best}"
     return Extraction(best, "found", source)
 
@@ -353,10 +363,11 @@ _JOINT = re.compile(
 )
 _DENIED = re.compile(
     r"(?:(?:\b(?:not|never|cannot be)|n't|n’t)(?: (?:be|equal to|the|a|an|just|simply|exactly))?"
-    r"|\\neq?|\\not ?=|≠)[\s${(\\]*$"
+    r"|\\neq?|\\not ?=|≠)$"
 )
+_JOINING = "-+−/^mpstv"  # the last letters of \pm, \mp, \times, \cdot, \sqrt, \div
 _CHANGES = re.compile(
-    r"(?:(?<![\s*-])[-+−/^]|(?<=[=({,&\[$])[ ]?[-+−]|\\(?:pm|mp|times|cdot|div|sqrt))[\s${]*$"
+    r"(?:(?<![\s*-])[-+−/^]|(?<=[=({,&\[$])[ ]?[-+−]|\\(?:pm|mp|times|cdot|div|sqrt))$"
 )
 _OPERATION = re.compile(
     r"[ }]?(?:\^(?![ {]*\\(?:circ|prime|dagger|text|mathrm))"
