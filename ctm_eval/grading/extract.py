@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 from ctm_eval.errors import CtmError
+from ctm_eval.grading.beside import another, is_denied, joined
 
 MAX_TAIL = 40_000
 """Only this many characters at the end of a response are searched."""
@@ -22,10 +23,6 @@ THOUGHT = ("<think>", "</think>")
 """What a reasoning model writes before and after its thought."""
 MAX_MARKS = 40
 """Only this many boxes, and as many of every other mark, are looked at, from the last one back."""
-MAX_OTHER = 80
-"""Only so many characters behind an answer may name another one."""
-MAX_WORDS = 32
-"""Only so many characters in front of an answer may deny it or join it to more."""
 MAX_ANSWER = 20_000
 """A box that is not closed within this many characters is not an answer."""
 
@@ -134,42 +131,11 @@ def _boxed(text: str) -> str | None:
         else:
             break
         first = start
-    if parts and (other := _another(text[last : last + MAX_OTHER])):
+    if parts and (other := another(text, last)):
         parts.append(other)
     different = list(dict.fromkeys(part.strip() for part in parts))
     answer = " \\text{ and } ".join(different)
-    return (
-        _joined(text[max(0, first - MAX_OTHER) : first], answer, text[last : last + MAX_OTHER])
-        or None
-    )
-
-
-def _joined(before: str, answer: str, after: str) -> str:
-    """Return an answer, or the expression that it is a part of where an operation or 'not' joins them.
-
-    `$-\\boxed{5}$` says -5 and `$6 - \\boxed{3}$` says 3; in 'not $\\boxed{5}$' nothing is said.
-    """
-    near = before[-MAX_WORDS:].rstrip(" ${(\\\n")
-    if answer and _is_denied(near):
-        return rf"\text{{not }} {answer}"
-    joined = near[-1:] in _JOINING and _CHANGES.search(near)
-    if not answer or not (joined or _OPERATION.match(after)):
-        return answer
-    *_, begin = _BORDER.split(before)
-    end, *_ = _BORDER.split(after, maxsplit=1)
-    return f"{begin}{{{answer}}}{end}"
-
-
-def _is_denied(near: str) -> bool:
-    """Return whether the words in front of a value say that it is not the answer."""
-    spoken = near[-1:].isalpha() or near[-1:] == "≠" or "\\not" in near
-    return spoken and _DENIED.search(near) is not None
-
-
-def _another(rest: str) -> str | None:
-    """Return the other answer that a text goes on to name: '5 or 7', '5, or maybe $7$', '5 (or 7)'."""
-    match = _OR_ANOTHER.match(rest) if "or" in rest or "be" in rest or "ly" in rest else None
-    return next((group for group in match.groups() if group), None) if match else None
+    return joined(text, first, answer, last) if answer else None
 
 
 def _ends_in_open_box(text: str) -> bool:
@@ -254,16 +220,16 @@ def _statement(rest: str) -> str | None:
             return rest[: more.end()]
         unit = _UNIT_AFTER.match(rest, math.end())
         found = inside + (unit[0] if unit else "") if inside else None
-        return _with_another(found, rest[unit.end() if unit else math.end() :])
+        return _with_another(found, rest, unit.end() if unit else math.end())
     bold = _BOLD_END.search(rest[:200])
     line = rest.split("\n", 1)[0]
     if bold and bold.start() < len(line) and bold.start() > 0:
-        return _with_another(_value_of_clause(line[: bold.start()]), line[bold.end() :])
+        return _with_another(_value_of_clause(line[: bold.start()]), line, bold.end())
     return _value_of_clause(line)
 
 
-def _with_another(answer: str | None, rest: str) -> str | None:
-    other = _another(rest[:MAX_OTHER]) if answer else None
+def _with_another(answer: str | None, text: str, end: int) -> str | None:
+    other = another(text, end) if answer else None
     return rf"{answer} \text{{ or }} {other}" if other else answer
 
 
@@ -309,7 +275,7 @@ def _last_value(text: str) -> Extraction:
         best, source, start = bare[-1][0], "LaTeX", bare[-1].start()
     if best is None:
         return Extraction(None, "no_answer")
-    if _is_denied(tail[max(0, start - MAX_WORDS) : start].rstrip(" ${(\\\n")):
+    if is_denied(tail, start):
         best = rf"\text{{not }} {best}"
     return Extraction(best, "found", source)
 
@@ -361,20 +327,6 @@ _BARE = re.compile(r"\\?[A-Za-z]+|[-+]?[0-9][0-9.,]*[0-9]|[0-9]")
 _JOINT = re.compile(
     r"[\s$.,;)(\\]*(?:\\text\{)?[\s$,]*(?:and|or)?[\s$]*\}?[\s$(\\]*(?:also )?[\s$]*(?:[A-Za-z] ?= ?)?"
 )
-_DENIED = re.compile(
-    r"(?:(?:\b(?:not|never|cannot be)|n't|n’t)(?: (?:be|equal to|the|a|an|just|simply|exactly))?"
-    r"|\\neq?|\\not ?=|≠)$"
-)
-_JOINING = "-+−/^mpstv"  # the last letters of \pm, \mp, \times, \cdot, \sqrt, \div
-_CHANGES = re.compile(
-    r"(?:(?<![\s*-])[-+−/^]|(?<=[=({,&\[$])[ ]?[-+−]|\\(?:pm|mp|times|cdot|div|sqrt))$"
-)
-_OPERATION = re.compile(
-    r"[ }]?(?:\^(?![ {]*\\(?:circ|prime|dagger|text|mathrm))"
-    r"|\\(?:times|cdot|div|pm|mp)(?![A-Za-z])|[-+−*/])"
-    r"[ ]?(?![-*])(?:\\[A-Za-z]+|[^$\n\\A-Za-z]|[A-Za-z](?![A-Za-z])){1,60}?\.?(?:\$|\\\)|\\\]|\n|$)"
-)
-_BORDER = re.compile(r"[=$&\n]|\\[()\[\]]|\.\s|\.$")
 _SPACING = re.compile(r"\\(?:q?quad|[,;: ])(?![A-Za-z])|~")
 _LISTING = re.compile(r",|;|\b(?:and|or)\b")
 _HEADING = re.compile(
@@ -392,12 +344,6 @@ _MATH = re.compile(
     r"\$\$(?P<double>[^$]+)\$\$|(?<!\\)\$(?P<dollar>[^$\n]*?[^$\n\\])\$"
     r"|\\\((?P<round>.+?)\\\)|\\\[(?P<square>.+?)\\\]",
     re.S,
-)
-_OR_ANOTHER = re.compile(
-    r"[\s$.,;?*_)}(]{0,6}(?:\\text\s?\{\s?)?\b(?:or|alternatively|maybe|perhaps|possibly)\b[\s,}]*"
-    r"(?:(?:even|else|also|rather|maybe|perhaps|possibly|it|is|just)\b\s*){0,3}(?:\*\*|[(])?\s*"
-    r"(?:\$([^$\n]{1,60})\$|\\\((.{1,60}?)\\\)|\\boxed\{([^{}]{1,60})\}|(-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?\\?%?))",
-    re.I,
 )
 _ALIGNED = re.compile(r"\\(?:begin|end)\{align(?:ed)?\*?\}")
 _MARKS_BEFORE = re.compile(r"(?:[\s:*_=#}`]|(?<=[\n=])>)+")

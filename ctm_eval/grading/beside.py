@@ -1,0 +1,74 @@
+"""What stands beside an answer and makes it another one, or none: a second value, an operation, 'not'."""
+
+from __future__ import annotations
+
+import re
+
+MAX_OTHER = 80
+"""Only so many characters behind an answer may name another one."""
+MAX_WORDS = 32
+"""Only so many characters in front of an answer may deny it, or join it to more."""
+MAX_JOINED = 20_001
+"""So much of an expression is read on either side of its box; the grader reads no answer as long."""
+
+
+def another(text: str, end: int) -> str | None:
+    """Return the answer that a text goes on to name behind one: '5 or 7', '5, or maybe $7$', '5 (or 7)'."""
+    rest = text[end : end + MAX_OTHER]
+    match = _OR_ANOTHER.match(rest) if "or" in rest or "be" in rest or "ly" in rest else None
+    return next((group for group in match.groups() if group), None) if match else None
+
+
+def is_denied(text: str, start: int) -> bool:
+    """Return whether the words in front of a value say that it is not the answer."""
+    near = _in_front(text, start)
+    spoken = near[-1:].isalpha() or near[-1:] == "≠" or "\\not" in near
+    return spoken and _DENIED.search(near) is not None
+
+
+def joined(text: str, start: int, answer: str, end: int) -> str:
+    """Return the answer of a box (from `start` to `end`), or what it is a part of.
+
+    `$-\\boxed{5}$` says -5 and `$6 - \\boxed{3}$` says 3; 'not $\\boxed{5}$' says nothing that can be read.
+    """
+    if is_denied(text, start):
+        return rf"\text{{not }} {answer}"
+    near = _in_front(text, start)
+    after = text[end : end + MAX_JOINED] if _OPERATION.match(text, end) else ""
+    after = _BORDER.split(after, maxsplit=1)[0]
+    if _WORD.search(_COMMAND.sub(" ", after)):
+        after = ""  # 5 - 3 of them remain
+    if not after and not (near[-1:] in _JOINING and _CHANGES.search(near)):
+        return answer
+    before = _BORDER.split(text[max(0, start - MAX_JOINED) : start])[-1]
+    return (
+        f"{before}{{{answer}}}{after or _BORDER.split(text[end : end + MAX_JOINED], maxsplit=1)[0]}"
+    )
+
+
+def _in_front(text: str, start: int) -> str:
+    """Return the last characters in front of a value, without what opens it."""
+    return text[max(0, start - MAX_WORDS) : start].rstrip(" ${(\\\n")
+
+
+_OR_ANOTHER = re.compile(
+    r"[\s$.,;?*_)}(]{0,6}(?:\\text\s?\{\s?)?\b(?:or|alternatively|maybe|perhaps|possibly)\b[\s,}]*"
+    r"(?:(?:even|else|also|rather|maybe|perhaps|possibly|it|is|just)\b\s*){0,3}(?:\*\*|[(])?\s*"
+    r"(?:\$([^$\n]{1,60})\$|\\\((.{1,60}?)\\\)|\\boxed\{([^{}]{1,60})\}|(-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?\\?%?))",
+    re.I,
+)
+_DENIED = re.compile(
+    r"(?:(?:\b(?:not|never|cannot be)|n't|n’t)(?: (?:be|equal to|the|a|an|just|simply|exactly))?"
+    r"|\\neq?|\\not ?=|≠)$"
+)
+_JOINING = "-+−/^mpstv"  # the last letters of \pm, \mp, \times, \cdot, \sqrt, \div
+_CHANGES = re.compile(
+    r"(?:(?<![\s*-])[-+−/^]|(?<=[=({,&\[$])[ ]?[-+−]|\\(?:pm|mp|times|cdot|div|sqrt))$"
+)
+_OPERATION = re.compile(
+    r"[ }]?(?:\^(?![ {]*\\(?:circ|prime|dagger|text|mathrm))"
+    r"|\\(?:times|cdot|div|pm|mp)(?![A-Za-z])|[-+−*/])[ ]?(?![-*])[^\s$]"
+)
+_COMMAND = re.compile(r"\\(?:text|mathrm|operatorname)\s?\{[^{}]*\}|\\[A-Za-z]+")
+_WORD = re.compile(r"[A-Za-z]{2}")
+_BORDER = re.compile(r"[=$&\n]|\\[()\[\]]|\.\s|\.$")
