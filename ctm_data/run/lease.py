@@ -82,7 +82,7 @@ class Lease:
             free = said.get("free") or said["holder"] == self._said["holder"]
             left = float(said["seconds"]) - (now - at.timestamp())
             who = printable(f"process {said['pid']} on {said['host']}", 100)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             free, left, who = False, SECONDS - (now - at.timestamp()), "another run"
         if not free and left > 0:
             raise CtmError(
