@@ -7,7 +7,7 @@ from pathlib import Path
 from ctm_data.asking import ask, prompts_sha256
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
-from ctm_data.run import files
+from ctm_data.run.files import sha256
 from ctm_data.run.mirror import Mirror, mirrored, working_folder
 from ctm_data.run.recipe import differences, with_versions
 from ctm_data.run.records import chunked
@@ -150,14 +150,12 @@ def _refuse_altered(shard: Store) -> None:
 
 def _copy_parts(shard: Store, merged: Store) -> None:
     """Copies the parts of a shard that are not there already, each whole and as its manifest says."""
-    with files.explained(merged.folder):
-        for part, digest in sorted(shard.manifest["parts"].items()):
-            target = merged.folder / part
-            if target.exists() and files.sha256(target) == digest:
-                continue
-            target.parent.mkdir(exist_ok=True)
-            if not files.copy(shard.folder / part, target, digest):
-                raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
+    for part, digest in sorted(shard.manifest["parts"].items()):
+        target = merged.folder / part
+        if target.exists() and sha256(target) == digest:
+            continue
+        if not merged.copy(shard.folder / part, part, digest):
+            raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
 
 
 def problems_of(config: BuildConfig) -> list[Problem]:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ctm_data.run.bucket import refuse_url
-from ctm_data.run.files import atomic, atomic_write, explained, refuse_links, sha256
+from ctm_data.run.files import atomic, atomic_write, copy, explained, refuse_links, sha256
 from ctm_data.run.manifest import BESIDE, MANIFEST, PART, read_manifest
 from ctm_data.run.recipe import differences, recipe_hash
 from ctm_data.run.schema import KEYS, SCHEMA_VERSION, SCHEMAS, fits, to_table
@@ -200,6 +200,16 @@ class Store:
         before = self.rows(table, chunk) if self.path(table, chunk).exists() else []
         kept = [row for row in before if tuple(row[key] for key in KEYS[table]) not in new]
         self.write(table, chunk, [*kept, *new.values()])
+
+    def copy(self, source: Path, part: str, digest: str) -> bool:
+        """Copies a part from elsewhere, whole or not at all, if its SHA-256 is `digest`; whether it was."""
+        path = self.folder / part
+        with explained(self.folder):
+            path.parent.mkdir(exist_ok=True)
+            copied = copy(source, path, digest)
+        if copied and self._mirror:
+            self._mirror.put(path)
+        return copied
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a file beside the tables, whole or not at all."""
