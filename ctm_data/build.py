@@ -7,8 +7,9 @@ from pathlib import Path
 from ctm_data.asking import ask, prompts_sha256
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
+from ctm_data.run.bucket import working_folder
 from ctm_data.run.files import sha256
-from ctm_data.run.mirror import Mirror, mirrored, working_folder
+from ctm_data.run.mirror import Mirror, mirrored
 from ctm_data.run.recipe import differences, with_versions
 from ctm_data.run.records import chunked
 from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from ctm_data.estimator.settings import LOST, RESOLUTION, Estimator, RolloutSettings, Rule
 from ctm_data.options import Option, check_choices, check_counts, options, spelled
-from ctm_data.run.mirror import working_folder
+from ctm_data.run.bucket import working_folder
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines.base import Sampling

@@ -64,9 +64,7 @@ def _from_bucket(url: str, output_dir: str | Path | None, revision: str | None) 
     folder = Path(output_dir) if output_dir is not None else Path("runs") / Path(bucket.url).name
 
     def fetch(staging: Path, names: list[str]) -> list[Path]:
-        for name in names:
-            if not same(staging / name, there[name]):
-                bucket.get(name, staging / name)
+        bucket.get([name for name in names if not same(staging / name, there[name])], staging)
         return [staging / name for name in names]
 
     return _whole(bucket.url, fetch, set(there), folder, "Run the command that made it again")

@@ -1,12 +1,13 @@
 """A folder in object storage (`s3://bucket/run`, `gs://…`), through fsspec; an error is one clear line."""
 
 import logging
+import os
 import re
 import time
 from base64 import b64decode
 from collections.abc import Callable
 from datetime import datetime
-from hashlib import file_digest, md5
+from hashlib import file_digest, md5, sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +47,15 @@ def is_url(where: str | Path) -> bool:
 def plain(url: str | Path) -> str:
     """A URL in one spelling."""
     return "{}://{}".format(*_split(url))
+
+
+def working_folder(where: str | Path) -> Path:
+    """The folder in which a run is made: for a URL one in the cache (XDG_CACHE_HOME), else `where`."""
+    if not is_url(where):
+        return Path(where)
+    url = plain(where)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ctm" / "runs"
+    return cache / f"{url.rpartition('/')[2]}-{sha256(url.encode()).hexdigest()[:16]}"
 
 
 def refuse_url(where: str | Path) -> None:
@@ -107,10 +117,13 @@ class Bucket:
             return None
         return content
 
-    def get(self, name: str, path: Path) -> None:
-        """Brings an object into a file, whose folder is made. Its hash is for the caller to check."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._ask(lambda: self._fs.get_file(self._at(name), str(path)))
+    def get(self, names: list[str], folder: Path) -> None:
+        """Brings objects into a folder, several at once. Their hashes are for the caller to check."""
+        paths = [folder / name for name in names]
+        for parent in {path.parent for path in paths}:
+            parent.mkdir(parents=True, exist_ok=True)
+        if names:
+            self._ask(lambda: self._fs.get([*map(self._at, names)], [*map(str, paths)]))
 
     def put(self, path: Path, name: str) -> None:
         """Puts a file there, whole or not at all."""

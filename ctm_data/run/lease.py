@@ -79,7 +79,8 @@ class Lease:
             raise CtmError(f"another run has begun to write to {self._bucket.url} at this moment")
         try:
             said = json.loads(content)
-            free = said.get("free") or said["holder"] == self._said["holder"]
+            own = all(said[name] == self._said[name] for name in ("holder", "host"))
+            free = said.get("free") or own
             left = float(said["seconds"]) - (now - at.timestamp())
             who = printable(f"process {said['pid']} on {said['host']}", 100)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -136,8 +137,9 @@ class Lease:
 def held(bucket: Bucket, holder: str) -> Iterator[Lease]:
     """The lease of a bucket's folder, while the block runs.
 
-    `holder` tells one who comes again after a kill: its own lease is taken over at once, so it must not
-    run twice. Raises CtmError if another run holds the lease, or the store cannot tell two writers apart.
+    `holder` tells one who comes again after a kill: its own lease, of this machine, is taken over at once,
+    so it must not run twice here. Raises CtmError if another run holds the lease, or the store cannot tell
+    two writers apart.
     """
     lease = Lease(bucket, holder, _seconds())
     lease.take()

@@ -6,7 +6,6 @@ does not have is removed. So a run goes on from any machine.
 """
 
 import fcntl
-import hashlib
 import os
 import secrets
 import shutil
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ctm_data.run.bucket import TRIES, Bucket, is_url, plain, same
+from ctm_data.run.bucket import TRIES, Bucket, is_url, same, working_folder
 from ctm_data.run.files import explained
 from ctm_data.run.lease import Lease, held
 from ctm_data.run.manifest import BESIDE, MANIFEST, is_part_name
@@ -57,13 +56,12 @@ class Mirror:
                 f"{self.url} is not empty and holds no run; give another --output-dir", usage=True
             )
         ours = {name: i for name, i in there.items() if name in BESIDE or _is_part(name)}
-        kept = {name for name, info in ours.items() if same(self.folder / name, info)}
         with explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            gone = self._remove_others(kept)
-            for name in ours.keys() - kept:
-                self._bucket.get(name, self.folder / name)
-            if any(name.startswith("solutions/") for name in gone | (ours.keys() - kept)):
+            kept = {name for name, info in ours.items() if same(self.folder / name, info)}
+            changed = self._remove_others(kept) | (ours.keys() - kept)
+            self._bucket.get(sorted(ours.keys() - kept), self.folder)
+            if any(name.startswith("solutions/") for name in changed):
                 shutil.rmtree(self.folder / "models", ignore_errors=True)  # made of other solutions
 
     def _remove_others(self, kept: set[str]) -> set[str]:
@@ -98,15 +96,6 @@ def mirrored(where: str | Path) -> Iterator[Mirror | None]:
         mirror.bring()
         bucket.tries = TRIES
         yield mirror
-
-
-def working_folder(where: str | Path) -> Path:
-    """The folder in which a run is made: for a URL one in the cache (XDG_CACHE_HOME), else `where`."""
-    if not is_url(where):
-        return Path(where)
-    url = plain(where)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ctm" / "runs"
-    return cache / f"{url.rpartition('/')[2]}-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
 
 
 @contextmanager

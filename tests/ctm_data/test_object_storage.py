@@ -1,7 +1,7 @@
 """Runs in object storage: a real S3 server on loopback, real builds. Skipped where either is missing."""
 
 import json
-import shutil
+import socket
 import time
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from ctm_data.eval import evaluate
 from ctm_data.pull import pull
 from ctm_data.run.bucket import Bucket, refuse_url
 from ctm_data.run.lease import held
-from ctm_data.run.mirror import mirrored, working_folder
+from ctm_data.run.mirror import mirrored
 from ctm_data.run.sources import find
 from ctm_data.run.store import Store
 from ctm_data.verify import verify
@@ -114,7 +114,7 @@ def test_a_build_that_is_killed_goes_on_from_a_machine_without_its_parts(
     """Whatever is in the bucket at the kill is whole; the other machine waits for the lease to end."""
     url = f"s3://runs/{name}"
     killed = Typed(CTM, *WORDS, "--output-dir", url, CTM_LEASE_SECONDS="2",
-                   XDG_CACHE_HOME=str(tmp_path / "other"))  # fmt: skip
+                   XDG_CACHE_HOME=str(tmp_path / "other"), **server.environment)  # fmt: skip
     end = time.monotonic() + 60
     while len(parts(server.objects("runs", name))) < 3:
         assert killed.returncode is None and time.monotonic() < end, killed.stderr
@@ -206,7 +206,7 @@ def test_a_lease_that_was_given_back_is_free(server, name):
 
 
 def test_a_lease_of_ones_own_that_a_kill_left_is_taken_over_at_once(server, name):
-    lease(server, name, 1, holder="me")
+    lease(server, name, 1, holder="me", host=socket.gethostname())
     with held(Bucket(f"s3://runs/{name}"), "me") as mine:
         mine.check()
 
@@ -325,9 +325,9 @@ def test_who_reads_a_run_by_its_url_is_told_to_pull_it(read):
         read("s3://runs/run")
 
 
-def test_the_command_says_where_the_run_is_and_how_to_get_it(built, tmp_path):
+def test_the_command_says_where_the_run_is_and_how_to_get_it(server, built, tmp_path):
     """The run is finished: nothing is made."""
-    done = ctm(*WORDS, "--output-dir", f"s3://runs/{built}", cwd=tmp_path)
+    url = f"s3://runs/{built}"
+    done = ctm(*WORDS, "--output-dir", url, XDG_CACHE_HOME=str(tmp_path), **server.environment)
     assert done.returncode == 0, done.stderr
-    assert f"ctm pull s3://runs/{built}" in done.stdout
-    shutil.rmtree(working_folder(f"s3://runs/{built}"))
+    assert f"ctm pull {url}" in done.stdout
