@@ -111,19 +111,17 @@ def test_shards_are_merged_into_a_bucket(server, local, name, tmp_path):
 def test_a_build_that_is_killed_goes_on_from_a_machine_without_its_parts(
     server, local, name, tmp_path
 ):
-    """Whatever is in the bucket at the kill is whole; the other machine waits for the lease to end."""
+    """Whatever is in the bucket at the kill is whole. The lease has ended when the other machine begins."""
     url = f"s3://runs/{name}"
     killed = Typed(CTM, *WORDS, "--output-dir", url, CTM_LEASE_SECONDS="2",
                    XDG_CACHE_HOME=str(tmp_path / "other"), **server.environment)  # fmt: skip
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while len(parts(server.objects("runs", name))) < 3:
         assert killed.returncode is None and time.monotonic() < end, killed.stderr
         time.sleep(0.02)
     killed.kill()
     before = parts(server.objects("runs", name))
     assert before.items() <= parts(local).items() and len(before) < len(parts(local))
-    with pytest.raises(CtmError, match="if it is dead, the same command goes on after"):
-        build_dataset(config(name))
     time.sleep(3)
     build_dataset(config(name))
     assert server.objects("runs", name) == local
@@ -189,9 +187,9 @@ def test_a_second_writer_takes_over_when_the_lease_was_not_renewed(server, name)
 
 
 def test_a_lease_is_renewed_while_its_holder_lives(server, name, monkeypatch):
-    monkeypatch.setenv("CTM_LEASE_SECONDS", "2")
+    monkeypatch.setenv("CTM_LEASE_SECONDS", "3")
     with held(Bucket(f"s3://runs/{name}"), "me"):
-        time.sleep(4)
+        time.sleep(4.5)
         with (
             pytest.raises(CtmError, match="is writing to"),
             held(Bucket(f"s3://runs/{name}"), "you"),
