@@ -48,7 +48,7 @@ RENAMED: dict[str, str] = {}
 
 
 def with_versions(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe with the versions of draws, allocation and posterior, as far as its rows depend on them."""
+    """The recipe with the versions of draws, allocation and posterior that its rows depend on."""
     named = dict(recipe)
     if recipe["engine"] == "transformers" and recipe["temperature"] > 0:
         named[SAMPLER_KEY] = SAMPLER
