@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Config, Merge, Metrics, with_options_of
+from ctm_cli._options import AsJson, Config, Merge, Metrics, ReportTo, with_options_of
 from ctm_cli._output import answer, next_steps, say, tell_set_aside, tell_truncated, typed
 from ctm_data.config import BuildConfig
 from ctm_data.run.bucket import is_url
@@ -43,6 +43,7 @@ def command(
     config: BuildConfig,
     merge: Merge = None,
     metrics: Metrics = None,
+    report_to: ReportTo = None,
     plan: Annotated[
         bool,
         typer.Option(
@@ -70,7 +71,7 @@ def command(
             found = planned(config, progress)
         answer(asdict(found), as_json=as_json, render=lambda: _show_plan(found))
         return
-    with Progress(metrics=metrics) as progress:
+    with Progress(metrics=metrics, report_to=report_to or ()) as progress:
         if merge:
             store = build.merge_shards(
                 merge,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctm_cli import _completion
-from ctm_cli._options import AsJson, Config, Merge, Metrics, with_options_of
+from ctm_cli._options import AsJson, Config, Merge, Metrics, ReportTo, with_options_of
 from ctm_cli._output import answer, say, tell_set_aside, tell_truncated
 from ctm_data.config import PROCESSBENCH, EvalConfig, Select
 
@@ -56,6 +56,7 @@ def command(
     ] = None,
     merge: Merge = None,
     metrics: Metrics = None,
+    report_to: ReportTo = None,
     recipe: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -83,7 +84,7 @@ def command(
     elif merge:
         store = merge_shards(merge, config.place)
     else:
-        with Progress(metrics=metrics) as progress:
+        with Progress(metrics=metrics, report_to=report_to or ()) as progress:
             store = evaluate(config, progress)
     tell_set_aside(store)
     results = evaluation.summarize(store)

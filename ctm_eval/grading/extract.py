@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 from ctm_eval.errors import CtmError
-from ctm_eval.grading.beside import another, is_denied, joined
+from ctm_eval.grading.beside import another, is_denied, is_withdrawn, joined
 
 MAX_TAIL = 40_000
 """Only this many characters at the end of a response are searched."""
@@ -195,9 +195,11 @@ def _after_answer_is(text: str) -> str | None:
         match = _ANSWER_IS.match(text, start)
         if match is None:
             continue
-        answer = _statement(text[match.end() : match.end() + 2_000])
+        said = text[match.end() : match.end() + 2_000]
+        answer = _statement(said)
         if answer is not None and not _is_judgement(answer, text[:start]):
-            return answer
+            end = said.find(answer) + len(answer)
+            return rf"\text{{not }} {answer}" if is_withdrawn(said, end, answer) else answer
     return None
 
 
@@ -277,6 +279,8 @@ def _last_value(text: str) -> Extraction:
         return Extraction(None, "no_answer")
     if is_denied(tail, start):
         best = rf"\text{{not }} {best}"
+    elif not best.endswith("%") and (other := _OR_BEFORE.search(tail, max(0, start - 40), start)):
+        best = other[0] + best  # 10, 12 or 14, but 0.6 or 60%
     return Extraction(best, "found", source)
 
 
@@ -352,7 +356,7 @@ _MORE_MATH = re.compile(
     r"(?:\$[^$\n]{1,200}\$|\\\(.{1,200}?\\\)))+"
 )
 _UNIT_AFTER = re.compile(r"\s?(?:%|\\%|°| ?(?:square |cubic )?[a-z]{1,12}\b(?! [a-z]))")
-_BOLD_END = re.compile(r"\*\*|__")
+_BOLD_END = re.compile(r"(?<!\d)\*\*|\*\*(?!\d)|__")
 _CLAUSE_END = re.compile(
     r"\.(?:\s|$)|[!?](?:\s|$)|;\s(?![-$\\(]{0,2}\d)"
     r"|\s(?:because|since|as|so|which|where|when|if|but|i\.e\.|therefore|hence|thus)\b"
@@ -361,8 +365,8 @@ _CLAUSE_END = re.compile(
     re.I,
 )
 _LEAD = re.compile(
-    r"^(?:(?:that|the|it|there|about|approximately|approx\.?|exactly|equal to|simply|just|option|choice"
-    r"|only|now|still|therefore,?|thus)\s+)+(?:(?:is|are)\s+)?",
+    r"^(?:(?:that|the|it|either|there|about|approximately|approx\.?|exactly|equal to|simply|just|option"
+    r"|choice|only|now|still|therefore,?|thus)\s+)+(?:(?:is|are)\s+)?",
     re.I,
 )
 _STARTS_LIKE_MATH = re.compile(
@@ -378,6 +382,7 @@ _COUNT_THEN_MORE = re.compile(
     r"(-?\$?\d[\d,]*(?:\.\d+)?(?: (?!and\b|or\b|to\b|base\b|times\b|plus\b|minus\b)[A-Za-z]{2,20}){1,6}?)"
     r" (?:in|for|per|after|of|at|on|over|with|by|from|during|within|each|every|out of) (?=.*\d)"
 )
+_OR_BEFORE = re.compile(r"(?<![\w.,/%])(?<!/ )\d[\d,.]*(?:\s|,|\$|\\[()]){1,4}or\s(?:\$|\\\()?$")
 _LIST_INDEX = re.compile(r"^[ \t]*[0-9]{1,2}[.)][ \t]+(?=[A-Za-z*])", re.M)
 _BARE_NAME = re.compile(
     r"[A-Za-z](?:_\{?\w\}?)?|\\(?!pi|infty|emptyset|varnothing)[a-z]+|\\?triangle\s*\w+|[A-Z]{2,4}"
