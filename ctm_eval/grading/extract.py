@@ -23,6 +23,8 @@ THOUGHT = ("<think>", "</think>")
 """What a reasoning model writes before and after its thought."""
 MAX_MARKS = 40
 """Only this many boxes, and as many of every other mark, are looked at, from the last one back."""
+MAX_SENTENCE = 200
+"""A number is looked for in a longer sentence only at its end."""
 MAX_ANSWER = 20_000
 """A box that is not closed within this many characters is not an answer."""
 
@@ -251,7 +253,8 @@ def _value_of_clause(line: str) -> str | None:
     if not clause.strip(" .,;:$"):
         return None
     clause = _NEGATIVE.sub("-", clause)
-    stated = _COMPARED.fullmatch(clause) or _STATED.fullmatch(clause)
+    short = clause if len(clause) <= MAX_SENTENCE else ""
+    stated = _COMPARED.fullmatch(short) or _STATED.fullmatch(short)
     if stated:
         return stated[1]
     if len(clause.split()) > 4 and not _STARTS_LIKE_MATH.match(clause):
@@ -401,7 +404,7 @@ _FIELD = re.compile(
 )
 _BOLD_SPAN = re.compile(r"[^\d*$\\]{1,120}\*\*([^*\n]*\d[^*\n]*)\*\*")
 _NEGATIVE = re.compile(r"^(?:negative|minus)\s+(?=\d)", re.I)
-_COUNTED = r"-?\\?\$?\d[\d,]*(?:\.\d+)?\\?%?"
+_COUNTED = r"-?\\?\$?\d[\d,]{0,20}(?:\.\d{1,20})?\\?%?"
 _COMPARED = re.compile(  # 25 more pencils than Marcus, but not 5 more than 7, nor 10 thousand more
     rf"({_COUNTED})(?!.*\b(?:half|twice|double|triple|times|dozen|one|two|three|four|five|six|seven|eight|nine|ten"
     r"|hundred|thousand|million|billion|percent)\b)(?: [a-z]+){0,3} (?:more|fewer|less|older|younger|taller"
