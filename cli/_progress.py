@@ -9,11 +9,13 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ctm_eval.errors import CtmError
+from ctm_eval.output_file import FULL
 
 PLAIN_EVERY = 15.0  # seconds between lines in a log file
 METRICS_EVERY = 1.0  # seconds between lines of metrics
@@ -36,11 +38,7 @@ class Progress:
             try:
                 self._metrics = metrics.open("a", encoding="utf-8")
             except OSError as error:
-                raise CtmError(
-                    f"cannot write --metrics {metrics} ({error.strerror}); give a file in a folder "
-                    "that is there",
-                    usage=True,
-                ) from error
+                raise _unwritable(metrics, error, usage=True) from error
         self._rich: Any = None
         self._quiet = False
 
@@ -70,7 +68,8 @@ class Progress:
         if self._rich:
             self._rich.stop()
         if self._metrics:
-            self._metrics.close()
+            with suppress(OSError):  # a line that could not be written has been told
+                self._metrics.close()
 
     def __call__(
         self,
@@ -128,5 +127,15 @@ class Progress:
             "seconds_left": None if left is None else round(left, 1),
             **figures,
         }
-        self._metrics.write(json.dumps(line) + "\n")
-        self._metrics.flush()
+        try:
+            self._metrics.write(json.dumps(line) + "\n")
+            self._metrics.flush()
+        except OSError as error:
+            raise _unwritable(self._metrics.name, error) from error
+
+
+def _unwritable(metrics: Path, error: OSError, *, usage: bool = False) -> CtmError:
+    way_out = (
+        "free some space there" if error.errno in FULL else "give a file in a folder that is there"
+    )
+    return CtmError(f"cannot write --metrics {metrics} ({error.strerror}); {way_out}", usage=usage)

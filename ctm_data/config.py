@@ -229,6 +229,7 @@ class Config:
     chat: bool | None
     think_tags: tuple[str, str] | None
     max_thinking_tokens: int | None
+    seed: int
 
     @property
     def in_words(self) -> bool:
@@ -263,6 +264,8 @@ class Config:
         """What both commands refuse; `counts` are further options of at least 1. Raises CtmError."""
         check_choices(self)
         check_counts(self, (*COUNTS, *counts))
+        if not -(2**63) <= self.seed < 2**63:
+            raise CtmError(f"--seed must have at most 64 bits; {self.seed} has more", usage=True)
         if self.device_map is not None and self.engine != "transformers":
             raise CtmError("--device-map needs --engine transformers", usage=True)
         if self.device_map is not None and self.device is not None:

@@ -91,7 +91,7 @@ def find(run: str | Path, revision: str | None = None) -> Source:
         return _on_the_hub(str(run), revision)
     if not Path(run).is_dir():
         raise CtmError(
-            f"there is no run folder {run}, and user/name is how a repository is spelled",
+            f"there is no run folder {run}; a repository on the Hub is named user/name",
             usage=True,
         )
     from ctm_data.run.schema import SCHEMAS
