@@ -116,7 +116,7 @@ def show_results(
 
     table = Table(box=None, pad_edge=False)
     for name, justify in (("", "left"), ("value", "right"), ("95% interval", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for name, estimate in shown(results, select).items():
         table.add_row(name, f"{estimate.value:.1%}", f"{estimate.low:.1%} – {estimate.high:.1%}")
     samples = f" × {results.samples} samples" if results.samples > 1 else ""

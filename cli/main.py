@@ -160,6 +160,11 @@ def run() -> None:
         ):  # a terminal of Latin-1 has no blocks to draw a curve with
             stream.reconfigure(errors="replace")
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        print("ctm: the current folder has been deleted; go to another one", file=sys.stderr)
+        sys.exit(1)
+    try:
         _refuse_empty(sys.argv[1:])
         code = app(_ours_first(sys.argv[1:]), prog_name="ctm", standalone_mode=False)
         if sys.stdout is not None:
@@ -180,6 +185,13 @@ def run() -> None:
             print(
                 f"ctm: cannot write the output: {error.strerror or error}; free some space there, or send "
                 "it elsewhere",
+                file=sys.stderr,
+            )
+            sys.exit(1)
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            told = printable_lines(str(error.filename))
+            print(
+                f"ctm: cannot use {told}: {error.strerror}; mend that or name another",
                 file=sys.stderr,
             )
             sys.exit(1)

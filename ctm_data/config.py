@@ -7,6 +7,7 @@ the rows of a run, only how they are computed; they may change between the calls
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -511,6 +512,12 @@ class BuildConfig(Config):
             )
         if not 0.5 <= self.confidence <= 1:
             raise CtmError(f"--confidence must be 0.5 to 1, not {self.confidence}", usage=True)
+        for name in ("ce_beta", "ce_plausibility"):
+            if not isfinite(getattr(self, name)):
+                raise CtmError(
+                    f"{spelled(type(self), name)} must be a finite number, not {getattr(self, name)}",
+                    usage=True,
+                )
         if not 0 < self.budget <= 100:
             raise CtmError(
                 f"--budget must be above 0 and at most 100, not {self.budget}", usage=True

@@ -50,8 +50,8 @@ USED_BY: dict[str, tuple[str, ...]] = {  # settings that not every method has
 }
 
 
-POSITIVE = (lambda x: x > 0, "a number above 0")
-NOT_NEGATIVE = (lambda x: x >= 0, "a number from 0 up")
+POSITIVE = (lambda x: x > 0, "above 0 and finite")
+NOT_NEGATIVE = (lambda x: x >= 0, "0 or more and finite")
 BOUNDS: dict[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(
         ("learning_rate", "epochs", "batch_size", "gradient_accumulation", "max_length",
@@ -61,7 +61,7 @@ BOUNDS: dict[str, tuple[Callable[[float], bool], str]] = {
         ("warmup", "warmup_limit", "weight_decay", "beta", "nll_weight", "kl_weight", "simpo_gamma"),
         NOT_NEGATIVE,
     ),
-    "lora_dropout": (lambda x: 0 <= x < 1, "a number from 0 to below 1"),
+    "lora_dropout": (lambda x: 0 <= x < 1, "from 0 to below 1"),
     "seed": (lambda x: 0 <= x < 2**32, "from 0 to 4294967295"),
 }  # fmt: skip
 
