@@ -1,20 +1,23 @@
-"""Kills, crashes, full and read-only disks: the same command finishes every folder as if undisturbed.
+"""Kills, crashes, bad disks, a stopped server: the same command finishes every folder as if undisturbed.
 
     python benchmarks/soak.py --minutes 60 --seed 0
 
-Four kinds of trouble, in turn, at places drawn from the seed:
+Six kinds of trouble, in turn, at places drawn from the seed:
 
     kill       SIGKILL at a random moment of a command
     crash      SIGKILL before or after its n-th open, write, fsync, rename or unlink in the folder,
                whether Python, C++ or Rust calls it; see soak_crash.c, which wants a C compiler
     disk       a file system with 2 KB to 20 MB of room
     read-only  a file system that cannot be written to, with nothing in it or a run that was killed
+    slow       every such call takes 1 to 200 ms, and SIGKILL at a random moment
+    server     the Hub hangs up on everybody, from a random moment on
 
 The commands are build-dataset (with rollouts and contrast training), its --merge, train, eval, score,
 publish and pull (with a Hub on loopback, of a run and of the authors' data); with `--quick`, a run folder
-written by the store alone. A kill or a crash may strike twice. A full disk has to be explained in one line.
-Then the command is run again undisturbed: every file has to be, byte for byte, that of an undisturbed run,
-and none may be left over. Of a model's records, which hold times, only the names are compared.
+written by the store alone. Every kind but those of disks may strike twice. A full disk and a stopped Hub
+have to be explained in one line. Then the command is run again undisturbed: every file has to be, byte
+for byte, that of an undisturbed run, and none may be left over. Of a model's records, which hold times,
+only the names are compared.
 """
 
 import argparse
@@ -28,6 +31,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import urllib.error
@@ -43,9 +47,11 @@ HERE = Path(__file__).parent
 SMALL = {"limit": 4, "n_samples": 6, "n_rollouts": 4, "chunk_size": 2, "max_new_tokens": 96}
 CALLS = ("open", "write", "fsync", "rename", "unlink")  # as numbered in soak_crash.c
 MOMENTS = ("before", "after")
-TURNS = ("kill", "crash", "kill", "disk", "kill", "crash", "kill", "crash", "kill", "read-only")
+TURNS = ("kill", "crash", "slow", "disk", "kill", "crash", "server", "crash", "kill", "read-only")
+SLOWEST = 10.0  # seconds that a slow disk may add to a command
 SMALLEST, LARGEST = 2 << 10, 20 << 20  # bytes of room on a disk
 RECORDS = ("training.json", "metrics.jsonl", "README.md")  # of a model: they hold times
+STOPPED = "stopped"  # a file that is there while the Hub is not
 CACHE = "cache"  # a folder of the Hub's client, which tidies up for itself
 RAW = 70  # exit code of an error that nobody explained
 PATIENCE = 900.0  # seconds for one command
@@ -73,6 +79,12 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as home, Hub() as hub:
         hub.server.handle_error = lambda *_: None  # a client that is killed hangs up
+
+        def hang_up() -> None:
+            if Path(home, STOPPED).exists():
+                raise ConnectionResetError
+
+        hub.fail("", times=math.inf, do=hang_up)
         environment = {**os.environ, **hub.env(Path(home) / "hub"), INSIDE: home}
         environment |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         if compiler := shutil.which("cc"):
@@ -97,10 +109,14 @@ class Ended:
     @property
     def explained(self) -> bool:
         """Whether it did its work, or said in one line why not."""
-        last = (self.said.strip().splitlines() or [""])[-1]
         return self.code == 0 or (
-            self.code == 1 and last.startswith("ctm: ") and "Traceback" not in self.said
+            self.code == 1 and self.last.startswith("ctm: ") and "Traceback" not in self.said
         )
+
+    @property
+    def last(self) -> str:
+        """The last line it said."""
+        return (self.said.strip().splitlines() or [""])[-1]
 
     def __str__(self) -> str:
         return f"exit code {self.code}: {' / '.join(self.said.strip().splitlines()[-12:])}"
@@ -147,7 +163,7 @@ class Soak:
             if time.monotonic() > end:
                 break
             folder = self.root / name / f"{number:04d}"
-            if kind in ("kill", "crash"):
+            if kind in ("kill", "crash", "slow", "server"):
                 what, fault = self._struck(name, folder, kind, call, moment)
             else:
                 what, fault = self._mounted(name, folder, kind)
@@ -161,13 +177,20 @@ class Soak:
     def _plan(self) -> Iterator[tuple[str, str, str, str]]:
         """Without end: a kind of trouble, a stage, and for a crash a call and a moment."""
         turns = {kind: cycle(self.names) for kind in TURNS}
+        online = [name for name in self.names if STAGES[name].online]
+        turns["server"] = cycle(online)
         crashes = cycle(product(MOMENTS, CALLS, self.names))
         for kind in cycle(TURNS):
-            if kind == "kill" or (kind != "crash" and self.mounts):
-                yield kind, next(turns[kind]), "", ""
-            elif kind == "crash" and self.library:
+            if kind == "crash" and self.library:
                 moment, call, name = next(crashes)
                 yield kind, name, call, moment
+            elif {
+                "kill": True,
+                "crash": False,
+                "slow": bool(self.library),
+                "server": bool(online),
+            }.get(kind, self.mounts):
+                yield kind, next(turns[kind]), "", ""
 
     def _struck(
         self, name: str, folder: Path, kind: str, call: str, moment: str
@@ -180,17 +203,32 @@ class Soak:
                 after = self.rng.uniform(0, 0.95 * self.took[name])
                 ended = self._fork(lambda: STAGES[name].work(folder), kill=after)
                 told.append(f"killed after {after:.2f} s")
+            elif kind == "slow":
+                calls = max(1, sum(self.seen[name]))
+                wait = min(
+                    math.exp(self.rng.uniform(math.log(1e-3), math.log(0.2))), SLOWEST / calls
+                )
+                after = self.rng.uniform(0, 0.95 * (self.took[name] + wait * calls))
+                ended = self._fork(partial(self._slowly, name, folder, wait), kill=after)
+                told.append(f"killed after {after:.2f} s on a disk of {1000 * wait:.0f} ms")
+            elif kind == "server":
+                after = self.rng.uniform(0, 0.95 * self.took[name])
+                ended = self._without_hub(name, folder, after)
+                told.append(f"stopped after {after:.2f} s ({ended.last})")
             else:
                 has = [i for i, count in enumerate(self.seen[name]) if count]
                 which = CALLS.index(call) if CALLS.index(call) in has else self.rng.choice(has)
                 n = self.rng.randint(1, self.seen[name][which])
                 ended = self._fork(lambda w=which, n=n: self._crashing(name, folder, w, n, moment))
                 told.append(f"crashed {moment} {CALLS[which]} {n}")
-            if ended.code == -signal.SIGKILL:
+            if ended.code == -signal.SIGKILL or (
+                kind == "server" and ended.code and ended.explained
+            ):
                 self.counts[name, kind] += 1
-                self.calls[f"{moment} {CALLS[which]}" if kind == "crash" else kind] += 1
+                if kind == "crash":
+                    self.calls[f"{moment} {CALLS[which]}"] += 1
             elif ended.code:
-                return " and ".join(told), f"not killed, but {ended}"
+                return " and ".join(told), f"not as ordered, but {ended}"
             else:
                 told[-1] = "ended before it was " + told[-1]
             if fault := STAGES[name].half(folder, self.root / "inputs"):
@@ -221,7 +259,7 @@ class Soak:
             fault = None if ended.explained else f"not explained: {ended}"
             _mount("remount", "rw,size=4g", folder)
             fault = fault or self._mend(name, folder)
-            said = ended.said.strip().splitlines()[-1:] if ended.code else ["had room enough"]
+            said = ended.last if ended.code else "had room enough"
             result.write_text(json.dumps([said, fault]))
 
         what = f"{room:,} bytes of room" if kind == "disk" else "read-only"
@@ -230,7 +268,7 @@ class Soak:
             return what, f"no mount: {ended}"
         (said, fault) = json.loads(result.read_text())
         self.counts[name, kind] += 1
-        return f"{what} ({' '.join(said)})", fault
+        return f"{what} ({said})", fault
 
     def _mend(self, name: str, folder: Path) -> str | None:
         """Runs the command undisturbed. Returns what is not as it should be."""
@@ -270,6 +308,23 @@ class Soak:
     def _crashing(self, name: str, folder: Path, which: int, n: int, moment: str) -> None:
         self._arm(folder, which, n, MOMENTS.index(moment))
         STAGES[name].work(folder)
+
+    def _slowly(self, name: str, folder: Path, wait: float) -> None:
+        assert self.library
+        self.library.slow(os.fsencode(folder.resolve()), ctypes.c_long(round(1e6 * wait)))
+        STAGES[name].work(folder)
+
+    def _without_hub(self, name: str, folder: Path, after: float) -> Ended:
+        """Works on a folder; the Hub hangs up after so many seconds, until the command has ended."""
+        stopped = Path(os.environ[INSIDE], STOPPED)
+        stop = threading.Timer(after, stopped.touch)
+        stop.start()
+        try:
+            return self._fork(lambda: STAGES[name].work(folder))
+        finally:
+            stop.cancel()
+            stop.join()
+            stopped.unlink(missing_ok=True)
 
     def _arm(self, folder: Path, which: int, n: int, moment: int) -> None:
         assert self.library
@@ -319,8 +374,7 @@ class Soak:
             print(f"| {name} | " + " | ".join(str(self.counts[name, k]) for k in kinds) + " |")
         sums = (str(sum(n for (_, k), n in self.counts.items() if k == kind)) for kind in kinds)
         print("| all | " + " | ".join(sums) + " |\n")
-        crashes = sorted((what, n) for what, n in self.calls.items() if what != "kill")
-        print("crashes: " + ", ".join(f"{n} {what}" for what, n in crashes))
+        print("crashes: " + ", ".join(f"{n} {what}" for what, n in sorted(self.calls.items())))
         for failure in self.failures:
             print(f"FAILURE {failure}")
         print(f"{len(self.failures)} failures")
@@ -520,6 +574,7 @@ class Stage:
     prepare: Callable[[Path, Path], None] = lambda folder, inputs: None
     elsewhere: Callable[[Path], dict[str, bytes]] = lambda folder: {}
     half: Callable[[Path, Path], str | None] = lambda folder, inputs: None
+    online: bool = False
 
 
 STAGES = {
@@ -529,9 +584,9 @@ STAGES = {
     "train": Stage(_train, (built,)),
     "eval": Stage(_eval),
     "score": Stage(_score, (labelled, orm), _copies("labelled")),
-    "publish": Stage(_publish, (built,), _copies("built"), _on_hub, _whole_or_none),
-    "pull": Stage(_pull, (built, published)),
-    "released": Stage(_pull_released, (released,)),
+    "publish": Stage(_publish, (built,), _copies("built"), _on_hub, _whole_or_none, True),
+    "pull": Stage(_pull, (built, published), online=True),
+    "released": Stage(_pull_released, (released,), online=True),
 }
 
 

@@ -1,4 +1,5 @@
-/* Counts a process's calls that touch one folder, and ends it by SIGKILL before or after the n-th of a kind.
+/* Counts a process's calls that touch one folder, and ends it by SIGKILL before or after the n-th of a kind,
+   or makes each of them wait.
 
    For LD_PRELOAD, so that it sees the calls of Python, C++ and Rust alike. Nothing happens before `arm`. */
 
@@ -20,12 +21,19 @@ static char folder[PATH_MAX];
 static size_t length;
 static int kind = -1, when;
 static long at;
+static useconds_t wait_for;
 
 /* Kinds and moments by the numbers above; `n` = 0 only counts. */
 void arm(const char *path, int which, long n, int moment) {
     snprintf(folder, sizeof folder, "%s", path);
     kind = which, at = n, when = moment;
     length = strlen(folder);
+}
+
+/* Every call waits so many microseconds first. */
+void slow(const char *path, long microseconds) {
+    arm(path, -1, 0, 0);
+    wait_for = microseconds;
 }
 
 static int inside(const char *path) {
@@ -51,6 +59,7 @@ static int path_ours(int dir, const char *path) {
 }
 
 static int strikes(int which, int ours) {
+    if (ours && wait_for) usleep(wait_for);
     return ours && __atomic_add_fetch(&seen[which], 1, __ATOMIC_SEQ_CST) == at && which == kind;
 }
 

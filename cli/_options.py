@@ -119,6 +119,14 @@ Metrics = Annotated[
         rich_help_panel="Running",
     ),
 ]
+ReportTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Send the figures of --metrics to this experiment tracker, such as trackio or wandb. May be "
+        "repeated.",
+        rich_help_panel="Running",
+    ),
+]
 
 PANELS = ("Model", "Benchmark", "Prompt", "Sampling", "Rollouts", "Contrast", "Verifier", "Choosing",
           "Running")  # fmt: skip

@@ -73,5 +73,5 @@ def tell_truncated(
 def tell_set_aside(store: "Store") -> None:
     """Lists on stderr the damaged parts that were set aside and computed again."""
     for name in store.set_aside:
-        where = store.folder / "set-aside"
+        where = f"{store.name}/set-aside"
         print(f"{name} was damaged: moved to {where} and computed again", file=sys.stderr)

@@ -1,20 +1,20 @@
 """Progress on stderr: units done, rate, time left. In a log file, one line every few seconds.
 
-With a file of metrics, the same as a JSON line a second, for a program to read. Of a model behind a server,
-both have the requests in flight and those that were sent again.
+With a file of metrics, the same as a JSON line a second, for a program to read; experiment trackers get
+these figures, too. Of a model behind a server, all have the requests in flight and those sent again.
 """
 
 import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
-from ctm_eval.errors import CtmError
+from ctm_eval.errors import CtmError, missing
 from ctm_eval.output_file import FULL
 
 PLAIN_EVERY = 15.0  # seconds between lines in a log file
@@ -24,21 +24,24 @@ METRICS_EVERY = 1.0  # seconds between lines of metrics
 class Progress:
     """A context manager, called with (stage, units done, total units, tokens, note).
 
-    `metrics` is a file that lines are added to. Raises CtmError if it cannot be written.
+    `metrics` is a file that lines are added to; `report_to` are trackers as `accelerate` names them. Raises
+    CtmError if the file cannot be written or a tracker is not there.
     """
 
-    def __init__(self, unit: str = "tokens/s", metrics: Path | None = None) -> None:
+    def __init__(
+        self,
+        unit: str = "tokens/s",
+        metrics: Path | None = None,
+        report_to: Sequence[str] = (),
+    ) -> None:
         self._unit = unit
         self._bars: dict[str, Any] = {}
         self._started: dict[str, tuple[float, float]] = {}  # when, and what was done before
         self._said = self._measured = 0.0
         self._ended: set[str] = set()
-        self._metrics: Any = None
-        if metrics is not None:
-            try:
-                self._metrics = metrics.open("a", encoding="utf-8")
-            except OSError as error:
-                raise _unwritable(metrics, error, usage=True) from error
+        self._trackers = [_tracker(name) for name in report_to]
+        self._metrics = _opened(metrics)
+        self._lines = 0
         self._rich: Any = None
         self._quiet = False
 
@@ -57,6 +60,8 @@ class Progress:
                 console=console,
             )
             self._rich.start()
+        for tracker in self._trackers:
+            tracker.start()
         return self
 
     def __exit__(
@@ -70,6 +75,8 @@ class Progress:
         if self._metrics:
             with suppress(OSError):  # a line that could not be written has been told
                 self._metrics.close()
+        for tracker in self._trackers:
+            tracker.finish()
 
     def __call__(
         self,
@@ -88,7 +95,8 @@ class Progress:
         ends = done >= total and stage not in self._ended
         if ends:
             self._ended.add(stage)
-        if self._metrics and (now - self._measured > METRICS_EVERY or ends):
+        watched = self._metrics or self._trackers
+        if watched and (now - self._measured > METRICS_EVERY or ends):
             self._measured = now
             self._measure(stage, done, total, tokens, elapsed, left, figures or {})
         rate = f"{tokens / elapsed:,.0f} {self._unit}" if elapsed > 0.5 else ""
@@ -118,8 +126,6 @@ class Progress:
         figures: Mapping[str, int],
     ) -> None:
         line = {
-            "time": round(time.time(), 3),
-            "stage": stage,
             "done": done,
             "total": total,
             "tokens": tokens,
@@ -127,15 +133,53 @@ class Progress:
             "seconds_left": None if left is None else round(left, 1),
             **figures,
         }
-        try:
-            self._metrics.write(json.dumps(line) + "\n")
-            self._metrics.flush()
-        except OSError as error:
-            raise _unwritable(self._metrics.name, error) from error
+        if self._metrics:
+            timed = {"time": round(time.time(), 3), "stage": stage, **line}
+            try:
+                self._metrics.write(json.dumps(timed) + "\n")
+                self._metrics.flush()
+            except OSError as error:
+                raise _unwritable(self._metrics.name, error) from error
+        known = {f"{stage}/{name}": value for name, value in line.items() if value is not None}
+        for tracker in self._trackers:
+            tracker.log(known, step=self._lines)
+        self._lines += 1
 
 
-def _unwritable(metrics: Path, error: OSError, *, usage: bool = False) -> CtmError:
-    way_out = (
-        "free some space there" if error.errno in FULL else "give a file in a folder that is there"
-    )
+def _opened(metrics: Path | None) -> TextIO | None:
+    if metrics is None:
+        return None
+    try:
+        return metrics.open("a", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(metrics, error, usage=True) from error
+
+
+def _unwritable(metrics: str | Path, error: OSError, *, usage: bool = False) -> CtmError:
+    way_out = "give a file in a folder that is there"
+    if error.errno in FULL:
+        way_out = "free some space there"
     return CtmError(f"cannot write --metrics {metrics} ({error.strerror}); {way_out}", usage=usage)
+
+
+def _tracker(name: str) -> Any:
+    """A tracker of `accelerate`, of project `ctm`, not yet started."""
+    try:
+        from accelerate import PartialState
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+        from accelerate.utils import LoggerType
+    except ImportError:
+        raise CtmError(missing("accelerate"), usage=True) from None
+    kinds = {
+        kind: one
+        for kind, one in LOGGER_TYPE_TO_CLASS.items()
+        if not one.requires_logging_directory
+    }
+    if name not in kinds:
+        raise CtmError(
+            f"unknown --report-to {name!r}; there are: {', '.join(sorted(kinds))}", usage=True
+        )
+    if LoggerType(name) not in get_available_trackers():
+        raise CtmError(f"--report-to {name} needs its package: pip install {name}", usage=True)
+    PartialState()  # the trackers' log asks it which process it is
+    return kinds[name]("ctm")

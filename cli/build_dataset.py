@@ -2,14 +2,14 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Config, Merge, Metrics, with_options_of
+from ctm_cli._options import AsJson, Config, Merge, Metrics, ReportTo, with_options_of
 from ctm_cli._output import answer, next_steps, say, tell_set_aside, tell_truncated, typed
 from ctm_data.config import BuildConfig
+from ctm_data.run.bucket import is_url
 
 if TYPE_CHECKING:
     from ctm_data.pages.summary import Summary
@@ -22,6 +22,8 @@ ctm build-dataset
 ctm build-dataset --benchmark gsm8k --data-file test.jsonl --model Qwen/Qwen2.5-0.5B --limit 50
 
 ctm build-dataset --limit 1000 --plan
+
+ctm build-dataset --output-dir s3://bucket/run
 
 ctm build-dataset --shard 0/2 --output-dir runs/a0
 
@@ -41,6 +43,7 @@ def command(
     config: BuildConfig,
     merge: Merge = None,
     metrics: Metrics = None,
+    report_to: ReportTo = None,
     plan: Annotated[
         bool,
         typer.Option(
@@ -68,11 +71,11 @@ def command(
             found = planned(config, progress)
         answer(asdict(found), as_json=as_json, render=lambda: _show_plan(found))
         return
-    with Progress(metrics=metrics) as progress:
+    with Progress(metrics=metrics, report_to=report_to or ()) as progress:
         if merge:
             store = build.merge_shards(
                 merge,
-                config.folder,
+                config.place,
                 stages=config.stages,
                 device=config.device,
                 progress=progress,
@@ -88,9 +91,9 @@ def command(
         store.manifest["recipe"],
     )
     answer(
-        {"run": str(store.folder), **asdict(summary)},
+        {"run": store.name, **asdict(summary)},
         as_json=as_json,
-        render=lambda: _show(summary, store.folder),
+        render=lambda: _show(summary, store.name),
     )
 
 
@@ -115,7 +118,7 @@ def _show_plan(plan: "Plan") -> None:
     say(f"Without {plan.loading:.0f} s to load the model, and without the training of p+ and p-.")
 
 
-def _show(summary: "Summary", folder: Path) -> None:
+def _show(summary: "Summary", run: str) -> None:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -158,16 +161,19 @@ def _show(summary: "Summary", folder: Path) -> None:
         ratio = summary.exhaustive_tokens / summary.rollout_tokens
         table.add_row(f"≈ {saved:,}", f"tokens saved over exhaustive rollouts ({ratio:.0f} ×)")
     say(table)
+    if is_url(run):
+        next_steps(f"ctm pull {typed(run)}")
+        return
     if verifier:
-        next_steps(f"ctm train orm {typed(folder)}")
+        next_steps(f"ctm train orm {typed(run)}")
         return
     if not summary.trajectories:
         why = ", ".join(f"{n:,} of the problems {why}" for why, n in summary.left_out.items())
         say(f"\nNothing was rolled out: {why or 'there is no problem'}; see --pass-rate and --of.")
-    named = json.dumps(str(folder), ensure_ascii=False)
+    named = json.dumps(run, ensure_ascii=False)
     code = f'import datasets; print(datasets.load_dataset({named}, "rollouts"))'
     next_steps(
-        f"ctm show {typed(folder)}",
-        *([f"ctm train cdpo {typed(folder)}"] if summary.pairs else []),
+        f"ctm show {typed(run)}",
+        *([f"ctm train cdpo {typed(run)}"] if summary.pairs else []),
         f"python -c {typed(code)}",
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctm_cli import _completion
-from ctm_cli._options import AsJson, Config, Merge, Metrics, with_options_of
+from ctm_cli._options import AsJson, Config, Merge, Metrics, ReportTo, with_options_of
 from ctm_cli._output import answer, say, tell_set_aside, tell_truncated
 from ctm_data.config import PROCESSBENCH, EvalConfig, Select
 
@@ -56,6 +56,7 @@ def command(
     ] = None,
     merge: Merge = None,
     metrics: Metrics = None,
+    report_to: ReportTo = None,
     recipe: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -81,9 +82,9 @@ def command(
     if summary is not None:
         store = Store(summary)
     elif merge:
-        store = merge_shards(merge, config.folder)
+        store = merge_shards(merge, config.place)
     else:
-        with Progress(metrics=metrics) as progress:
+        with Progress(metrics=metrics, report_to=report_to or ()) as progress:
             store = evaluate(config, progress)
     tell_set_aside(store)
     results = evaluation.summarize(store)
@@ -97,7 +98,7 @@ def command(
     paired = None if config.compare is None else evaluation.paired(config.compare, store.folder)
 
     def render() -> None:
-        show_results(store.folder, store.manifest["recipe"], results, config.select)
+        show_results(store.name, store.manifest["recipe"], results, config.select)
         if config.compare is not None and paired is not None:
             different = evaluation.sampled_differently(config.compare, store.folder)
             _show_comparison(config.compare, paired, different)
@@ -106,7 +107,7 @@ def command(
 
 
 def show_results(
-    folder: Path, recipe: dict[str, Any], results: "Results", select: Select | None = None
+    run: str | Path, recipe: dict[str, Any], results: "Results", select: Select | None = None
 ) -> None:
     """Prints a run's figures as a table, with the row for a model card."""
     from rich.table import Table
@@ -132,7 +133,7 @@ def show_results(
         say(f"programs that did what an honest one would not: {results.suspicious:,}")
     say()
     say(markdown(results, recipe), wrap=False)
-    say(f"\n{folder}", wrap=False)
+    say(f"\n{run}", wrap=False)
 
 
 def _show_steps(subsets: "list[Subset]") -> None:

@@ -12,6 +12,8 @@ EXAMPLES = """Examples:
 
 ctm pull user/name
 
+ctm pull s3://bucket/run --output-dir runs/here
+
 ctm pull user/name --revision v1 --output-dir runs/v1
 
 ctm pull Lin1557/Critical-Tokens-Matter-Train-Data --tokenizer meta-llama/Meta-Llama-3-8B
@@ -24,7 +26,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def command(
-    repo: Annotated[str, typer.Argument(help="user/name on the Hub.", show_default=False)],
+    repo: Annotated[
+        str,
+        typer.Argument(help="user/name on the Hub, or s3://bucket/run.", show_default=False),
+    ],
     output_dir: Annotated[
         Path | None, typer.Option(help="Run folder. [default: runs/NAME]")
     ] = None,
@@ -35,7 +40,7 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Download a published run and check every part against its manifest.
+    """Download a run from the Hub or a bucket and check every part against its manifest.
 
     This also reads the data that the authors of Critical Tokens Matter released.
     """

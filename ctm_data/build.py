@@ -7,7 +7,9 @@ from pathlib import Path
 from ctm_data.asking import ask, prompts_sha256
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
-from ctm_data.run import files
+from ctm_data.run.bucket import working_folder
+from ctm_data.run.files import sha256
+from ctm_data.run.mirror import Mirror, mirrored
 from ctm_data.run.recipe import differences, with_versions
 from ctm_data.run.records import chunked
 from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
@@ -31,9 +33,15 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
     solutions of a problem are used, one for each of its most frequent wrong answers. If `positive_model`
     and `negative_model` are not given, they are trained on the run's own solutions and kept in its
     folder; a shard leaves this to `merge_shards`. A call with the same options resumes a stopped run.
-    Raises CtmError.
+    Where `config.output_dir` is a URL, the parts are put there as they are written, see
+    `ctm_data.run.mirror`. Raises CtmError.
     """
-    config, progress = config.check(), progress or silent
+    config = config.check()
+    with mirrored(config.place) as mirror:
+        return _build(config, progress or silent, mirror)
+
+
+def _build(config: BuildConfig, progress: Progress, mirror: Mirror | None) -> Store:
     problems = problems_of(config)
     chunks = chunked(problems, config.chunk_size, config.shard)
     config, prompts = ask(config, config.models, problems)
@@ -52,7 +60,7 @@ def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Stor
                 own.start()
                 if len(workers) > 1:
                     own.forget()
-        with Store.open(config.folder, recipe, config.shard) as store:
+        with Store.open(config.folder, recipe, config.shard, mirror=mirror) as store:
             store.on_write = answers.written if answers else None
             solutions.write(store, chunks, workers, prompts, config, told)
             if "rollouts" in config.stages:
@@ -78,8 +86,9 @@ def merge_shards(
 ) -> Store:
     """Joins all shards of a run or an evaluation into one folder, equal to an unsharded one.
 
-    Of `stages`, `contrast` is done here if the shards left it. Raises CtmError if a shard is missing,
-    unfinished or of another recipe, or a part of it is not what its manifest says: nothing is written then.
+    Of `stages`, `contrast` is done here if the shards left it. `output_dir` may be a URL, the shards are
+    here. Raises CtmError if a shard is missing, unfinished or of another recipe, or a part of it is not
+    what its manifest says: nothing is written then.
     """
     stores = [Store(folder) for folder in folders]
     for store in stores:
@@ -111,7 +120,11 @@ def merge_shards(
         )
     for store in stores:
         _refuse_altered(store)
-    with Store.open(output_dir, stores[0].manifest["recipe"]) as merged:
+    recipe = stores[0].manifest["recipe"]
+    with (
+        mirrored(output_dir) as mirror,
+        Store.open(working_folder(output_dir), recipe, mirror=mirror) as merged,
+    ):
         for store in stores:
             _copy_parts(store, merged)
         if "contrast" in stages and merged.manifest["recipe"].get("command") != "eval":
@@ -143,14 +156,12 @@ def _refuse_altered(shard: Store) -> None:
 
 def _copy_parts(shard: Store, merged: Store) -> None:
     """Copies the parts of a shard that are not there already, each whole and as its manifest says."""
-    with files.explained(merged.folder):
-        for part, digest in sorted(shard.manifest["parts"].items()):
-            target = merged.folder / part
-            if target.exists() and files.sha256(target) == digest:
-                continue
-            target.parent.mkdir(exist_ok=True)
-            if not files.copy(shard.folder / part, target, digest):
-                raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
+    for part, digest in sorted(shard.manifest["parts"].items()):
+        target = merged.folder / part
+        if target.exists() and sha256(target) == digest:
+            continue
+        if not merged.copy(shard.folder / part, part, digest):
+            raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
 
 
 def problems_of(config: BuildConfig) -> list[Problem]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from ctm_data.estimator.settings import LOST, RESOLUTION, Estimator, RolloutSettings, Rule
 from ctm_data.options import Option, check_choices, check_counts, options, spelled
+from ctm_data.run.bucket import working_folder
 from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines.base import Sampling
@@ -110,7 +111,12 @@ Shard_ = Annotated[
     Option("Process only shard I of N; I counts from 0.", "Running", recipe=False, metavar="I/N"),
 ]
 OutputDir = Annotated[
-    Path | None, Option("Run folder. [default: runs/BENCHMARK]", "Running", recipe=False)
+    Path | None,
+    Option(
+        "Run folder, or URL such as s3://bucket/run. [default: runs/BENCHMARK]",
+        "Running",
+        recipe=False,
+    ),
 ]
 BenchmarkName = Annotated[str, Option(f"Benchmark: {', '.join(BENCHMARKS)}.", "Benchmark")]
 PROCESSBENCH = (
@@ -452,9 +458,14 @@ class BuildConfig(Config):
         return (self.model,) if isinstance(self.model, str) else tuple(self.model)
 
     @property
-    def folder(self) -> Path:
-        """The run folder."""
+    def place(self) -> Path:
+        """Where the run is kept: a folder, or a URL."""
         return self.output_dir or Path("runs") / self.benchmark
+
+    @property
+    def folder(self) -> Path:
+        """The run folder; of a URL, the copy in which the run is made."""
+        return working_folder(self.place)
 
     @property
     def sampling(self) -> Sampling:
@@ -571,7 +582,12 @@ class EvalConfig(Config):
     """The options of `ctm eval`: how solutions are sampled, and how one is chosen among the samples."""
 
     output_dir: Annotated[
-        Path | None, Option("Run folder. [default: runs/eval-BENCHMARK]", "Running", recipe=False)
+        Path | None,
+        Option(
+            "Run folder, or URL such as s3://bucket/run. [default: runs/eval-BENCHMARK]",
+            "Running",
+            recipe=False,
+        ),
     ] = None
     command: str = field(default="eval", init=False)
     model: Annotated[str, Option("Hub id, local folder, or built-in model.", "Model")] = "pocket"
@@ -684,9 +700,14 @@ class EvalConfig(Config):
     ] = None
 
     @property
-    def folder(self) -> Path:
-        """The run folder."""
+    def place(self) -> Path:
+        """Where the run is kept: a folder, or a URL."""
         return self.output_dir or Path("runs") / f"eval-{self.benchmark}"
+
+    @property
+    def folder(self) -> Path:
+        """The run folder; of a URL, the copy in which the run is made."""
+        return working_folder(self.place)
 
     @property
     def sampling(self) -> Sampling:

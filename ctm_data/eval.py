@@ -14,6 +14,7 @@ from ctm_data.config import PROCESSBENCH, EvalConfig
 from ctm_data.pages.card import finish
 from ctm_data.pages.evaluation import check_comparable
 from ctm_data.programs import check_run
+from ctm_data.run.mirror import Mirror, mirrored
 from ctm_data.run.recipe import with_versions
 from ctm_data.run.records import chunked
 from ctm_data.run.store import Store, is_run_folder
@@ -39,14 +40,20 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
     Unless `config` says otherwise, a single sample is greedy, and several are drawn at temperature 1 and
     top-p 0.95. With `cotnpot`, each sample is checked by a program that `coder` writes; with `verifier`,
     each is scored. A `shard` does every N-th chunk of problems, and `build.merge_shards` joins them.
-    A call with the same options resumes a stopped run. Raises CtmError.
+    A call with the same options resumes a stopped run. `config.output_dir` may be a URL, as for
+    `build_dataset`. Raises CtmError.
     """
     config = config.check()
     if config.verifier is not None:
         training_record(config.verifier)
     if config.compare is not None:
         check_comparable(config.compare, config.benchmark)
-    set_aside = _sample(config, progress)
+    with mirrored(config.place) as mirror:
+        return _evaluate(config, progress, mirror)
+
+
+def _evaluate(config: EvalConfig, progress: Progress | None, mirror: Mirror | None) -> Store:
+    set_aside = _sample(config, progress, mirror)
     if config.cotnpot:
         check_run(
             config.folder,
@@ -55,6 +62,7 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
             device=config.device,
             isolate=config.isolate,
             progress=progress,
+            mirror=mirror,
         )
     if config.verifier is not None:
         score_run(
@@ -63,8 +71,9 @@ def evaluate(config: EvalConfig, progress: Progress | None = None) -> Store:
             pool=config.pool,
             device=config.device,
             progress=progress,
+            mirror=mirror,
         )
-    store = Store(config.folder)
+    store = Store(config.folder, mirror)
     store.set_aside = set_aside
     return store
 
@@ -91,7 +100,7 @@ def evaluate_steps(config: EvalConfig, progress: Progress | None = None) -> "lis
     )
 
 
-def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
+def _sample(config: EvalConfig, progress: Progress | None, mirror: Mirror | None) -> list[str]:
     """Samples and grades what is missing. Returns the damaged parts that were computed again."""
     benchmark = benchmark_called(config.benchmark)
     if config.data_file is None and config.revision is None and benchmark.repo:
@@ -126,7 +135,8 @@ def _sample(config: EvalConfig, progress: Progress | None) -> list[str]:
             workers = hire(LazyEngine(partial(_load, config, answers, traffic)), scorer.score)
             if new:
                 workers.start()
-            with Store.open(config.folder, with_versions(config.recipe()), config.shard) as store:
+            recipe = with_versions(config.recipe())
+            with Store.open(config.folder, recipe, config.shard, mirror=mirror) as store:
                 store.on_write = answers.written if answers else None
                 n = config.n_samples
                 todo = [chunk for chunk, own in chunks.items() if not _done(store, chunk, own, n)]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ctm_data.pages.card import finish
+from ctm_data.run.mirror import Mirror
 from ctm_data.run.records import are_programs, count_solutions, solutions_in
 from ctm_data.run.store import Store
 from ctm_eval.cotnpot import Check, check, describe
@@ -26,6 +27,7 @@ def check_run(
     max_new_tokens: int = 256,
     isolate: bool = True,
     progress: Progress | None = None,
+    mirror: Mirror | None = None,
 ) -> Store:
     """Lets the model `coder` process the solutions of a finished run, and fills the run's `programs` table.
 
@@ -35,7 +37,7 @@ def check_run(
     `ctm_eval.cotnpot`. Finished parts are left unchanged, so that a repeated call resumes an interrupted
     one. Raises CtmError.
     """
-    store = Store(run)
+    store = Store(run, mirror)
     chunks, recipe = solutions_in(store), store.manifest["recipe"]
     of_programs = are_programs(store)
     if coder is None and not of_programs:
@@ -45,7 +47,9 @@ def check_run(
     counted = Counter(progress, "checking", count_solutions(store))
     with (
         Sandbox(isolate=isolate) as sandbox,
-        Store.open(run, recipe, store.manifest.get("shard"), makes=("programs",)) as store,
+        Store.open(
+            run, recipe, store.manifest.get("shard"), makes=("programs",), mirror=mirror
+        ) as store,
     ):
         for chunk, own in chunks:
             if {(s.solution_id, name) for _, s in own} <= store.done("programs", chunk):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctm_data.pages.card import finish
+from ctm_data.run.mirror import Mirror
 from ctm_data.run.records import count_solutions, solutions_in
 from ctm_data.run.store import Store
 from ctm_data.stages.verifier import read_by_verifier
@@ -28,6 +29,7 @@ def score_run(
     pool: str | None = None,
     device: str | None = None,
     progress: Progress | None = None,
+    mirror: Mirror | None = None,
 ) -> Store:
     """Adds a verifier's scores of a finished run's solutions to its `scores` table.
 
@@ -37,12 +39,12 @@ def score_run(
     """
     from ctm_eval.verifiers import Candidate, Verifier
 
-    store = Store(run)
+    store = Store(run, mirror)
     chunks = solutions_in(store)
     loaded = Verifier(verifier, pool=pool, device=device)  # type: ignore[arg-type]
     counted = Counter(progress, "scoring", count_solutions(store))
     recipe, shard = store.manifest["recipe"], store.manifest.get("shard")
-    with Store.open(run, recipe, shard, makes=("scores",)) as store:
+    with Store.open(run, recipe, shard, makes=("scores",), mirror=mirror) as store:
         for chunk, own in chunks:
             wanted = {(s.solution_id, str(verifier), loaded.pool) for _, s in own}
             if wanted <= store.done("scores", chunk):

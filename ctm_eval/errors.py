@@ -24,6 +24,7 @@ EXTRAS = {  # heavy packages, by the extra of ctm that brings them
     "matplotlib": "figures",
     "openai": "openai",
     "ray": "ray",
+    "s3fs": "s3",
 }
 
 

@@ -11,6 +11,9 @@ rates are shrunk together by a hidden Markov model along the trajectory:
 How often the level moves and the concentration a are learned from the trajectory, over a grid; so the
 posterior is exact but for the grid, and is sampled without a Markov chain Monte Carlo: forwards, then
 backwards. A drawn curve is the recursion V_{t-1} = k_t V_t + (1 - k_t) W_t on drawn rates.
+
+No trajectory follows this model to the letter, so every rollout counts for TEMPERING of one (a tempered
+posterior: Bissiri, Holmes and Walker, 2016, arXiv 1306.6430).
 """
 
 from collections.abc import Sequence
@@ -27,6 +30,7 @@ LEVELS = np.array(
 )  # fmt: skip
 CONCENTRATIONS = np.array([0.3, 1.0, 3.0, 10.0, 50.0])
 MOVES = ((0.03, 0.003), (0.15, 0.01), (0.4, 0.03))  # (to a neighbour, anywhere), a token
+TEMPERING = 0.9
 CREDIBLE = 0.9  # probability that the smallest run of tokens holds
 DRAWS = 1000
 
@@ -109,6 +113,7 @@ def _smallest_run(counts: np.ndarray, needed: int) -> tuple[int | None, int | No
 
 def _draw_rates(n: np.ndarray, won: np.ndarray, rng: np.random.Generator, draws: int) -> np.ndarray:
     """Rates of the strata (S, M) given `won` of `n` draws of each, in the trajectory's order."""
+    n, won = TEMPERING * n, TEMPERING * won
     emission = _emission(n, won)  # (A, M, G)
     hyper, filtered, moves = _filter(emission)
     drawn, own = np.unique(rng.choice(len(hyper), size=draws, p=hyper), return_inverse=True)

@@ -10,6 +10,7 @@ Estimator = Literal["branch", "exhaustive"]
 Rule = Literal["critical", "pivotal", "cliff"]
 LOST = 0.05  # a later success rate that resets the search for the critical token
 RESOLUTION = 1 - 0.5 ** (1 / 64)  # 0.0108: below it, 0 of 64 is the likelier outcome
+POSTERIOR = 2  # version of what rollouts say about a label; in 1 each counted whole
 ALLOCATION = 2  # version of how `adaptive` spends its budget; 1 gave half of it to the values
 RULES: tuple[Rule, ...] = get_args(Rule)
 

@@ -46,7 +46,7 @@ def as_json(store: Store, results: Results, comparison: Comparison | None = None
     """What `ctm eval --json` prints: the content of `results_ctm.json`, the folder, the comparison."""
     figure = figures.lm_eval(results, store.manifest["recipe"], _provenance(store))
     compared = {"comparison": asdict(comparison)} if comparison else {}
-    return {"run": str(store.folder), **figure, **compared}
+    return {"run": store.name, **figure, **compared}
 
 
 def paired(first: str | Path, second: str | Path) -> Comparison:

@@ -20,6 +20,12 @@ from ctm_eval.errors import CtmError
 from ctm_eval.printable import printable
 
 MANIFEST = "manifest.json"
+BESIDE = (
+    MANIFEST,
+    "README.md",
+    "trajectory.svg",
+    "results_ctm.json",
+)  # what a run has beside tables
 PART = re.compile(r"part-([0-9]{5})\.parquet")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9_.+-]{1,100}")

@@ -9,12 +9,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ctm_data.estimator.settings import ALLOCATION
+from ctm_data.estimator.settings import ALLOCATION, POSTERIOR
 from ctm_eval.engines.base import SAMPLER
 
-# Which draws a seed stands for, and where --adaptive makes its rollouts. They are no options: a run of
-# greedy decoding or of vllm has no sampler, and one without --adaptive no allocation.
-SAMPLER_KEY, ALLOCATION_KEY = "sampler", "allocation"
+# Which draws a seed stands for, where --adaptive makes its rollouts, and what they say about a label. They
+# are no options: a run of greedy decoding or of vllm has no sampler, one without --adaptive no allocation,
+# and an evaluation no posterior.
+SAMPLER_KEY, ALLOCATION_KEY, POSTERIOR_KEY = "sampler", "allocation", "posterior"
 # An option that is newer than some recipes: the value that these meant.
 ADDED: dict[str, Any] = {
     "resolution": 0.0,
@@ -35,6 +36,7 @@ ADDED: dict[str, Any] = {
     "template_args": None,
     SAMPLER_KEY: 1,
     ALLOCATION_KEY: 1,
+    POSTERIOR_KEY: 1,
 }
 # Of these, what an evaluation has always said itself: it is as much a part of its hash as ever.
 OF_EVALUATIONS = ("chat", "few_shot", "few_shot_file")
@@ -46,12 +48,14 @@ RENAMED: dict[str, str] = {}
 
 
 def with_versions(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe with the versions of the draws and of the allocation, where rows depend on them."""
+    """The recipe with the versions of draws, allocation and posterior that its rows depend on."""
     named = dict(recipe)
     if recipe["engine"] == "transformers" and recipe["temperature"] > 0:
         named[SAMPLER_KEY] = SAMPLER
     if recipe.get("adaptive"):
         named[ALLOCATION_KEY] = ALLOCATION
+    if "n_rollouts" in recipe:
+        named[POSTERIOR_KEY] = POSTERIOR
     return named
 
 

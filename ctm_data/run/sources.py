@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctm_data.run.bucket import refuse_url
 from ctm_eval.errors import CtmError
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def find(run: str | Path, revision: str | None = None) -> Source:
 
     if is_repo_name(run):
         return _on_the_hub(str(run), revision)
+    refuse_url(run)
     if not Path(run).is_dir():
         raise CtmError(
             f"there is no run folder {run}; a repository on the Hub is named user/name",

@@ -16,13 +16,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctm_data.run.files import atomic, atomic_write, explained, refuse_links, sha256
-from ctm_data.run.manifest import MANIFEST, PART, read_manifest
+from ctm_data.run.bucket import refuse_url
+from ctm_data.run.files import atomic, atomic_write, copy, explained, refuse_links, sha256
+from ctm_data.run.manifest import BESIDE, MANIFEST, PART, read_manifest
 from ctm_data.run.recipe import differences, recipe_hash
 from ctm_data.run.schema import KEYS, SCHEMA_VERSION, SCHEMAS, fits, to_table
 from ctm_eval.data_files import BATCH, bounded_parquet
@@ -30,23 +31,25 @@ from ctm_eval.errors import CtmError
 from ctm_eval.output_file import partial_of
 from ctm_train.record import first_of
 
+if TYPE_CHECKING:
+    from ctm_data.run.mirror import Mirror
+
 PACKAGES = ("ctm", "torch", "transformers", "pyarrow")
-BESIDE = (
-    MANIFEST,
-    "README.md",
-    "trajectory.svg",
-    "results_ctm.json",
-)  # what a run has beside its tables
 SET_ASIDE = "set-aside"
 RECIPE_KEY, PART_KEY = b"ctm.recipe", b"ctm.part"
 Binding = Literal["bound", "not bound", "other"]
 
 
 class Store:
-    """An open run folder. Use `Store.open`, which holds the folder's lock, or `Store(folder)` to read."""
+    """An open run folder. Use `Store.open`, which holds the folder's lock, or `Store(folder)` to read.
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    With a `mirror`, the folder is a copy of a run in object storage, and what is written is put there.
+    """
+
+    def __init__(self, folder: str | Path, mirror: "Mirror | None" = None) -> None:
+        refuse_url(folder)
+        self.folder, self._mirror = Path(folder), mirror
+        self.name = mirror.url if mirror else str(folder)
         self.set_aside: list[str] = []
         self.on_write: Callable[[str], None] | None = None  # called with the table of a part
         if not is_run_folder(folder):
@@ -67,6 +70,7 @@ class Store:
         recipe: Mapping[str, Any],
         shard: tuple[int, int] | None = None,
         makes: Collection[str] = tuple(SCHEMAS),
+        mirror: "Mirror | None" = None,
     ) -> Iterator["Store"]:
         """Opens `folder` for writing under `recipe`, new or to be finished.
 
@@ -74,6 +78,7 @@ class Store:
         of any other is refused. Raises CtmError if the folder belongs to another recipe (the difference
         is printed), holds other files, or another process is writing to it.
         """
+        refuse_url(folder)
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
             raise CtmError(f"{folder} is a file; give a folder as --output-dir", usage=True)
@@ -97,7 +102,9 @@ class Store:
             if not is_run_folder(folder):
                 with explained(folder):
                     atomic_write(folder / MANIFEST, _as_json(described))
-            store = cls(folder)
+                if mirror:
+                    mirror.put(folder / MANIFEST)
+            store = cls(folder, mirror)
             store._refuse_other(described)
             with explained(folder):
                 store._tidy(makes)
@@ -180,12 +187,10 @@ class Store:
         self._unsign(table)
         with explained(self.folder):
             path.parent.mkdir(exist_ok=True)
-            atomic(
-                path,
-                lambda file: pq.write_table(
-                    arrow, file, compression="zstd", write_page_checksum=True
-                ),
-            )
+        self._put(
+            path,
+            lambda file: pq.write_table(arrow, file, compression="zstd", write_page_checksum=True),
+        )
         if self.on_write:
             self.on_write(table)
 
@@ -196,10 +201,19 @@ class Store:
         kept = [row for row in before if tuple(row[key] for key in KEYS[table]) not in new]
         self.write(table, chunk, [*kept, *new.values()])
 
+    def copy(self, source: Path, part: str, digest: str) -> bool:
+        """Copies a part from elsewhere, whole or not at all, if its SHA-256 is `digest`; whether it was."""
+        path = self.folder / part
+        with explained(self.folder):
+            path.parent.mkdir(exist_ok=True)
+            copied = copy(source, path, digest)
+        if copied and self._mirror:
+            self._mirror.put(path)
+        return copied
+
     def write_text(self, name: str, text: str) -> None:
         """Writes a file beside the tables, whole or not at all."""
-        with explained(self.folder):
-            atomic_write(self.folder / name, text)
+        self._put(self.folder / name, lambda file: file.write(text.encode("utf-8")))
 
     def finish(self, card: str) -> None:
         """Writes the card and the manifest with a SHA-256 for every part.
@@ -212,11 +226,18 @@ class Store:
         for part in self._signed:
             if part.partition("/")[0] in SCHEMAS and part not in parts:
                 raise CtmError(f"{self.folder / part} is gone; run the command that made it again")
-        with explained(self.folder):
-            atomic_write(self.folder / "README.md", card)
-            self.manifest["parts"] = parts
-            atomic_write(self.folder / MANIFEST, _as_json(self.manifest))
+        self.write_text("README.md", card)
+        self.manifest["parts"] = parts
+        self.write_text(MANIFEST, _as_json(self.manifest))
         self._signed = dict(parts)
+
+    def _put(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """Lets `write` fill a file of the run, here and then where it is mirrored, each time whole or not
+        at all."""
+        with explained(self.folder):
+            atomic(path, write)
+        if self._mirror:
+            self._mirror.put(path)
 
     def _name(self, path: Path) -> str:
         return str(path.relative_to(self.folder))
@@ -232,14 +253,13 @@ class Store:
             if not part.startswith(f"{table}/")
         }
         self.manifest["parts"] = dict(self._signed)
-        with explained(self.folder):
-            atomic_write(self.folder / MANIFEST, _as_json(self.manifest))
+        self.write_text(MANIFEST, _as_json(self.manifest))
 
     def _refuse_other(self, described: Mapping[str, Any]) -> None:
         version = self.manifest.get("schema_version")
         if version != described["schema_version"]:
             raise CtmError(
-                f"{self.folder} has schema version {version}, and this ctm writes "
+                f"{self.name} has schema version {version}, and this ctm writes "
                 f"{described['schema_version']}: it can be read, not gone on with; give another "
                 "--output-dir",
                 usage=True,
@@ -247,7 +267,7 @@ class Store:
         for field in ("shard",):
             if self.manifest.get(field) != described.get(field):
                 raise CtmError(
-                    f"{self.folder} was made with {field} {self.manifest.get(field)}, not "
+                    f"{self.name} was made with {field} {self.manifest.get(field)}, not "
                     f"{described.get(field)}; give another --output-dir",
                     usage=True,
                 )
@@ -257,13 +277,13 @@ class Store:
         ]
         if kinds[0] != kinds[1]:
             raise CtmError(
-                f"{self.folder} holds {kinds[0]}, not {kinds[1]}; give another --output-dir",
+                f"{self.name} holds {kinds[0]}, not {kinds[1]}; give another --output-dir",
                 usage=True,
             )
         changed = differences(self.manifest["recipe"], described["recipe"])
         if changed:
             raise CtmError(
-                f"{self.folder} belongs to another recipe ({first_of(changed)}); give the same "
+                f"{self.name} belongs to another recipe ({first_of(changed)}); give the same "
                 "options to go on with it, or another --output-dir",
                 usage=True,
             )
@@ -288,6 +308,8 @@ class Store:
                 while target.exists():
                     target = target.with_name(target.name + "~")
                 os.replace(path, target)
+                if self._mirror:
+                    self._mirror.moved(path, target)
                 self.set_aside.append(self._name(path))
 
     def fault(self, path: Path, table: str) -> str | None:

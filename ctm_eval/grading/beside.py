@@ -26,12 +26,23 @@ def is_denied(text: str, start: int) -> bool:
     return spoken and _DENIED.search(near) is not None
 
 
+def is_withdrawn(text: str, end: int, answer: str) -> bool:
+    """Return whether the words behind a number say that it is not the answer: '5, which is wrong'.
+
+    Of anything else they may well be said: 'B is wrong' answers 'Which of them is wrong?'.
+    """
+    rest = text[end : end + MAX_OTHER]
+    judged = any(word in rest for word in _WRONG) and any(map(str.isdigit, answer))
+    return judged and _WITHDRAWN.match(rest) is not None
+
+
 def joined(text: str, start: int, answer: str, end: int) -> str:
     """Return the answer of a box (from `start` to `end`), or what it is a part of.
 
-    `$-\\boxed{5}$` says -5 and `$6 - \\boxed{3}$` says 3; 'not $\\boxed{5}$' says nothing that can be read.
+    `$-\\boxed{5}$` says -5 and `$6 - \\boxed{3}$` says 3; 'not $\\boxed{5}$' and '$\\boxed{5}$ is wrong'
+    say nothing that can be read.
     """
-    if is_denied(text, start):
+    if is_denied(text, start) or is_withdrawn(text, end, answer):
         return rf"\text{{not }} {answer}"
     near = _in_front(text, start)
     after = text[end : end + MAX_JOINED] if _OPERATION.match(text, end) else ""
@@ -60,6 +71,14 @@ _OR_ANOTHER = re.compile(
 _DENIED = re.compile(
     r"(?:(?:\b(?:not|never|cannot be)|n't|n’t)(?: (?:be|equal to|the|a|an|just|simply|exactly))?"
     r"|\\neq?|\\not ?=|≠)$"
+)
+_WRONG = ("wrong", "correct", "right", "false")
+_WITHDRAWN = re.compile(
+    r"[\s$*)\\\].,;:–—-]{0,8}(?:(?:but|and|or|no|wait|hmm|oh|actually|sorry|oops|which|that|this|it|answer|value"
+    r"|the)\b[\s,.]*|\.\.\.\s*){0,5}"
+    r"(?:\(\s?|(?:is|was|['’]s|must be|has to be)\s(?:clearly |also |still |just )?|(?:is|was)(?=n['’]t))"
+    r"(?:wrong|incorrect|false|(?:not|n['’]t)\s(?:the )?(?:correct|right))\b",
+    re.I,
 )
 _JOINING = "-+−/^mpstv"  # the last letters of \pm, \mp, \times, \cdot, \sqrt, \div
 _CHANGES = re.compile(

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 from ctm_eval.errors import CtmError
-from ctm_eval.grading.beside import another, is_denied, joined
+from ctm_eval.grading.beside import another, is_denied, is_withdrawn, joined
 
 MAX_TAIL = 40_000
 """Only this many characters at the end of a response are searched."""
@@ -23,6 +23,8 @@ THOUGHT = ("<think>", "</think>")
 """What a reasoning model writes before and after its thought."""
 MAX_MARKS = 40
 """Only this many boxes, and as many of every other mark, are looked at, from the last one back."""
+MAX_SENTENCE = 200
+"""A number is looked for in a longer sentence only at its end."""
 MAX_ANSWER = 20_000
 """A box that is not closed within this many characters is not an answer."""
 
@@ -181,7 +183,8 @@ def _after_hashes(text: str) -> str | None:
         end = text.find("\n", start)
         line = text[start : end if end >= 0 else len(text)].strip("# \t\r*")
         if line and not _HEADING.match(line):
-            return _value_of_clause(line)
+            said = _ANSWER_IS.search(line)  # #### The answer is 18
+            return _statement(line[said.end() :]) if said else _value_of_clause(line)
     return None
 
 
@@ -192,12 +195,17 @@ def _after_answer_is(text: str) -> str | None:
         start = lower.rfind("answer", 0, start)
         if start < 0:
             return None
+        field = _FIELD.match(text, start)
+        if field:  # {"answer": "18"}
+            return (field[1] or field[2]).strip() or None
         match = _ANSWER_IS.match(text, start)
         if match is None:
             continue
-        answer = _statement(text[match.end() : match.end() + 2_000])
+        said = text[match.end() : match.end() + 2_000]
+        answer = _statement(said)
         if answer is not None and not _is_judgement(answer, text[:start]):
-            return answer
+            end = said.find(answer) + len(answer)
+            return rf"\text{{not }} {answer}" if is_withdrawn(said, end, answer) else answer
     return None
 
 
@@ -223,6 +231,11 @@ def _statement(rest: str) -> str | None:
         return _with_another(found, rest, unit.end() if unit else math.end())
     bold = _BOLD_END.search(rest[:200])
     line = rest.split("\n", 1)[0]
+    span = _BOLD_SPAN.match(line)
+    if span and not _NO_VALUE_AFTER.search(
+        line, 0, span.start(1)
+    ):  # Janet makes **18 dollars** a day
+        return _with_another(_value_of_clause(span[1]), line, span.end())
     if bold and bold.start() < len(line) and bold.start() > 0:
         return _with_another(_value_of_clause(line[: bold.start()]), line, bold.end())
     return _value_of_clause(line)
@@ -239,6 +252,11 @@ def _value_of_clause(line: str) -> str | None:
     clause = _LEAD.sub("", clause)
     if not clause.strip(" .,;:$"):
         return None
+    clause = _NEGATIVE.sub("-", clause)
+    short = clause if len(clause) <= MAX_SENTENCE else ""
+    stated = _COMPARED.fullmatch(short) or _STATED.fullmatch(short)
+    if stated:
+        return stated[1]
     if len(clause.split()) > 4 and not _STARTS_LIKE_MATH.match(clause):
         said = _SAID_LAST.search(clause)
         if said:  # the volume of $ABCD$ is 120
@@ -246,9 +264,9 @@ def _value_of_clause(line: str) -> str | None:
         spans = [m for m in _MATH.finditer(clause) if _is_math(m, clause)]
         if spans:
             return _inside(spans[-1]) or None
-        numbers = _NUMBER.findall(clause)
-        if numbers:
-            return numbers[-1]
+        numbers = list(_NUMBER.finditer(clause))
+        if numbers and not _NO_VALUE_AFTER.search(clause, 0, numbers[-1].start()):
+            return numbers[-1][0]
     counted = _COUNT_THEN_MORE.match(clause)
     if counted:  # 366 downloads in 3 months
         clause = counted[1]
@@ -277,6 +295,8 @@ def _last_value(text: str) -> Extraction:
         return Extraction(None, "no_answer")
     if is_denied(tail, start):
         best = rf"\text{{not }} {best}"
+    elif not best.endswith("%") and (other := _OR_BEFORE.search(tail, max(0, start - 40), start)):
+        best = other[0] + best  # 10, 12 or 14, but 0.6 or 60%
     return Extraction(best, "found", source)
 
 
@@ -352,7 +372,7 @@ _MORE_MATH = re.compile(
     r"(?:\$[^$\n]{1,200}\$|\\\(.{1,200}?\\\)))+"
 )
 _UNIT_AFTER = re.compile(r"\s?(?:%|\\%|°| ?(?:square |cubic )?[a-z]{1,12}\b(?! [a-z]))")
-_BOLD_END = re.compile(r"\*\*|__")
+_BOLD_END = re.compile(r"(?<!\d)\*\*|\*\*(?!\d)|__")
 _CLAUSE_END = re.compile(
     r"\.(?:\s|$)|[!?](?:\s|$)|;\s(?![-$\\(]{0,2}\d)"
     r"|\s(?:because|since|as|so|which|where|when|if|but|i\.e\.|therefore|hence|thus)\b"
@@ -361,8 +381,8 @@ _CLAUSE_END = re.compile(
     re.I,
 )
 _LEAD = re.compile(
-    r"^(?:(?:that|the|it|there|about|approximately|approx\.?|exactly|equal to|simply|just|option|choice"
-    r"|only|now|still|therefore,?|thus)\s+)+(?:(?:is|are)\s+)?",
+    r"^(?:(?:that|the|it|either|there|about|approximately|approx\.?|exactly|equal to|simply|just|option"
+    r"|choice|only|now|still|therefore,?|thus)\s+)+(?:(?:is|are)\s+)?",
     re.I,
 )
 _STARTS_LIKE_MATH = re.compile(
@@ -377,6 +397,29 @@ _NUMBER = re.compile(
 _COUNT_THEN_MORE = re.compile(
     r"(-?\$?\d[\d,]*(?:\.\d+)?(?: (?!and\b|or\b|to\b|base\b|times\b|plus\b|minus\b)[A-Za-z]{2,20}){1,6}?)"
     r" (?:in|for|per|after|of|at|on|over|with|by|from|during|within|each|every|out of) (?=.*\d)"
+)
+_OR_BEFORE = re.compile(r"(?<![\w.,/%])(?<!/ )\d[\d,.]*(?:\s|,|\$|\\[()]){1,4}or\s(?:\$|\\\()?$")
+_FIELD = re.compile(
+    r'(?<=")answer"\s?:\s?(?:"([^"\n]{1,200})"|(-?\d[\d.,/]{0,40}?)\s?[,}\n])', re.I
+)
+_BOLD_SPAN = re.compile(r"[^\d*$\\]{1,120}\*\*([^*\n]*\d[^*\n]*)\*\*")
+_NEGATIVE = re.compile(r"^(?:negative|minus)\s+(?=\d)", re.I)
+_COUNTED = r"-?\\?\$?\d[\d,]{0,20}(?:\.\d{1,20})?\\?%?"
+_COMPARED = re.compile(  # 25 more pencils than Marcus, but not 5 more than 7, nor 10 thousand more
+    rf"({_COUNTED})(?!.*\b(?:half|twice|double|triple|times|dozen|one|two|three|four|five|six|seven|eight|nine|ten"
+    r"|hundred|thousand|million|billion|percent)\b)(?: [a-z]+){0,3} (?:more|fewer|less|older|younger|taller"
+    r"|shorter|longer|heavier|lighter|faster|slower|higher|lower|deeper|bigger|larger|smaller)"
+    r"(?: [a-z]+){0,3} than [A-Za-z'’ ]+",
+    re.I,
+)
+_STATED = re.compile(  # He has 10 apples
+    r"(?:(?:[A-Za-z'’]+ ){0,2}(?:takes|took|costs?|needs?|makes?|made|has|have|had|earns?|earned|gets?|got"
+    r"|weighs?|saves?|saved|spends?|spent|pays?|paid|receives?|eats?|ate|sold|sells?|bought|buys?|is|are"
+    rf"|was|were) |a total of )({_COUNTED}(?: [A-Za-z]+)?)",
+    re.I,
+)
+_NO_VALUE_AFTER = re.compile(
+    r"\b(?:than|at least|at most|but|or|minus|plus|times|not|never|n['’]t)[\s$*(]*$", re.I
 )
 _LIST_INDEX = re.compile(r"^[ \t]*[0-9]{1,2}[.)][ \t]+(?=[A-Za-z*])", re.M)
 _BARE_NAME = re.compile(

@@ -10,6 +10,8 @@ import warnings
 from pathlib import Path
 
 import pytest
+from accelerate import tracking
+from accelerate.utils import LoggerType
 from handmade import made_by_hand
 
 from ctm_cli import _progress, main, train
@@ -379,6 +381,48 @@ def test_the_metrics_of_a_server_have_requests_in_flight_and_retries(tmp_path, c
     line = json.loads((tmp_path / "metrics").read_text())
     assert (line["done"], line["in_flight"], line["retries"]) == (4, 3, 1)
     assert "sampling: 4/4  3 in flight  1 retries" in capsys.readouterr().err
+
+
+def test_a_tracker_gets_the_figures_by_stage(monkeypatch):
+    told = []
+
+    class Tracker(tracking.GeneralTracker):
+        name, requires_logging_directory, main_process_only = "wandb", False, False
+
+        def __init__(self, project):
+            told.append(project)
+
+        def start(self):
+            told.append("start")
+
+        def log(self, values, step=None, **_):
+            told.append((step, values["sampling/done"], values["sampling/tokens"]))
+
+        def finish(self):
+            told.append("finish")
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "wandb", Tracker)
+    monkeypatch.setattr(tracking, "get_available_trackers", lambda: [LoggerType.WANDB])
+    with _progress.Progress(report_to=["wandb"]) as progress:
+        progress("sampling", 4, 4, 90)
+    assert told == ["ctm", "start", (0, 4, 90), "finish"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nope", "unknown --report-to 'nope'; there are:"),
+        ("trackio", "needs its package: pip install trackio"),
+    ],
+)
+def test_a_tracker_that_is_not_there_is_refused_before_anything_is_made(
+    ctm, tmp_path, monkeypatch, name, said
+):
+    monkeypatch.setattr(tracking, "get_available_trackers", list)
+    code, _, err = ctm("eval", "--limit", 1, "--report-to", name, "--output-dir", tmp_path / "run")
+    assert code == 2
+    assert said in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_quiet_shows_no_progress_wherever_it_stands(ctm, monkeypatch, capsys):

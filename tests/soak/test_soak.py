@@ -7,7 +7,7 @@ from pathlib import Path
 SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 
 
-def test_kills_crashes_and_full_disks_cost_nothing_but_time():
+def test_kills_crashes_and_bad_disks_cost_nothing_but_time():
     done = subprocess.run(
         [sys.executable, SOAK, "--quick", "--rounds", "10"], capture_output=True, text=True
     )

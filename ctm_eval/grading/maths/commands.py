@@ -30,6 +30,15 @@ def variable(c: Cursor) -> Tree:
         return Tree("const", ("e",))
     if name in ("f", "g", "h") and c.sees("(") and not c.token.spaced:
         return Tree("fn", (name, c.rules.factor(c)))
+    return _not_called(c, name)
+
+
+def _not_called(c: Cursor, name: str) -> Tree:
+    """Return a name as a symbol; raises Unreadable for `P(0)` and `\\zeta(2)`, which are no products."""
+    if c.sees("(") and not c.token.spaced:
+        inside = c.tokens[c.at + 1 : c.at + 3]
+        if [token.kind for token in inside] == ["num", "op"] and inside[1].text == ")":
+            raise Unreadable(f"{name} of a number")
     return symbol(name)
 
 
@@ -72,7 +81,7 @@ def command(c: Cursor) -> Tree:
         return _function(c, name)
     if name in GREEK:
         name = {"varepsilon": "epsilon", "varphi": "phi", "vartheta": "theta"}.get(name, name)
-        return symbol(name + subscript(c))
+        return _not_called(c, name + subscript(c))
     if name in ("lfloor", "lceil"):
         tree = Tree("floor" if name == "lfloor" else "ceil", (c.rules.expression(c),))
         if not c.sees_command("r" + name[1:]):

@@ -96,10 +96,17 @@ def test_an_adaptive_run_of_the_former_allocation_is_another_recipe(tmp_path):
     former = {**OF_2026_11, "temperature": 0.0, "adaptive": True}
     with Store.open(tmp_path, former):
         pass
-    refused = pytest.raises(CtmError, match=r"\(allocation: 1 there, 2 here\)")
+    refused = pytest.raises(CtmError, match=r"\(allocation: 1 there, 2 here")
     with refused, Store.open(tmp_path, with_versions(former)):
         pass
-    assert with_versions({**former, "adaptive": False}) == {**former, "adaptive": False}
+    assert "allocation" not in with_versions({**former, "adaptive": False})
+
+
+def test_a_run_of_the_former_posterior_is_another_recipe_and_an_evaluation_has_none():
+    former = {**OF_2026_11, "temperature": 0.0}
+    assert differences(former, with_versions(former)) == ["posterior: 1 there, 2 here"]
+    evaluation = {"command": "eval", "engine": "vllm", "temperature": 1.0}
+    assert with_versions(evaluation) == evaluation
 
 
 @pytest.mark.parametrize("options", [{"engine": "vllm"}, {"device": "cpu"}])
