@@ -30,6 +30,13 @@ def _from_file(ctx: typer.Context, path: Path | None) -> Path | None:
         recipe = yaml.safe_load(read_bounded(path, LONGEST).decode("utf-8")) or {}
     except CtmError as error:
         raise typer.BadParameter(printable(str(error))) from error
+    except UnicodeError as error:
+        raise typer.BadParameter(f"cannot read {path}: it is not UTF-8 text") from error
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+        raise typer.BadParameter(
+            f"cannot read {path}: {line}{printable(str(error.problem))}"
+        ) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise typer.BadParameter(f"cannot read {path}: {printable(reason)}") from error

@@ -9,11 +9,13 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
 from ctm_eval.errors import CtmError, missing
+from ctm_eval.output_file import FULL
 
 PLAIN_EVERY = 15.0  # seconds between lines in a log file
 METRICS_EVERY = 1.0  # seconds between lines of metrics
@@ -71,7 +73,8 @@ class Progress:
         if self._rich:
             self._rich.stop()
         if self._metrics:
-            self._metrics.close()
+            with suppress(OSError):  # a line that could not be written has been told
+                self._metrics.close()
         for tracker in self._trackers:
             tracker.finish()
 
@@ -131,10 +134,12 @@ class Progress:
             **figures,
         }
         if self._metrics:
-            self._metrics.write(
-                json.dumps({"time": round(time.time(), 3), "stage": stage, **line}) + "\n"
-            )
-            self._metrics.flush()
+            timed = {"time": round(time.time(), 3), "stage": stage, **line}
+            try:
+                self._metrics.write(json.dumps(timed) + "\n")
+                self._metrics.flush()
+            except OSError as error:
+                raise _unwritable(self._metrics.name, error) from error
         known = {f"{stage}/{name}": value for name, value in line.items() if value is not None}
         for tracker in self._trackers:
             tracker.log(known, step=self._lines)
@@ -147,10 +152,14 @@ def _opened(metrics: Path | None) -> TextIO | None:
     try:
         return metrics.open("a", encoding="utf-8")
     except OSError as error:
-        raise CtmError(
-            f"cannot write --metrics {metrics} ({error.strerror}); give a file in a folder that is there",
-            usage=True,
-        ) from error
+        raise _unwritable(metrics, error, usage=True) from error
+
+
+def _unwritable(metrics: str | Path, error: OSError, *, usage: bool = False) -> CtmError:
+    way_out = "give a file in a folder that is there"
+    if error.errno in FULL:
+        way_out = "free some space there"
+    return CtmError(f"cannot write --metrics {metrics} ({error.strerror}); {way_out}", usage=usage)
 
 
 def _tracker(name: str) -> Any:

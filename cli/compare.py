@@ -29,6 +29,7 @@ ctm compare runs/champ --steps --model ./smollm2 --limit 100
 ctm compare runs/processbench --steps --data-file gsm8k.jsonl --model Qwen/Qwen2.5-1.5B-Instruct
 """
 STEPS = "Against human marks (--steps)"
+OF_STEPS = ("data_file", "model", "limit", "n_rollouts", "temperature", "top_p", "max_new_tokens")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,6 +38,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def command(
+    ctx: typer.Context,
     run: Run,
     steps: Annotated[
         bool,
@@ -101,6 +103,7 @@ def command(
     With --kinds, sort the tokens that move the value; with --steps, compare critical tokens with the steps
     that humans marked as the first wrong ones.
     """
+    _refuse_mixed(ctx, steps, kinds, curve)
     if steps:
         from ctm_cli._progress import Progress
         from ctm_data.compare_steps import compare_steps
@@ -135,6 +138,18 @@ def command(
     answer([asdict(row) for row in rows], as_json=as_json, render=lambda: _show(rows))
 
 
+def _refuse_mixed(ctx: typer.Context, steps: bool, kinds: bool, curve: int | None) -> None:
+    """Refuses two comparisons at once, and options of the one that was not asked for."""
+    from ctm_eval.errors import CtmError
+
+    if sum((steps, kinds, curve is not None)) > 1:
+        raise CtmError("give one of --steps, --kinds and --curve", usage=True)
+    for name in () if steps else OF_STEPS:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise CtmError(f"--{name.replace('_', '-')} needs --steps", usage=True)
+
+
 def _show(rows: "list[Agreement]") -> None:
     from rich.table import Table
 
@@ -143,9 +158,9 @@ def _show(rows: "list[Agreement]") -> None:
     ranked = [row for row in rows if row.measure not in (COST, RELIABILITY)]
     rankings = list(dict.fromkeys(row.ranking for row in ranked))
     table = Table(box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for ranking in rankings:
-        table.add_column(ranking, justify="right")
+        table.add_column(ranking, justify="right", overflow="fold")
     for measure in dict.fromkeys(row.measure for row in ranked):
         own = {row.ranking: row for row in ranked if row.measure == measure}
         cells = [f"{own[r].mean:.3f} [{own[r].low:.3f}, {own[r].high:.3f}]" for r in rankings]

@@ -117,7 +117,7 @@ def show_results(
 
     table = Table(box=None, pad_edge=False)
     for name, justify in (("", "left"), ("value", "right"), ("95% interval", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for name, estimate in shown(results, select).items():
         table.add_row(name, f"{estimate.value:.1%}", f"{estimate.low:.1%} – {estimate.high:.1%}")
     samples = f" × {results.samples} samples" if results.samples > 1 else ""
@@ -158,8 +158,8 @@ def _show_steps(subsets: "list[Subset]") -> None:
     thresholds = {one.threshold for one in subsets if one.threshold is not None}
     said = f"wrong is the first step below {thresholds.pop():.3g}; " if thresholds else ""
     say(
-        f"\n{said}random and coin are the F1 of who reads nothing: a verdict at random, and the best coin "
-        "between the first step and none"
+        f"\n{said}random and coin: F1 without reading a step, by a verdict at random, and by the best coin "
+        "between 'the first step' and 'none'"
     )
 
 

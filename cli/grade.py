@@ -72,6 +72,9 @@ def command(
     from ctm_eval.grading import explain, grade_file
 
     if explained is not None:
+        if file is not None or as_json:
+            other = "--json" if file is None else "a FILE"
+            raise CtmError(f"--explain goes without {other}: leave one of them out", usage=True)
         print(explain(*explained, benchmark))
         return
     if file is None:

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from errno import EDQUOT, ENOSPC, EPIPE
 from io import TextIOWrapper
 from typing import Annotated
 
@@ -70,6 +71,38 @@ def _ours_first(arguments: list[str]) -> list[str]:
     return [*ours, *rest, *arguments[end:]]
 
 
+TEXTS = ("--system", "--explain")  # options whose value may be an empty text
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuses an empty word, as of a shell variable that is not set; as a path it would be this folder."""
+    for number, word in enumerate(arguments):
+        name = word.removesuffix("=")
+        before = arguments[max(0, number - 2) : number]
+        if word == "" and not {*before} & {*TEXTS}:
+            told = f"after {before[-1]}" if before else "where a command belongs"
+        elif word != name and word.startswith("--") and name not in TEXTS:
+            told = f"for {name}"
+        else:
+            continue
+        from ctm_eval.errors import CtmError
+
+        raise CtmError(f"there is an empty word {told}; give a value, or leave it out", usage=True)
+
+
+def _stdout_is_gone(error: OSError) -> bool:
+    """Whether stdout takes no more. Python is then kept from trying it again at its end."""
+    if sys.stdout is None:
+        return False
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    # A stream that holds nothing back has nothing to try again.
+    return error.errno in (ENOSPC, EDQUOT, EPIPE) and error.filename is None
+
+
 def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
@@ -127,7 +160,15 @@ def run() -> None:
         ):  # a terminal of Latin-1 has no blocks to draw a curve with
             stream.reconfigure(errors="replace")
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        print("ctm: the current folder has been deleted; go to another one", file=sys.stderr)
+        sys.exit(1)
+    try:
+        _refuse_empty(sys.argv[1:])
         code = app(_ours_first(sys.argv[1:]), prog_name="ctm", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk is told below, not by Python at its end
         if code == INTERRUPTED:
             print("ctm: interrupted; run the same command again to resume", file=sys.stderr)
         sys.exit(code)
@@ -138,6 +179,22 @@ def run() -> None:
 
         if os.environ.get("CTM_DEBUG"):
             raise
+        if isinstance(error, OSError) and _stdout_is_gone(error):
+            if isinstance(error, BrokenPipeError):  # who reads has enough
+                sys.exit(1)
+            print(
+                f"ctm: cannot write the output: {error.strerror or error}; free some space there, or send "
+                "it elsewhere",
+                file=sys.stderr,
+            )
+            sys.exit(1)
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            told = printable_lines(str(error.filename))
+            print(
+                f"ctm: cannot use {told}: {error.strerror}; mend that or name another",
+                file=sys.stderr,
+            )
+            sys.exit(1)
         if isinstance(error, CtmError | TrainError):
             print(f"ctm: {printable_lines(str(error))}", file=sys.stderr)
             sys.exit(2 if error.usage else 1)
@@ -146,8 +203,10 @@ def run() -> None:
             sys.exit(1)
         wrong_call = getattr(error, "format_message", None)  # what typer's own errors have
         if wrong_call is not None:
-            said = printable_lines(wrong_call().replace("Value error, ", ""))
-            advised = type(error) is typer.BadParameter or said.endswith(("?", ")"))
+            said = printable_lines(" ".join(wrong_call().replace("Value error, ", "").split()))
+            advised = (
+                type(error) is typer.BadParameter or "Did you mean" in said or "(Possible" in said
+            )
             if not advised and getattr(error, "ctx", None):
                 said = f"{said.rstrip('.')}; see `{error.ctx.command_path} -h`"  # type: ignore[attr-defined]
             print(f"ctm: {said}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """`ctm query`: wires options to `ctm_data.query`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 from ctm_cli import _completion
 from ctm_cli._options import AsJson, Revision
 from ctm_cli._output import answer as say_answer
+from ctm_cli._output import typed
 
 EXAMPLES = """Examples:
 
@@ -81,7 +83,15 @@ def command(
         return
     if sql is not None and name is not None:
         raise CtmError("give either SQL or --name, not both", usage=True)
-    sources: list[Any] = [*(run or []), *(repo or [])] or [Path("runs/pocket")]
+    if sql is not None and os.path.isfile(os.path.join(sql, "manifest.json")):
+        raise CtmError(f"{sql} is a run, not SQL: ctm query SQL --run {typed(sql)}", usage=True)
+    sources: list[Any] = [*(run or []), *(repo or [])]
+    if not sources:
+        if not Path("runs/pocket").exists():
+            raise CtmError(
+                "there is no run in runs/pocket: give another one with --run", usage=True
+            )
+        sources = [Path("runs/pocket")]
     text = named_query(name) if name is not None else sql
     con = connect_fenced(*sources, revision=revision)
     if text is None:

@@ -62,5 +62,5 @@ def command(
     answer(
         {"report": str(output), "bytes": size},
         as_json=as_json,
-        render=lambda: say(f"{output}: {size / 1e6:.1f} MB. Open it in a browser."),
+        render=lambda: say(f"{output}: {max(size / 1e6, 0.1):.1f} MB. Open it in a browser."),
     )

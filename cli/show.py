@@ -47,13 +47,14 @@ def command(
     """
     from rich.console import Console
 
+    from ctm_data.pages.heat_map import NARROWEST
     from ctm_data.show import show, shown, write_svg
 
     if svg is not None:
         write_svg(run, svg, solution_id, at=at, width=width or 96)
         answer({"svg": str(svg)}, as_json=as_json, render=lambda: print(svg))
         return
-    console = Console(width=width)
+    console = Console(width=width or max(Console().width, NARROWEST))
     # Sixteen colours are too few for a scale, so digits are shown instead.
     colour = console.color_system in ("256", "truecolor") and not console.no_color
 

@@ -2,7 +2,10 @@
 
 import json
 import os
+import shlex
+import sys
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -248,7 +251,9 @@ def command(
     folder = output_dir or Path("models") / method
     if accelerate_config:
         path = write_config(accelerate_config, folder.with_name(folder.name + ".yaml"))
-        print(f"accelerate launch --config_file {path} -m ctm_cli.main train {method} {data} …")
+        print(
+            f"accelerate launch --config_file {typed(path)} -m ctm_cli.main train {_typed_again()}"
+        )
         return
     with Progress() as progress:
         outcome = train(
@@ -299,6 +304,17 @@ def command(
     if outcome.still:
         print("The model is what it was: raise --learning-rate or --epochs, or lower --warmup.")
     next_steps(_next(method, data, folder))
+
+
+def _typed_again() -> str:
+    """What was typed after `train`, without --accelerate-config."""
+    words = sys.argv[sys.argv.index("train") + 1 :]
+    kept = [
+        word
+        for before, word in pairwise(["", *words])
+        if not word.startswith("--accelerate-config") and before != "--accelerate-config"
+    ]
+    return shlex.join(kept)
 
 
 def _next(method: str, data: str, folder: Path) -> str:

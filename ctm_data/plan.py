@@ -91,19 +91,19 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
         repeated = rollouts.repeated(problems, config)
         workers = Here(engine, scorer.score)
 
-        def run(store: Store, one: dict[int, list[Problem]]) -> float:
+        def run(store: Store, one: dict[int, list[Problem]], unit: int) -> float:
             started = time.monotonic()
-            solutions.write(store, one, {config.models[0]: workers}, prompts, config, silent)
-            rollouts.write(store, one, workers, config, silent, repeated)
+            told = _within(progress, unit, len(parts) + 1)
+            solutions.write(store, one, {config.models[0]: workers}, prompts, config, told)
+            rollouts.write(store, one, workers, config, told, repeated)
             return time.monotonic() - started
 
         recipe = with_versions(config.recipe())
         with Store.open(Path(scratch) / "first", recipe) as store:
-            run(store, {0: pilot[:1]})  # what a process does once, such as imports, is no speed
+            run(store, {0: pilot[:1]}, 0)  # what a process does once, such as imports, is no speed
         with Store.open(Path(scratch) / "run", recipe) as store:
             for done, (number, chunk) in enumerate(parts.items(), 1):
-                seconds.append(run(store, {number: chunk}))
-                progress("planning", done, len(parts))
+                seconds.append(run(store, {number: chunk}, done))
             names = [problem.problem_id for problem in pilot]
             spent = _sampled(store) + _rolled_out(store)
             unseen = 0.0 if any(store.parts("rollouts")) else _exhaustive(store, config.n_rollouts)
@@ -171,6 +171,16 @@ def duration(tokens: Range, seconds: Sequence[float], spent: Sequence[float]) ->
         down = hypot(width, log(tokens.likely / tokens.low))
     up = hypot(width, log(tokens.high / tokens.likely)) if likely else 0.0
     return Range(likely, likely * exp(-down), likely * exp(up))
+
+
+def _within(progress: Progress, unit: int, units: int) -> Progress:
+    """Tells of the stages of one unit, half of it each, as progress of all `units`."""
+
+    def told(stage: str, done: float, total: float, *_: Any, **__: Any) -> None:
+        share = (done / total if total else 1.0) + (stage == "rolling out")
+        progress("planning", unit + share / 2, units)
+
+    return told
 
 
 def _bytes_a_problem(store: Store, pilot: Sequence[Problem], size: int) -> float:

@@ -28,6 +28,11 @@ def report(
     """
     if limit < 1:
         raise CtmError(f"--limit must be 1 or more, not {limit}", usage=True)
+    if Path(file).suffix not in ("", ".html", ".htm"):
+        raise CtmError(
+            f"{file} would be HTML: give a name that ends with .html (a browser prints it as PDF)",
+            usage=True,
+        )
     writable(file)
     content = whole_page(run, limit=limit, compare=compare).encode()
     with output_file(file) as out:
@@ -66,7 +71,7 @@ def opened(run: str | Path, compare: str | Path | None) -> list[Store]:
         return [Store(run)]
     stores = [Store(compare), Store(run)]
     if stores[0].folder.resolve() == stores[1].folder.resolve():
-        raise CtmError("--compare wants another run", usage=True)
+        raise CtmError(f"--compare wants another run, and {compare} is the same one", usage=True)
     paired(*(store.folder for store in stores))  # says why they cannot be compared
     return stores
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ctm_data.pages.heat_map import heat_map, picture, trajectory
 from ctm_data.run.store import Store
 from ctm_eval.data_files import writable
+from ctm_eval.errors import CtmError
 from ctm_eval.output_file import output_file
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def write_svg(
     width: int = 96,
 ) -> None:
     """Writes the heat map to `file` as an SVG, whole or not at all. Raises CtmError."""
+    if Path(file).suffix not in ("", ".svg"):
+        raise CtmError(f"{file} would be SVG: give a name that ends with .svg", usage=True)
     writable(file)
     svg = picture(Store(run), solution_id, at=at, width=width)
     with output_file(file) as out:

@@ -1,5 +1,6 @@
 """Rows of JSONL and Parquet files, each with a name to be called by in an error; all within bounds."""
 
+import codecs
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 LINE_BYTES = 64 << 20  # of one line of JSON
 UNPACKED_BYTES = 1 << 30  # of all that a Parquet file unpacks to
 BATCH = 1000  # rows that are unpacked at a time
+GZIP = b"\x1f\x8b"
 HELD = 64 << 20  # bytes of texts with shared beginnings that are unpacked at a time
 
 
@@ -59,7 +61,14 @@ def read_rows(
 
 
 def writable(path: str | os.PathLike[str]) -> None:
-    """Raises CtmError if no file can be made at `path`: its folder is missing, or it is a folder."""
+    """Raises CtmError if no file can be made at `path`: its folder is missing, it is a folder, or it is a
+    part or the manifest of a run, which is never written over."""
+    folders = Path(path).resolve().parents
+    part = (
+        Path(path).suffix == ".parquet" and (folders[1 % len(folders)] / "manifest.json").is_file()
+    )
+    if part or (Path(path).name == "manifest.json" and Path(path).is_file()):
+        raise CtmError(f"{path} is a file of a run; give another name", usage=True)
     if Path(path).is_dir():
         raise CtmError(f"{path} is a folder: give the name of a file", usage=True)
     if not Path(path).parent.is_dir():
@@ -237,6 +246,10 @@ def _json_lines(path: Path, aside: Counter[str] | None) -> Iterator[tuple[str, d
             where = f"{path}, line {number}"
             if len(line) > LINE_BYTES:
                 raise CtmError(f"{where} is longer than {LINE_BYTES >> 20} MiB", usage=True)
+            if number == 1:
+                if line.startswith(GZIP):
+                    raise CtmError(f"{path} is compressed: unpack it first (gunzip)", usage=True)
+                line = line.removeprefix(codecs.BOM_UTF8)  # as editors on Windows write it
             if not line.strip():
                 continue
             try:

@@ -5,6 +5,7 @@ Code from a model's repository is never run: every loader gets `trust_remote_cod
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from errno import ENOMEM
 from pathlib import Path
 from pickle import UnpicklingError
@@ -37,6 +38,8 @@ def model_path(model: str) -> str:
         return path
     if not is_hub_name(path):
         raise CtmError(f"there is no model folder {path}", usage=True)
+    if meant := get_close_matches(model.lower(), MODELS, 1, 0.8):
+        raise CtmError(f"there is no model {model!r}: did you mean {meant[0]}?", usage=True)
     notice_offline()
     return path
 

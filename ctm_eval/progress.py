@@ -47,7 +47,7 @@ class Counter:
 class Traffic:
     """A `Progress` that adds the requests to a server: `in_flight` now, and `retries` since the start.
 
-    It is told of a retry at once, since a stage that waits for its server reports nothing else.
+    The server calls `tell`, since a stage that waits for it reports nothing.
     """
 
     def __init__(self, progress: Progress | None = None) -> None:
@@ -60,8 +60,7 @@ class Traffic:
         told = {"in_flight": self.in_flight, "retries": self.retries}
         self._progress(*state, **{**more, "figures": told})
 
-    def again(self) -> None:
-        """A request is sent again."""
-        self.retries += 1
+    def tell(self) -> None:
+        """Reports the last state again, with the requests as they are now."""
         if self._last:
             self(*self._last)

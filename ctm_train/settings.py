@@ -5,9 +5,10 @@ A method's defaults are in `recipes/METHOD.yaml`, each with its source; a model'
 `lora-learning-rate`, which replaces its learning rate where an adapter is trained.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
+from math import isfinite
 from typing import Any, Literal, get_args
 
 from ctm_train.errors import TrainError
@@ -49,6 +50,22 @@ USED_BY: dict[str, tuple[str, ...]] = {  # settings that not every method has
 }
 
 
+POSITIVE = (lambda x: x > 0, "above 0 and finite")
+NOT_NEGATIVE = (lambda x: x >= 0, "0 or more and finite")
+BOUNDS: dict[str, tuple[Callable[[float], bool], str]] = {
+    **dict.fromkeys(
+        ("learning_rate", "epochs", "batch_size", "gradient_accumulation", "max_length",
+         "lora_r", "lora_alpha"), POSITIVE,
+    ),
+    **dict.fromkeys(
+        ("warmup", "warmup_limit", "weight_decay", "beta", "nll_weight", "kl_weight", "simpo_gamma"),
+        NOT_NEGATIVE,
+    ),
+    "lora_dropout": (lambda x: 0 <= x < 1, "from 0 to below 1"),
+    "seed": (lambda x: 0 <= x < 2**32, "from 0 to 4294967295"),
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that decides the weights, next to the model, the data and the machine.
@@ -82,11 +99,10 @@ class Settings:
     gradient_checkpointing: bool = True
 
     def __post_init__(self) -> None:
-        positive = ("learning_rate", "epochs", "batch_size", "gradient_accumulation", "max_length")
-        for name in positive:
-            if getattr(self, name) <= 0:
+        for name, (fits, must) in BOUNDS.items():
+            if not (isfinite(getattr(self, name)) and fits(getattr(self, name))):
                 raise TrainError(
-                    f"{option(name)} must be above 0, not {getattr(self, name)}", usage=True
+                    f"{option(name)} must be {must}, not {getattr(self, name)}", usage=True
                 )
         if self.scheduler not in get_args(Scheduler):
             known = ", ".join(get_args(Scheduler))

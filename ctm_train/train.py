@@ -88,6 +88,8 @@ def train(
         raise TrainError(f"unknown method {method!r}; there are: {', '.join(METHODS)}", usage=True)
     if merge and not settings.lora:
         raise TrainError("--merge folds an adapter into its model; --no-lora has none", usage=True)
+    if not (math.isfinite(save_steps) and save_steps >= 0):
+        raise TrainError(f"--save-steps must be 0 or more, not {save_steps}", usage=True)
     _check_reports(report_to)
     folder = Path(output_dir)
     call = {
@@ -264,8 +266,12 @@ def _common(
 ) -> dict[str, Any]:
     """What every trainer of trl is told."""
     import torch
+    from transformers import TrainingArguments
 
     gpu = torch.cuda.is_available()
+    checkpointing = "activation_checkpointing"
+    if checkpointing not in TrainingArguments.__dataclass_fields__:
+        checkpointing = "gradient_checkpointing"  # its name in older versions of transformers
     return {
         "output_dir": str(folder),
         "learning_rate": settings.learning_rate,
@@ -277,7 +283,7 @@ def _common(
         "weight_decay": settings.weight_decay,
         "seed": settings.seed,
         "bf16": settings.bf16 and gpu,
-        "gradient_checkpointing": settings.gradient_checkpointing,
+        checkpointing: settings.gradient_checkpointing,
         "report_to": list(report_to) or "none",
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # a loss that is not a number has to be seen

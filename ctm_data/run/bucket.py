@@ -33,6 +33,7 @@ CREDENTIALS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
 }
 ENDPOINT = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
+SLOWEST = 40.0  # seconds of a write, and one more for every 100 kB
 TRIES = 7  # once a run goes on: a minute in all
 UNKNOWN = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "TokenRetrievalError",
            "CredentialRetrievalError", "DefaultCredentialsError", "RefreshError"}  # fmt: skip
@@ -127,17 +128,21 @@ class Bucket:
 
     def put(self, path: Path, name: str) -> None:
         """Puts a file there, whole or not at all."""
-        self._ask(lambda: self._fs.put_file(str(path), self._at(name)))
+        limit = self._limit(path.stat().st_size)
+        self._ask(lambda: self._fs.put_file(str(path), self._at(name), **limit))
 
     def write(self, name: str, content: bytes) -> None:
         """Writes an object, whole or not at all."""
-        self._ask(lambda: self._fs.pipe_file(self._at(name), content))
+        limit = self._limit(len(content))
+        self._ask(lambda: self._fs.pipe_file(self._at(name), content, **limit))
 
     def create(self, name: str, content: bytes) -> bool:
         """Writes an object if there is none of that name; whether it was. Of many writers, one is."""
+        limit = self._limit(len(content))
         try:
             self._ask(
-                lambda: self._fs.pipe_file(self._at(name), content, mode="create"), there=True
+                lambda: self._fs.pipe_file(self._at(name), content, mode="create", **limit),
+                there=True,
             )
         except FileExistsError:
             return self.read(name) == content  # an answer was lost, and the client asked again
@@ -157,6 +162,11 @@ class Bucket:
             self._ask(lambda: self._fs.rm_file(self._at(name)), absent=True)
         except FileNotFoundError:
             return
+
+    def _limit(self, size: int) -> dict[str, float]:
+        """How long a write may take. S3's client has no limit of its own while it waits for leave to send
+        (`Expect: 100-continue`)."""
+        return {"timeout": SLOWEST + size / 1e5} if getattr(self._fs, "async_impl", False) else {}
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi, HfFileSystem
 
 T = TypeVar("T")
-REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 TRIES = 4  # beside those of the client itself
 LONGEST_WAIT = 300.0  # seconds; a Retry-After beyond it is not waited for
 TRANSIENT = {408, 429, 500, 502, 503, 504}

@@ -93,7 +93,7 @@ def find(run: str | Path, revision: str | None = None) -> Source:
     refuse_url(run)
     if not Path(run).is_dir():
         raise CtmError(
-            f"there is no run folder {run}, and user/name is how a repository is spelled",
+            f"there is no run folder {run}; a repository on the Hub is named user/name",
             usage=True,
         )
     from ctm_data.run.schema import SCHEMAS

@@ -40,15 +40,19 @@ def open_sources(sources: Sequence[Source]) -> "DuckDBPyConnection":
         try:
             _make_view(con, table, sources)
         except duckdb.Error as error:
-            raise CtmError(
-                f"{table} cannot be read ({str(error).splitlines()[0]}); `ctm verify` says which parts are "
-                "damaged"
-            ) from error
+            raise _unreadable(table, error) from error
     for view in ("kind_of_character", "ce_scores", "tokens", "critical_tokens"):
-        con.execute(
-            (files("ctm_data.sql") / "queries" / "views" / f"{view}.sql").read_text("utf-8")
-        )
+        text = (files("ctm_data.sql") / "queries" / "views" / f"{view}.sql").read_text("utf-8")
+        try:
+            con.execute(text)
+        except duckdb.Error as error:  # a part with other columns
+            raise _unreadable("a table", error) from error
     return con
+
+
+def _unreadable(table: str, error: Exception) -> CtmError:
+    said = str(error).splitlines()[0]
+    return CtmError(f"{table} cannot be read ({said}); `ctm verify` says which parts are damaged")
 
 
 def _make_view(con: "DuckDBPyConnection", table: str, sources: Sequence[Source]) -> None:

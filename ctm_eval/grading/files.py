@@ -87,7 +87,7 @@ def grade_file(
     if problems is None and gold_column is None and "verdict" in rows[0]:
         problems = _problems_beside(Path(path))
     golds = _golds(rows, gold_column, problems)
-    texts = [_string(row, text_column, index) for index, row in enumerate(rows)]
+    texts = [_string(row, text_column, "--text-column", index) for index, row in enumerate(rows)]
     finished = [_finished(row) for row in rows]
     triples = zip(golds, texts, finished, strict=True)
     verdicts = tuple(grade_many(triples, benchmark, processes=processes, progress=progress))
@@ -121,11 +121,11 @@ def _golds(
         graded = "verdict" in rows[0]  # then `answer` is what was extracted
         names = tuple(name for name in GOLD_COLUMNS if not (graded and name == "answer"))
         column = column or _column(rows[0], names, "gold answer", "--gold-column or --problems")
-        return [_string(row, column, index) for index, row in enumerate(rows)]
+        return [_string(row, column, "--gold-column", index) for index, row in enumerate(rows)]
     known: dict[Any, str] = {}
     for index, (_, row) in enumerate(read_rows(problems)):
         gold_column = column or _column(row, GOLD_COLUMNS, "gold answer", "--gold-column")
-        known[row.get("problem_id")] = _string(row, gold_column, index)
+        known[row.get("problem_id")] = _string(row, gold_column, "--gold-column", index)
     missing = {row.get("problem_id") for row in rows} - known.keys()
     if missing:
         raise CtmError(
@@ -143,10 +143,13 @@ def _column(row: dict[str, Any], names: tuple[str, ...], what: str, option: str)
     )
 
 
-def _string(row: dict[str, Any], column: str, index: int) -> str:
+def _string(row: dict[str, Any], column: str, option: str, index: int) -> str:
     value = row.get(column)
     if value is None:
-        raise CtmError(f"row {index + 1} has no {column!r}")
+        raise CtmError(
+            f"row {index + 1} has no {column!r}; it has {', '.join(sorted(row))}: name one with {option}",
+            usage=True,
+        )
     return value if isinstance(value, str) else str(value)
 
 

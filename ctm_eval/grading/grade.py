@@ -53,7 +53,9 @@ def hash_first(benchmark: str | None) -> bool:
 
     formats = {one.name: one.answer_format for one in BENCHMARKS.values() if one.answer_format}
     if benchmark not in formats:
-        raise CtmError(f"unknown benchmark {benchmark!r}: one of {', '.join(formats)}, or None")
+        raise CtmError(
+            f"unknown benchmark {benchmark!r}; there are: {', '.join(formats)}", usage=True
+        )
     return formats[benchmark] == "####"
 
 

@@ -257,7 +257,10 @@ def test_the_config_for_accelerate_is_one_that_accelerate_reads(run_folder, tmp_
         folder = tmp_path / kind
         options = ["--accelerate-config", kind, "--output-dir", folder]
         done = ctm("train", "cdpo", run_folder[0], *options)
-        assert f"accelerate launch --config_file {folder}.yaml" in done.stdout
+        assert done.stdout == (
+            f"accelerate launch --config_file {folder}.yaml -m ctm_cli.main train cdpo "
+            f"{run_folder[0]} --output-dir {folder}\n"
+        )
         assert load_config_from_file(f"{folder}.yaml").distributed_type == distributed
 
 

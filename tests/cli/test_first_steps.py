@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shlex
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -87,6 +88,25 @@ REFUSED = {  # what is typed, and what the one line says
     "a recipe file that is gone": (
         ["eval", "--config", "no.yaml"], "Invalid value for '--config': cannot read no.yaml: No such file"
     ),
+    "an empty value": ([*BUILD, "--output-dir", ""], "there is an empty word after --output-dir; give a"),
+    "an option set to nothing": (["eval", "--model="], "there is an empty word for --model; give a value"),
+    "a word too many": (["eval", "a"], "Got unexpected extra argument(s) (a); see `ctm eval -h`"),
+    "a method left out": (["train"], "Missing argument 'METHOD'. Choose from: cdpo, dpo, cliff-dpo"),
+    "a built-in model mistyped": (["eval", "--model", "Pokcet"], "no model 'Pokcet': did you mean pocket?"),
+    "a seed of too many digits": (["eval", "--seed", 10**22], "--seed must have at most 64 bits"),
+    "more samples than can be held": ([*BUILD, "--n-samples", 10**11], "--n-samples is at most 1,000,000"),
+    "a beta that is no number": ([*BUILD, "--ce-beta", "nan"], "--ce-beta must be a finite number"),
+    "a rate that is no number": (["train", "sft", "a", "--learning-rate", "nan"], "must be above 0"),
+    "an endless training": (["train", "sft", "a", "--epochs", "inf"], "must be above 0 and finite"),
+    "a negative seed of a training": (["train", "sft", "a", "--seed", -1], "--seed must be from 0 to"),
+    "a query without a run": (["query", "from tokens"], "there is no run in runs/pocket: give another one"),
+    "two comparisons at once": (["compare", "a", "--steps", "--kinds"], "give one of --steps, --kinds and"),
+    "an option of another comparison": (["compare", "a", "--model", "b"], "--model needs --steps"),
+    "a file and an explanation": (["grade", "a.jsonl", "--explain", "1", "1"], "goes without a FILE"),
+    "an unknown kind of answers": (["grade", "--explain", "1", "1", "--benchmark", "b"], "unknown benchm"),
+    "a page as PDF": (["report", "a", "--output", "a.pdf"], "a.pdf would be HTML: give a name that ends"),
+    "a picture as PNG": (["show", "a", "--svg", "a.png"], "a.png would be SVG: give a name that ends"),
+    "a name with an umlaut": (["publish", "a", "you/ä", "--dry-run"], "'you/ä' cannot be the name of"),
     "metrics into a missing folder": ([*BUILD, "--metrics", "x/m"], "give a file in a folder that"),
 }  # fmt: skip
 
@@ -99,6 +119,70 @@ def test_a_wrong_call_is_refused_in_one_line_before_anything_is_made(ctm, tmp_pa
     assert err.startswith("ctm: ") and err.count("\n") == 1
     assert said in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_in_the_place_of_a_query_is_called_one(ctm, run):
+    code, _, err = ctm("query", run)
+    assert (code, "runs/hand is a run, not SQL: ctm query SQL --run runs/hand" in err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "problems/part-00000.parquet"])
+def test_no_output_is_written_over_a_file_of_a_run(ctm, run, name):
+    before = (run / name).read_bytes()
+    code, _, err = ctm("query", "from problems", "--run", run, "--out", run / name)
+    assert (code, "is a file of a run; give another name" in err) == (2, True)
+    assert (run / name).read_bytes() == before
+
+
+def test_a_table_with_other_columns_is_said_to_be_damaged(ctm, run):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"a": [1]}), run / "rollouts" / "part-00000.parquet")
+    code, _, err = ctm("query", "select 1", "--run", run)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "`ctm verify` says which parts are damaged" in err
+
+
+@pytest.mark.parametrize(
+    "words", ["show runs/hand", "query --run runs/hand 'select 1'", "--version"]
+)
+def test_a_full_disk_behind_the_output_is_told_in_one_line(run, tmp_path, words):
+    command = f"{sys.executable} -c 'from ctm_cli.main import run; run()' {words} > /dev/full"
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "ctm: cannot write the output: No space left on device; free some space there, or send it "
+        "elsewhere\n"
+    )
+
+
+def test_a_recipe_file_that_is_no_yaml_is_told_of_by_its_line(ctm, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("limit: 1\nseed: [1\n")
+    _, _, err = ctm("eval", "--config", "recipe.yaml")
+    assert "cannot read recipe.yaml: line 3: " in err
+
+
+def test_a_folder_that_was_deleted_is_told_of(ctm, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    code, _, err = ctm("build-dataset")
+    assert (code, err) == (1, "ctm: the current folder has been deleted; go to another one\n")
+
+
+def test_a_terminal_too_narrow_for_a_picture_gets_the_narrowest(ctm, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "8")
+    assert ctm("show", run)[0] == 0
+
+
+def test_a_name_too_long_for_the_disk_is_told_in_one_line(ctm):
+    code, _, err = ctm("verify", "x" * 300)
+    assert code in (1, 2) and err.count("\n") == 1
+    assert "--debug" not in err
 
 
 FILES = {  # a file where a folder is wanted

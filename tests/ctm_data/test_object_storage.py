@@ -275,6 +275,14 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_anything_is_sampled
     assert not sampled and "\n" not in str(raised.value) and "secret" not in str(raised.value)
 
 
+def test_a_write_to_a_server_that_never_answers_ends(monkeypatch):
+    monkeypatch.setattr("ctm_data.run.bucket.SLOWEST", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(CtmError, match="cannot be reached"):
+            Bucket("s3://runs/run").write("x", b"x")
+
+
 def test_other_files_in_the_bucket_are_left_alone(server, name):
     server.put("runs", f"{name}/notes.txt", b"mine")
     with pytest.raises(CtmError, match="is not empty and holds no run"):

@@ -54,7 +54,9 @@ def test_the_speed_of_a_run_is_one_more_draw_of_what_was_measured():
 
 def test_a_run_as_small_as_its_pilot_costs_exactly_what_was_planned(tmp_path):
     config = BuildConfig(tmp_path / "run", **SMALL)
-    planned = plan(config)
+    told = []
+    planned = plan(config, lambda stage, done, total, **_: told.append(done / total))
+    assert told == sorted(told) and len(told) > 4 and told[-1] == 1
     assert not (tmp_path / "run").exists()
     store = build_dataset(config)
     spent = summarize(store).generated_tokens

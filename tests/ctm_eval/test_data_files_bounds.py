@@ -1,5 +1,6 @@
 """Data files within bounds: what may never end, or is no text, is refused in one line."""
 
+import gzip
 import os
 
 import pyarrow as pa
@@ -49,3 +50,16 @@ def test_a_parquet_file_that_unpacks_to_too_much_is_refused(tmp_path):
     pq.write_table(pa.table({"question": column}), tmp_path / "rows.parquet", store_schema=False)
     with pytest.raises(CtmError, match="unpacks to more than 1024 MiB"):
         list(read_rows(tmp_path / "rows.parquet"))
+
+
+def test_a_mark_of_the_encoding_before_the_first_line_is_no_part_of_it(tmp_path):
+    path = tmp_path / "windows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"q": 1}\r\n{"q": 2}\r\n')
+    assert [row for _, row in read_rows(path)] == [{"q": 1}, {"q": 2}]
+
+
+def test_a_compressed_file_is_called_one(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(gzip.compress(b'{"q": 1}\n'))
+    with pytest.raises(CtmError, match="is compressed: unpack it first"):
+        list(read_rows(path))

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -314,11 +315,29 @@ def test_requests_in_flight_are_told_of(engine, monkeypatch):
     assert max(state[-1]["in_flight"] for state in told) == 3
 
 
+def test_a_server_that_thinks_is_told_of_while_it_does(engine, monkeypatch):
+    told = []
+    traffic = Traffic(lambda *state, figures: told.append(figures["in_flight"]))
+    with OpenAIServer(engine) as server:
+        asker, answer = in_words(server, concurrency=1, traffic=traffic), server.sample
+
+        def answer_late(*one):
+            time.sleep(0.3)
+            return answer(*one)
+
+        traffic("sampling", 0, 1)
+        monkeypatch.setattr("ctm_eval.engines.openai.server.TOLD_EVERY", 0.05)
+        monkeypatch.setattr(server, "sample", answer_late)
+        asker.sample(words(1), GREEDY)
+    assert told.count(1) > 2
+
+
 def test_a_retry_is_told_of_though_nothing_is_done():
     told = []
     traffic = Traffic(lambda *state, figures: told.append((*state, figures)))
     traffic("sampling", 1, 9, 30)
-    traffic.again()
+    traffic.retries += 1
+    traffic.tell()
     assert told[1] == ("sampling", 1, 9, 30, {"in_flight": 0, "retries": 1})
 
 

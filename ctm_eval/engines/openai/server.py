@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KEY = "OPENAI_API_KEY"  # the environment variable
 CONCURRENCY = 64  # requests in flight
+TOLD_EVERY = 1.0  # seconds between reports of what is in flight
 PATIENCE = 600.0  # seconds for which a request may fail before the run is given up
 LONGEST_ANSWER = 600.0  # seconds for one, to its last byte; the client has it for a silence
 LONGEST_PAUSE = 30.0  # seconds between two attempts, unless the server says otherwise
@@ -99,9 +100,19 @@ class Server:
                     if stop.error:
                         return
 
-            await asyncio.gather(*(work() for _ in range(self.concurrency)))
+            telling = asyncio.create_task(self._tell())
+            try:
+                await asyncio.gather(*(work() for _ in range(self.concurrency)))
+            finally:
+                telling.cancel()
         if stop.error:
             raise stop.error
+
+    async def _tell(self) -> None:
+        """Tells of the requests in flight while nothing else is told: an answer may take minutes."""
+        while True:
+            await asyncio.sleep(TOLD_EVERY)
+            self.traffic.tell()
 
     async def _answered(
         self, client: "openai.AsyncOpenAI", call: Call, book: Book, stop: "_Stop"
@@ -145,7 +156,8 @@ class Server:
                     f"the server {self.base_url} {reason}; see to it and run the same command again, which "
                     "goes on from here"
                 )
-            self.traffic.again()
+            self.traffic.retries += 1
+            self.traffic.tell()
             await stop.sleep(wait)
 
     def _spend(self) -> None:
