@@ -481,7 +481,7 @@ def test_what_to_type_next_can_be_typed_for_any_name_of_a_folder(ctm, run, capsy
     odd.mkdir()
     [line] = [line for line in ctm("runs", odd)[1].splitlines() if "build-dataset" in line]
     assert shlex.split(line) == ["ctm", "build-dataset", "--output-dir", f"{odd}/pocket"]
-    build_dataset._show(summarize(Store(run)), odd)
+    build_dataset._show(summarize(Store(run)), str(odd))
     show, train, python = capsys.readouterr().out.splitlines()[-3:]
     assert shlex.split(show) == ["ctm", "show", str(odd)]
     assert shlex.split(train) == ["ctm", "train", "cdpo", str(odd)]

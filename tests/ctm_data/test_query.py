@@ -269,4 +269,4 @@ def test_a_run_that_is_not_there_is_not_looked_for_on_the_hub(tmp_path):
         [*CTM, "query", "select 1"], capture_output=True, text=True, cwd=tmp_path, timeout=60
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("ctm: there is no run folder runs/pocket")
+    assert done.stderr.startswith("ctm: there is no run in runs/pocket")
