@@ -36,7 +36,9 @@ def nucleus(
         for some in looking.split(max(1, AT_ONCE // look) if probs.is_cpu else rows):
             ids, top = _most_likely(probs if len(some) == rows else probs[some], look)
             mass = top.cumsum(-1)
-            inside = mass - top < top_p if top_p < 1 else top > 0
+            inside = top > 0  # rounding may leave all of the mass below a top_p of nearly 1
+            if top_p < 1:
+                inside &= mass - top < top_p
             # A token as likely as the last one seen may have an equal of a lower id that was not seen.
             last = top[:, -1:]
             wider = (inside & (top == last)).any(-1) & (look < vocabulary)
