@@ -112,11 +112,7 @@ class Bucket:
 
     def read(self, name: str) -> bytes | None:
         """An object; None if there is none of that name."""
-        try:
-            content: bytes = self._ask(lambda: self._fs.cat_file(self._at(name)), absent=True)
-        except FileNotFoundError:
-            return None
-        return content
+        return self._if_there(lambda: self._fs.cat_file(self._at(name)))
 
     def get(self, names: list[str], folder: Path) -> None:
         """Brings objects into a folder, several at once. Their hashes are for the caller to check."""
@@ -150,18 +146,18 @@ class Bucket:
 
     def modified(self, name: str) -> datetime | None:
         """When an object was last written, by the store's clock; None if there is none of that name."""
-        try:
-            at: datetime = self._ask(lambda: self._fs.modified(self._at(name)), absent=True)
-        except FileNotFoundError:
-            return None
-        return at
+        return self._if_there(lambda: self._fs.modified(self._at(name)))
 
     def remove(self, name: str) -> None:
         """Removes an object, if it is there."""
+        self._if_there(lambda: self._fs.rm_file(self._at(name)))
+
+    def _if_there(self, call: Callable[[], T]) -> T | None:
+        """`_ask` about an object; None if there is none of that name."""
         try:
-            self._ask(lambda: self._fs.rm_file(self._at(name)), absent=True)
+            return self._ask(call, absent=True)
         except FileNotFoundError:
-            return
+            return None
 
     def _limit(self, size: int) -> dict[str, float]:
         """How long a write may take. S3's client has no limit of its own while it waits for leave to send
