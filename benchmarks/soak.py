@@ -9,7 +9,7 @@ Six kinds of trouble, in turn, at places drawn from the seed:
                whether Python, C++ or Rust calls it; see soak_crash.c, which wants a C compiler
     disk       a file system with 2 KB to 20 MB of room
     read-only  a file system that cannot be written to, with nothing in it or a run that was killed
-    slow       every such call takes 1 to 200 ms, and SIGKILL at a random moment
+    slow       every such call takes up to 200 ms, ten seconds in all, and SIGKILL at a random moment
     server     the Hub hangs up on everybody, from a random moment on
 
 The commands are build-dataset (with rollouts and contrast training), its --merge, train, eval, score,
@@ -180,16 +180,15 @@ class Soak:
         online = [name for name in self.names if STAGES[name].online]
         turns["server"] = cycle(online)
         crashes = cycle(product(MOMENTS, CALLS, self.names))
-        for kind in cycle(TURNS):
-            if kind == "crash" and self.library:
+        possible = {"kill"}
+        possible |= {"crash", "slow"} if self.library else set()
+        possible |= {"disk", "read-only"} if self.mounts else set()
+        possible |= {"server"} if online else set()
+        for kind in cycle([kind for kind in TURNS if kind in possible]):
+            if kind == "crash":
                 moment, call, name = next(crashes)
                 yield kind, name, call, moment
-            elif {
-                "kill": True,
-                "crash": False,
-                "slow": bool(self.library),
-                "server": bool(online),
-            }.get(kind, self.mounts):
+            else:
                 yield kind, next(turns[kind]), "", ""
 
     def _struck(
@@ -584,7 +583,7 @@ STAGES = {
     "train": Stage(_train, (built,)),
     "eval": Stage(_eval),
     "score": Stage(_score, (labelled, orm), _copies("labelled")),
-    "publish": Stage(_publish, (built,), _copies("built"), _on_hub, _whole_or_none, True),
+    "publish": Stage(_publish, (built,), _copies("built"), _on_hub, _whole_or_none, online=True),
     "pull": Stage(_pull, (built, published), online=True),
     "released": Stage(_pull_released, (released,), online=True),
 }
