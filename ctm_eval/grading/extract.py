@@ -204,8 +204,9 @@ def _after_answer_is(text: str) -> str | None:
         said = text[match.end() : match.end() + 2_000]
         answer = _statement(said)
         if answer is not None and not _is_judgement(answer, text[:start]):
-            end = said.find(answer) + len(answer)
-            return rf"\text{{not }} {answer}" if is_withdrawn(said, end, answer) else answer
+            at = said.find(answer)  # -1 where it is not written so: 'negative 3'
+            withdrawn = at >= 0 and is_withdrawn(said, at + len(answer), answer)
+            return rf"\text{{not }} {answer}" if withdrawn else answer
     return None
 
 
@@ -231,10 +232,8 @@ def _statement(rest: str) -> str | None:
         return _with_another(found, rest, unit.end() if unit else math.end())
     bold = _BOLD_END.search(rest[:200])
     line = rest.split("\n", 1)[0]
-    span = _BOLD_SPAN.match(line)
-    if span and not _NO_VALUE_AFTER.search(
-        line, 0, span.start(1)
-    ):  # Janet makes **18 dollars** a day
+    span = _BOLD_SPAN.match(line)  # Janet makes **18 dollars** a day
+    if span and not _NO_VALUE_AFTER.search(line, 0, span.start(1)):
         return _with_another(_value_of_clause(span[1]), line, span.end())
     if bold and bold.start() < len(line) and bold.start() > 0:
         return _with_another(_value_of_clause(line[: bold.start()]), line, bold.end())
