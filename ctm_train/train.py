@@ -292,6 +292,8 @@ def _common(
         "save_total_limit": 2,
         "disable_tqdm": True,
         "dataloader_pin_memory": gpu,
+        # Without it the processes of a launch on CPUs do not join: each would train alone.
+        "use_cpu": not torch.accelerator.is_available(),
     }
 
 

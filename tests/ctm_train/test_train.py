@@ -371,14 +371,14 @@ train("cdpo", rows_for("cdpo", 16), sys.argv[1], model=MODEL, settings=quick("cd
 
 
 def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
-    """Two steps on the same sixteen pairs: the same losses. Adam's first step is the sign of the gradient,
-    so that a sum in another order turns a few weights around whose gradient is nothing: of the weights the
-    means are compared."""
+    """Two steps on the same sixteen pairs: the same losses, told once. Adam's first step is the sign of the
+    gradient, so that a sum in another order turns a few weights around whose gradient is nothing: of the
+    weights the means are compared."""
     settings = quick("cdpo", batch_size=8)
     train("cdpo", rows_for("cdpo", 16), tmp_path / "one", model=MODEL, settings=settings)
     (tmp_path / "tests_train.py").symlink_to(__file__)
     (tmp_path / "share.py").write_text(SHARE)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "ACCELERATE_USE_CPU": "true"}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     support = str(Path(__file__).parents[1] / "support")
     script = [str(tmp_path / "share.py"), str(tmp_path / "two"), support]
