@@ -244,11 +244,12 @@ def command(
     Settings that are not given are those of the method's recipe and of the preset.
     """
     from ctm_cli._progress import Progress
-    from ctm_data.train import train
+    from ctm_data.train import refuse_bucket, train
     from ctm_train.launch import write_config
     from ctm_train.settings import preset_model
 
     folder = output_dir or Path("models") / method
+    refuse_bucket(folder)
     if accelerate_config:
         path = write_config(accelerate_config, folder.with_name(folder.name + ".yaml"))
         print(
@@ -303,6 +304,8 @@ def command(
         print(f"{outcome.dropped} pairs had no weights and were left out")
     if outcome.still:
         print("The model is what it was: raise --learning-rate or --epochs, or lower --warmup.")
+    elif outcome.short:
+        print("So few steps show nothing: train on more rows, or raise --epochs.")
     next_steps(_next(method, data, folder))
 
 

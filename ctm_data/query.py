@@ -48,10 +48,13 @@ def query(sql: str, *runs: str | Path, revision: str | None = None) -> "RecordBa
 
 
 def _sources(runs: "Sequence[str | Path]", revision: str | None) -> list["Source"]:
-    from ctm_data.run.sources import find
+    from ctm_data.run.hub_client import is_repo_name
+    from ctm_data.run.sources import find, refuse_revision
 
     if not runs:
         raise CtmError("give at least one run folder or repository", usage=True)
+    if not any(map(is_repo_name, runs)):
+        refuse_revision(runs[0], revision)
     return [find(run, revision) for run in runs]
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from ctm_data.run.bucket import is_url, plain
 from ctm_data.run.schema import SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages.contrast import value_drops
@@ -55,6 +56,7 @@ def train(
     from ctm_train.settings import settings_for
     from ctm_train.train import train as train_rows
 
+    refuse_bucket(output_dir)
     if weights not in (None, *get_args(Weights)):
         known = ", ".join(get_args(Weights))
         raise CtmError(f"unknown weights {weights!r}; there are: {known}", usage=True)
@@ -97,6 +99,16 @@ def train(
         progress=progress,
     )
     return replace(outcome, dropped=dropped)
+
+
+def refuse_bucket(output_dir: str | Path) -> None:
+    """Raises CtmError for a URL: a model is written to a folder."""
+    if is_url(output_dir):
+        raise CtmError(
+            f"a model is written to a folder here, and {plain(output_dir)} is none: give a folder as "
+            "--output-dir, and `ctm publish` it or copy it from there",
+            usage=True,
+        )
 
 
 def weigh(row: Mapping[str, Any], weights: Weights) -> list[float] | None:

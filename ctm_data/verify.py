@@ -164,7 +164,7 @@ def verify(
     Raises CtmError if there is no such run.
     """
     from ctm_data.run.hub_client import is_repo_name
-    from ctm_data.run.sources import Source, size_of_parts
+    from ctm_data.run.sources import Source, refuse_revision, size_of_parts
     from ctm_data.run.store import Store
     from ctm_data.sql.connection import open_sources
 
@@ -173,6 +173,7 @@ def verify(
 
         store = Store(snapshot(str(run), revision))
     else:
+        refuse_revision(run, revision)
         store = Store(run)
     hashes, schemas, whole = check_parts(store)
     source = Source(str(run), store.manifest, "", whole, size_of_parts(whole))

@@ -4,6 +4,8 @@ A unit whose actor is lost goes to another one, and the lost actor is started ag
 is room. Only rows come back, so nothing is half done that a resumed run would have to know of.
 """
 
+import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from ctm_eval.workers import Work
 U = TypeVar("U")
 LOSSES = 3  # so many actors may be lost over one unit
 PATIENCE = 600.0  # seconds without any actor, after which the run is given up
+CONNECT = 10.0  # seconds for a cluster to answer
 MEMORY = 256 << 20  # bytes of the object store of a cluster of our own: it holds a few units
 
 
@@ -122,6 +125,8 @@ class Cluster:
         if address == "local":
             options |= {"num_cpus": actors or 1, "include_dashboard": False}
             options |= {"object_store_memory": MEMORY}
+        else:
+            _refuse_silent(address)
         try:
             ray.init(**options)
         except (ConnectionError, ValueError, RuntimeError, OSError, AssertionError) as error:
@@ -182,6 +187,21 @@ class _Actor:
             sum(share for share, _ in told),
             sum(tokens for _, tokens in told),
         )
+
+
+def _refuse_silent(address: str) -> None:
+    """Raises CtmError if nothing listens at HOST:PORT: Ray would try for a quarter of an hour."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise CtmError(
+            f"no cluster of Ray answers at {address} ({error}): give the address that `ray start --head` "
+            "printed",
+            usage=True,
+        ) from error
 
 
 def _ready(actor: Any) -> Any:

@@ -17,6 +17,9 @@ POSITIONS = 256  # completion tokens of them: 128 MB of float32 with a vocabular
 STILL = 1e-7  # nats a token: over a solution of 200 tokens 0.00002 nats, which nobody would see
 
 
+READERS = {"sft": completions, "kto": judged, "orm": labelled, "prm": labelled}  # else of pairs
+
+
 def sample(
     method: str, rows: "Dataset", tokenizer: Any, max_length: int
 ) -> list[tuple[list[int], int]]:
@@ -24,9 +27,8 @@ def sample(
 
     Of a pair it is the chosen side.
     """
-    readers = {"sft": completions, "kto": judged, "orm": labelled, "prm": labelled}
     taken, left = [], POSITIONS
-    for row in readers.get(method, pairs)(rows.select(range(min(ROWS, len(rows)))), tokenizer):
+    for row in READERS.get(method, pairs)(rows.select(range(min(ROWS, len(rows)))), tokenizer):
         start = len(row["prompt_ids"])
         completion = row["chosen_ids"] if "chosen_ids" in row else row["completion_ids"]
         ids = [*row["prompt_ids"], *completion][: min(max_length, start + left)]
@@ -36,6 +38,19 @@ def sample(
         if left <= 0:
             break
     return taken
+
+
+def all_cut_off(method: str, rows: "Dataset", tokenizer: Any, max_length: int) -> int | None:
+    """The tokens of the shortest prompt, if `max_length` leaves no token of any completion; else None."""
+    shortest = None
+    for first in range(0, len(rows), ROWS):
+        some = rows.select(range(first, min(first + ROWS, len(rows))))
+        for row in READERS.get(method, pairs)(some, tokenizer):
+            prompt = len(row["prompt_ids"])
+            if prompt < max_length:
+                return None
+            shortest = min(prompt, shortest or prompt)
+    return shortest
 
 
 def log_probs(model: Any, rows: list[tuple[list[int], int]]) -> "torch.Tensor":

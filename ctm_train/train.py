@@ -35,6 +35,7 @@ METRICS = "metrics.jsonl"
 MODEL_FILES = ("config.json", "adapter_config.json")
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 DISK_SAID = (*map(os.strerror, DISK), "PytorchStreamWriter failed", "unexpected pos")
+FEW = 10  # steps: the recipes' learning rates are for some dozens to some hundreds
 PACKAGES = ("ctm", "torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -56,6 +57,11 @@ class TrainingSummary:
     def still(self) -> bool:
         """Whether the model is, for all that can be seen, the one that training started from."""
         return self.kl is not None and self.kl < moved.STILL
+
+    @property
+    def short(self) -> bool:
+        """Whether there were too few steps for a difference that an evaluation could show."""
+        return self.steps < FEW
 
 
 def train(
@@ -115,6 +121,13 @@ def train(
                 "--merge needs the whole model in one process: leave it out", usage=True
             )
         loaded, tokenizer = load(model, settings, head=method in VERIFIERS)
+        shortest = moved.all_cut_off(method, rows, tokenizer, settings.max_length)
+        if shortest is not None:
+            raise TrainError(
+                f"--max-length {settings.max_length} cuts off every completion, and nothing is left to train "
+                f"on: the shortest prompt alone has {shortest} tokens; raise it",
+                usage=True,
+            )
         trainer = METHODS[method](loaded, tokenizer, rows, settings, common)
         _bound_warmup(trainer, settings)
         _listen(trainer, folder, method, progress)

@@ -41,9 +41,11 @@ def load(run: str | Path, table: str, *, revision: str | None = None) -> "Datase
     """
     from datasets import Dataset, load_dataset
 
-    from ctm_data.run.hub_client import ask
+    from ctm_data.run.hub_client import ask, is_repo_name
     from ctm_data.run.store import Store
 
+    if not is_repo_name(run):
+        refuse_revision(run, revision)
     source = find(run, revision)
     if not source.parts.get(table):
         have = ", ".join(name for name, parts in source.parts.items() if parts)
@@ -103,6 +105,14 @@ def find(run: str | Path, revision: str | None = None) -> Source:
     return Source(
         str(run), store.manifest, f"{store.folder.resolve()}/", parts, size_of_parts(parts)
     )
+
+
+def refuse_revision(run: str | Path, revision: str | None) -> None:
+    """Raises CtmError where a revision was given of what is a folder or a file here."""
+    if revision is not None:
+        raise CtmError(
+            f"--revision is of what is on the Hub, and {run} is here: leave it out", usage=True
+        )
 
 
 def size_of_parts(parts: dict[str, list[str]]) -> int:

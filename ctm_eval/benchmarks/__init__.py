@@ -27,6 +27,7 @@ BENCHMARKS = {
 """Every benchmark that a file of this folder defines, by name; the endless ones first."""
 
 GENERATED_COUNT = 32  # problems of a generated benchmark, where no limit is given
+QUESTION_MOST = 1_000_000  # characters; a tokenizer is silent for seconds over as many
 GENERATED_MOST = 100_000  # and at most; they are held in memory
 
 
@@ -44,7 +45,8 @@ def load_problems(
     `data_file` is a JSONL or Parquet file with the same fields as the rows on the Hub; `revision` is the
     commit on the Hub. `code` reads any file of tasks with a `prompt` and `tests`. `pocket` and
     `pocket-code` are generated from `seed`, with 32 problems unless `limit` is given. Raises CtmError for
-    an unknown benchmark, a missing file, or a row that cannot be read, whose number is in the message.
+    an unknown benchmark, a missing file, or a row that cannot be read, whose number is in the message; also
+    for a question of more than `QUESTION_MOST` characters.
     """
     kind = benchmark_called(benchmark)
     if kind.generate is not None:
@@ -61,16 +63,28 @@ def load_problems(
     assert kind.read is not None
     if kind.repo is None and data_file is None:
         raise CtmError(f"{benchmark} is read from a file: give --data-file", usage=True)
+    if data_file is not None and revision is not None:
+        raise CtmError(
+            f"--revision is of {benchmark} on the Hub, and {data_file} is here: leave it out", usage=True
+        )
     rows = read_rows(data_file) if data_file else _rows_of_hub(kind, split, revision)
     problems: list[Problem] = []
     for index, (where, row) in enumerate(rows):
         if len(problems) == limit:
             break
         try:
-            if problem := kind.read(row, split, index):
-                problems.append(problem)
+            problem = kind.read(row, split, index)
         except CtmError as error:
             raise CtmError(f"{where} is not a row of {benchmark}: {error}", usage=True) from error
+        if problem is None:
+            continue
+        if len(problem.question) > QUESTION_MOST:
+            raise CtmError(
+                f"{where} has a question of {len(problem.question):,} characters, more than any model reads: "
+                f"shorten it to {QUESTION_MOST:,} at most, or leave the row out",
+                usage=True,
+            )
+        problems.append(problem)
     if not problems:
         source = data_file or kind.repo
         raise CtmError(f"{source} has no problems in the split {split}", usage=True)

@@ -210,6 +210,11 @@ WRONG_TRAINING = {
     ),
     "merging without an adapter": ([*TRAIN, "--merge"], "--no-lora has none"),
     "a model that is not there": ([*TRAIN, "--model", "./no"], "there is no model folder ./no"),
+    "a length that leaves nothing": (
+        [*TRAIN, "--max-length", "1"],
+        "cuts off every completion, and nothing is left to train on",
+    ),
+    "a bucket": ([*TRAIN, "--output-dir", "s3://b/x"], "to a folder here, and s3://b/x is none"),
     "an unknown config": ([*TRAIN, "--accelerate-config", "magic"], "unknown config 'magic'"),
 }
 
@@ -233,6 +238,11 @@ def test_training_tells_the_loss_on_stderr_and_json_on_stdout(run_folder, tmp_pa
     assert f"loss {outcome['loss']:.4g}" in told[-1]
     assert outcome["kl"] > 0
     assert (tmp_path / outcome["folder"] / "model.safetensors").exists()
+
+
+def test_a_training_of_a_few_steps_says_that_they_show_nothing(run_folder, tmp_path):
+    done = ctm("train", "cdpo", run_folder[0], "--batch-size", 2, cwd=tmp_path)
+    assert "So few steps show nothing: train on more rows, or raise --epochs." in done.stdout
 
 
 def test_a_training_that_moved_nothing_says_so_in_one_line(run_folder, tmp_path):

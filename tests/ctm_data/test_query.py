@@ -16,6 +16,7 @@ from ctm_data.run import sources
 from ctm_data.run.store import Store
 from ctm_data.sql.named_queries import named_queries, named_query
 from ctm_data.sql.output import write_answer
+from ctm_data.verify import verify
 from ctm_eval.errors import CtmError
 
 CTM = [sys.executable, "-c", "from ctm_cli.main import run; run()"]
@@ -262,6 +263,14 @@ def test_the_prompt_takes_sql_up_to_a_semicolon(whole_run):
     )
     assert done.stdout == "one\n1\ntwo\n2\n"
     assert done.stderr.startswith("ctm: the query is wrong: ")
+
+
+@pytest.mark.parametrize(
+    "read", [connect_fenced, verify, lambda run, **said: ctm_data.load(run, "tokens", **said)]
+)
+def test_a_revision_of_a_run_that_is_here_is_refused(read, by_hand):
+    with pytest.raises(CtmError, match="--revision is of what is on the Hub, and .* is here"):
+        read(by_hand, revision="v1")
 
 
 def test_a_run_that_is_not_there_is_not_looked_for_on_the_hub(tmp_path):

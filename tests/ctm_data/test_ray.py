@@ -1,6 +1,7 @@
 """Actors of Ray make the rows that this process makes. Skipped where Ray is not installed."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import pytest
 
 from ctm_data.config import BuildConfig, EvalConfig
 from ctm_eval.errors import CtmError
+from ctm_eval.ray_workers import Cluster
 
 if __import__("importlib.util").util.find_spec("ray") is None:
     pytest.skip("needs Ray: make test-ray", allow_module_level=True)
@@ -64,6 +66,15 @@ def test_a_build_whose_actor_is_killed_has_the_tables_of_one_without_ray(tmp_pat
     assert (here.returncode, there.returncode) == (0, 0), said
     assert parts(tmp_path / "there") == parts(tmp_path / "here")
     assert len(parts(tmp_path / "here")) > 12
+
+
+def test_an_address_where_nothing_listens_is_told_at_once(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    began = time.monotonic()
+    with pytest.raises(CtmError, match=f"no cluster of Ray answers at 127.0.0.1:{port}"):
+        Cluster(f"127.0.0.1:{port}")
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(

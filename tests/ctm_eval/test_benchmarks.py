@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ctm_eval.benchmarks import BENCHMARKS, load_problems
+from ctm_eval.benchmarks import BENCHMARKS, QUESTION_MOST, load_problems
 from ctm_eval.errors import CtmError
 from ctm_eval.prompts import Prompting
 from ctm_eval.sandbox import Program, Sandbox
@@ -136,6 +136,20 @@ def test_the_setup_of_a_task_runs_before_each_of_its_tests(tmp_path):
     row = {**MBPP, "test_setup_code": "import math"}
     [problem] = load_problems("mbpp", data_file=write(tmp_path / "mbpp.jsonl", row))
     assert problem.tests[0] == "import math\nassert twice(2) == 4"
+
+
+def test_a_question_that_no_model_can_read_is_named_before_a_tokenizer_sees_it(tmp_path):
+    most = {"question": "x" * QUESTION_MOST, "answer": "1"}
+    path = write(tmp_path / "q.jsonl", most, {**most, "question": "x" * (QUESTION_MOST + 1)})
+    assert len(load_problems("qa", data_file=path, limit=1)) == 1
+    with pytest.raises(CtmError, match="line 2 has a question of 1,000,001 characters"):
+        load_problems("qa", data_file=path)
+
+
+def test_a_revision_of_a_local_file_is_refused(tmp_path):
+    path = write(tmp_path / "q.jsonl", {"question": "1 + 1?", "answer": "2"})
+    with pytest.raises(CtmError, match="q.jsonl is here: leave it out"):
+        load_problems("gsm8k", data_file=path, revision="main")
 
 
 def test_a_file_of_all_of_mbpp_is_split_by_task_id(tmp_path):
