@@ -4,7 +4,6 @@ A unit whose actor is lost goes to another one, and the lost actor is started ag
 is room. Only rows come back, so nothing is half done that a resumed run would have to know of.
 """
 
-import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator

@@ -124,8 +124,8 @@ def train(
         shortest = moved.all_cut_off(method, rows, tokenizer, settings.max_length)
         if shortest is not None:
             raise TrainError(
-                f"--max-length {settings.max_length} cuts off every completion, and nothing is left to train "
-                f"on: the shortest prompt alone has {shortest} tokens; raise it",
+                f"--max-length {settings.max_length} cuts off every completion, and nothing is left to "
+                f"train on: the shortest prompt alone has {shortest} tokens; raise it",
                 usage=True,
             )
         trainer = METHODS[method](loaded, tokenizer, rows, settings, common)

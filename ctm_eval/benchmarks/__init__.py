@@ -65,7 +65,8 @@ def load_problems(
         raise CtmError(f"{benchmark} is read from a file: give --data-file", usage=True)
     if data_file is not None and revision is not None:
         raise CtmError(
-            f"--revision is of {benchmark} on the Hub, and {data_file} is here: leave it out", usage=True
+            f"--revision is of {benchmark} on the Hub, and {data_file} is here: leave it out",
+            usage=True,
         )
     rows = read_rows(data_file) if data_file else _rows_of_hub(kind, split, revision)
     problems: list[Problem] = []
@@ -80,8 +81,8 @@ def load_problems(
             continue
         if len(problem.question) > QUESTION_MOST:
             raise CtmError(
-                f"{where} has a question of {len(problem.question):,} characters, more than any model reads: "
-                f"shorten it to {QUESTION_MOST:,} at most, or leave the row out",
+                f"{where} has a question of {len(problem.question):,} characters, more than any model "
+                f"reads: shorten it to {QUESTION_MOST:,} at most, or leave the row out",
                 usage=True,
             )
         problems.append(problem)

@@ -269,7 +269,7 @@ def test_the_prompt_takes_sql_up_to_a_semicolon(whole_run):
     "read", [connect_fenced, verify, lambda run, **said: ctm_data.load(run, "tokens", **said)]
 )
 def test_a_revision_of_a_run_that_is_here_is_refused(read, by_hand):
-    with pytest.raises(CtmError, match="--revision is of what is on the Hub, and .* is here"):
+    with pytest.raises(CtmError, match=r"--revision is of what is on the Hub, and .* is here"):
         read(by_hand, revision="v1")
 
 

@@ -148,7 +148,7 @@ def test_a_question_that_no_model_can_read_is_named_before_a_tokenizer_sees_it(t
 
 def test_a_revision_of_a_local_file_is_refused(tmp_path):
     path = write(tmp_path / "q.jsonl", {"question": "1 + 1?", "answer": "2"})
-    with pytest.raises(CtmError, match="q.jsonl is here: leave it out"):
+    with pytest.raises(CtmError, match=r"q\.jsonl is here: leave it out"):
         load_problems("gsm8k", data_file=path, revision="main")
 
 
