@@ -27,7 +27,7 @@ ELSEWHERE = re.compile(
     r"|--benchmark (gsm8k|math|math500|mbpp|champ)\b|accelerate|outputs\.jsonl|\.\.\.|…"
 )
 OTHERS = ("make", "python", "pip", ".venv/bin/pip", "hf", "git", "cd", "export", "#", "accelerate", "vllm",
-          "transformers", "ray")  # fmt: skip
+          "transformers", "ray", "chmod")  # fmt: skip
 
 
 def blocks(text):
