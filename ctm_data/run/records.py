@@ -10,11 +10,11 @@ from ctm_eval.types import Problem, Solution
 
 def chunked(
     problems: Sequence[Problem], size: int, shard: tuple[int, int] | None = None
-) -> dict[int, list[Problem]]:
+) -> dict[int, Sequence[Problem]]:
     """The chunks of `size` problems by number; of a shard (I, N), every N-th from the I-th on."""
     first, step = shard or (0, 1)
     numbers = range(first, -(-len(problems) // size), step)
-    return {number: list(problems[number * size : (number + 1) * size]) for number in numbers}
+    return {number: problems[number * size : (number + 1) * size] for number in numbers}
 
 
 def problems_of(store: Store, chunk: int) -> Iterator[Problem]:
