@@ -92,17 +92,16 @@ def trajectory(store: Store, solution_id: str | None = None) -> dict[str, Any]:
     if not store.parts("rollouts"):
         raise CtmError(f"{store.folder} has no rolled-out solutions: {_why_none(store)}")
     columns = ["solution_id", "prompt_value", "value", "critical_index"]
-    drops = {
-        row["solution_id"]: _drop(row)
-        for part in store.each("rollouts", columns)
-        for row in part.to_pylist()
-    }
+    each = (row for part in store.each("rollouts", columns) for row in part.to_pylist())
     if solution_id is None:
-        solution_id = max(drops, key=lambda name: drops[name])
-    elif solution_id not in drops:
+        solution_id = max(each, key=_drop)["solution_id"]
+    elif all(row["solution_id"] != solution_id for row in each):
+        names = [
+            name for part in store.each("rollouts", columns[:1]) for name in part[0].to_pylist()
+        ]
         raise CtmError(
-            f"{store.folder} has no rolled-out solution {solution_id!r}; it has {len(drops)}, such as "
-            f"{', '.join(list(drops)[:5])}",
+            f"{store.folder} has no rolled-out solution {solution_id!r}; it has {len(names)}, such as "
+            f"{', '.join(names[:5])}",
             usage=True,
         )
     return _find(store, "rollouts", "solution_id", solution_id)
