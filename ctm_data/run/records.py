@@ -47,7 +47,7 @@ def solutions_in(store: Store) -> Iterator[tuple[int, list[tuple[Problem, Soluti
     """The chunks of a finished run, each with its solutions and their problems. Raises CtmError."""
     chunks = store.chunks("solutions")
     if not chunks or "parts" not in store.manifest:
-        raise CtmError(f"{store.folder} is not a finished run with solutions", usage=True)
+        raise CtmError(f"{store.name} is not a finished run with solutions", usage=True)
     return ((chunk, list(solutions_in_part(store, chunk))) for chunk in chunks)
 
 
