@@ -117,34 +117,30 @@ def _with_defaults(config: C, room: int | None) -> C:
 
 def prompts_sha256(rendered: Mapping[str, "Prompts"]) -> str:
     """The hash of all rendered prompts, model by model in the order of their problems."""
-    return fingerprint(ids for own in rendered.values() for ids in own.values())
+    return fingerprint(ids for own in rendered.values() for ids in own)
 
 
-class Prompts(Mapping[str, Sequence[int] | Words]):
-    """Token ids, or words without an `asker`, by problem id; rendered whenever they are asked for: those
-    of a large run are not held."""
+class Prompts:
+    """The prompts of problems, in their order: token ids, or words without an `asker`. They are rendered
+    whenever they are asked for: those of a large run are not held."""
 
     def __init__(
         self, prompting: Prompting, asker: "Asker | None", problems: Sequence[Problem]
     ) -> None:
-        self._prompting, self._asker = prompting, asker
-        self._problems = {problem.problem_id: problem for problem in problems}
+        self._prompting, self._asker, self._problems = prompting, asker, problems
 
-    def __getitem__(self, problem_id: str) -> Sequence[int] | Words:
-        problem = self._problems[problem_id]
+    def __call__(self, problem: Problem) -> Sequence[int] | Words:
+        """The prompt of one problem."""
         if self._asker is None:
             return self._prompting.words(problem)
         return self._prompting.encode(self._asker, problem)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._problems)
-
-    def __len__(self) -> int:
-        return len(self._problems)
+    def __iter__(self) -> Iterator[Sequence[int] | Words]:
+        return map(self, self._problems)
 
     def longest(self) -> tuple[int, str]:
         """How many tokens the longest prompt has, and of which problem it is, the first of equals."""
-        lengths = ((len(ids), problem_id) for problem_id, ids in self.items())
+        lengths = ((len(self(problem)), problem.problem_id) for problem in self._problems)
         return max(lengths, key=lambda pair: pair[0])
 
 

@@ -16,13 +16,13 @@ from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages import contrast, rollouts, solutions, verifier
 from ctm_data.team import team
-from ctm_eval.benchmarks import load_problems
+from ctm_eval.benchmarks import each_problem
 from ctm_eval.engines import Engine, LazyEngine, load_engine, load_sampler
 from ctm_eval.engines.openai.answers import NAME, Answers
 from ctm_eval.errors import CtmError
+from ctm_eval.problems import Problems
 from ctm_eval.progress import Progress, Traffic, silent
 from ctm_eval.scoring import Scorer
-from ctm_eval.types import Problem
 
 
 def build_dataset(config: BuildConfig, progress: Progress | None = None) -> Store:
@@ -164,14 +164,16 @@ def _copy_parts(shard: Store, merged: Store) -> None:
             raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
 
 
-def problems_of(config: BuildConfig) -> list[Problem]:
+def problems_of(config: BuildConfig) -> Problems:
     """The problems that a build asks of its models. Raises CtmError."""
-    return load_problems(
-        config.benchmark,
-        split=config.split,
-        data_file=config.data_file,
-        limit=config.limit,
-        seed=config.seed,
+    return Problems(
+        each_problem(
+            config.benchmark,
+            split=config.split,
+            data_file=config.data_file,
+            limit=config.limit,
+            seed=config.seed,
+        )
     )
 
 

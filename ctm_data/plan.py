@@ -6,7 +6,7 @@ thrown away. What a problem costs is scaled to all of them, with a 95% predictio
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, hypot, inf, log, sqrt
 from pathlib import Path
@@ -91,7 +91,7 @@ def plan(config: BuildConfig, progress: Progress | None = None) -> Plan:
         repeated = rollouts.repeated(problems, config)
         workers = Here(engine, scorer.score)
 
-        def run(store: Store, one: dict[int, list[Problem]], unit: int) -> float:
+        def run(store: Store, one: Mapping[int, Sequence[Problem]], unit: int) -> float:
             started = time.monotonic()
             told = _within(progress, unit, len(parts) + 1)
             solutions.write(store, one, {config.models[0]: workers}, prompts, config, told)

@@ -126,7 +126,7 @@ def _descriptions(store: Store, chunk: int, verifier: str | Path) -> dict[str, s
     told = {row["solution_id"]: row["description"] for row in rows}
     if not told or None in told.values():
         raise CtmError(
-            f"{verifier} reads programs with descriptions, which {store.folder} does not have: run "
+            f"{verifier} reads programs with descriptions, which {store.name} does not have: run "
             "`ctm eval` with --cotnpot first",
             usage=True,
         )

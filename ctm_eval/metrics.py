@@ -163,19 +163,24 @@ def paired(first: Sequence[tuple[int, int]], second: Sequence[tuple[int, int]]) 
 
 
 def sign_flip(steps: Sequence[int]) -> float:
-    """The share of all choices of signs for which |sum of ±steps| is at least |sum of steps|, exact.
+    """The share of all choices of signs for which |sum of ±steps| is at least |sum of steps|, to 1e-12.
 
-    The distribution of the sum is built up by convolution, one step at a time.
+    The characteristic function of ±size is cos(size t), that of the sum their product; its inverse Fourier
+    transform is the distribution of the sum.
     """
+    from scipy.fft import irfft, next_fast_len
+
     if not steps:
         return 1.0
     sizes = np.abs(np.asarray(steps))
     sizes //= np.gcd.reduce(sizes)
     observed = abs(int(np.sum(np.sign(steps) * sizes)))
-    total = int(sizes.sum())
-    chance = np.zeros(2 * total + 1)  # chance[total + s] is that of the sum s
-    chance[total] = 1.0
-    for size in sizes.tolist():
-        chance = 0.5 * (np.roll(chance, size) + np.roll(chance, -size))
-    away = np.abs(np.arange(-total, total + 1)) >= observed
-    return float(min(1.0, chance[away].sum()))
+    if not observed:
+        return 1.0
+    length = next_fast_len(2 * int(sizes.sum()) + 1, real=True)
+    turns = np.arange(length // 2 + 1) / length
+    wave = np.ones(len(turns))
+    for size, count in zip(*np.unique(sizes, return_counts=True), strict=True):
+        wave *= np.cos(2 * np.pi * (size * turns % 1)) ** count
+    chance = irfft(wave, length)  # of the sums 0, 1, ... and at the end ..., -2, -1
+    return float(np.clip(chance[observed : length - observed + 1].sum(), 0.0, 1.0))

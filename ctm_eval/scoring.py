@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 from types import TracebackType
 
 from ctm_eval.benchmarks import BENCHMARKS
@@ -25,6 +26,7 @@ CANARIES = (  # one for every layer of the grader: gold, response, right or wron
     ("18", r"It is \boxed{17}.", False, "number"),
 )
 TRIES = 5
+AT_ONCE = 4096  # references that are checked at a time: a run may have a million
 TOLERATED = 0.05  # share of references that may fail; some are wrong in the benchmarks themselves
 
 
@@ -77,17 +79,22 @@ class Scorer:
         """
         if not all(problem.tests for problem in problems):
             _check_the_grader()
-        known = [problem for problem in problems if problem.answer]
-        verdicts = self.score([(problem, _reference(problem), True) for problem in known])
-        bad = [(p, v) for p, v in zip(known, verdicts, strict=True) if not v.correct]
-        if bad and (len(bad) > max(1, TOLERATED * len(known)) or len(bad) == len(known)):
-            problem, verdict = bad[0]
+        known, count, bad = (problem for problem in problems if problem.answer), 0, []
+        while block := list(islice(known, AT_ONCE)):
+            verdicts = self.score([(problem, _reference(problem), True) for problem in block])
+            bad += [
+                (problem.problem_id, verdict.reason)
+                for problem, verdict in zip(block, verdicts, strict=True)
+                if not verdict.correct
+            ]
+            count += len(block)
+        if bad and (len(bad) > max(1, TOLERATED * count) or len(bad) == count):
+            name, reason = bad[0]
             raise CtmError(
-                f"{len(bad)} of {len(known)} references are not scored as correct, the first that of "
-                f"{problem.problem_id} ({verdict.reason}): with such a scorer no figure would mean "
-                "anything. Nothing was run"
+                f"{len(bad)} of {count} references are not scored as correct, the first that of "
+                f"{name} ({reason}): with such a scorer no figure would mean anything. Nothing was run"
             )
-        return [problem.problem_id for problem, _ in bad]
+        return [name for name, _ in bad]
 
 
 def _check_the_grader() -> None:

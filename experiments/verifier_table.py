@@ -6,7 +6,8 @@ Wrong solutions of training problems are rolled out, which labels steps for the 
 generator. `pocket` and p+ sample the data of the other verifiers. Every verifier is trained with five seeds
 at the learning rate of one grid that does best on development problems with seed 0, and scores the same 64
 samples of the held-out problems; CoTnPoT's programs are written by `pocket-coder`. For programs,
-`pocket-coder` samples solutions of `pocket-code` and the verifiers are trained on its own.
+`pocket-coder` samples solutions of `pocket-code` and the verifiers are trained on its own, once on bare
+programs and once, which is CoTnPoT there, on programs with the description that `pocket-coder` gives.
 
 A figure at N is the mean over all subsets of N of the 64 samples (over some hundred orders, for weighted
 votes). Intervals (95%) are from a bootstrap over problems and seeds; the difference from the majority vote,
@@ -60,6 +61,9 @@ HEADS, TUNED = ("orm", "prm"), ("dpo", "simpo")
 BENCHMARKS = {"pocket": (*HEADS, *TUNED), "pocket-code": ("orm", *TUNED)}
 NAMES = {"orm": "ORM", "prm": "PRM", "dpo": "DPO", "simpo": "SimPO"}
 SAMPLER = {"pocket": "pocket", "pocket-code": "pocket-coder"}
+CODE = "pocket-code"
+DESCRIBED = "-described"
+Way = tuple[str, bool]  # the method, and whether the verifier reads descriptions of programs
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,20 @@ class Cell:
     rate: float
     seed: int
     split: str
+    described: bool = False
 
     @property
     def name(self) -> str:
         """A file name."""
-        return f"{self.benchmark}-{self.method}-{self.rate:g}-{self.seed}-{self.split}"
+        of = f"{self.benchmark}{DESCRIBED if self.described else ''}"
+        return f"{of}-{self.method}-{self.rate:g}-{self.seed}-{self.split}"
+
+    @property
+    def data(self) -> str:
+        """The run that it learns from."""
+        if self.method == "prm":
+            return "rollouts"
+        return f"{self.benchmark}{DESCRIBED if self.described else ''}"
 
 
 def main() -> None:
@@ -87,7 +100,8 @@ def main() -> None:
     with pool_for(plan, folder, options.jobs) as pool:
         for benchmark, methods in BENCHMARKS.items():
             _data(plan, folder, benchmark)
-            results = run_all(plan, folder, pool, benchmark, methods)
+            ways = [(m, told) for told in (False, True)[: 1 + (benchmark == CODE)] for m in methods]
+            results = run_all(plan, folder, pool, benchmark, ways)
             curves = measure(plan, folder, benchmark, results)
             text.append(table(plan, benchmark, curves, results, spent(folder, benchmark)))
             picture(plan, benchmark, curves, folder / f"{benchmark}.png")
@@ -112,20 +126,22 @@ def _data(plan: Plan, folder: Path, benchmark: str) -> None:
         )
         models.append(str(rollouts / "models" / "positive"))
         seed = 1  # not the problems that were rolled out: p+ has seen those
-    build_dataset(
-        BuildConfig(
-            folder / benchmark,
-            model=models[0] if len(models) == 1 else models,
-            benchmark=benchmark,
-            split="train",
-            limit=plan.problems if benchmark == "pocket" else plan.tasks,
-            n_samples=plan.samples,
-            max_new_tokens=192,
-            stages=["verifier"],
-            seed=seed,
-        ),
-        report,
-    )
+    for described in (False, True)[: 1 + (benchmark == CODE)]:
+        build_dataset(
+            BuildConfig(
+                folder / f"{benchmark}{DESCRIBED if described else ''}",
+                model=models[0] if len(models) == 1 else models,
+                benchmark=benchmark,
+                split="train",
+                limit=plan.problems if benchmark == "pocket" else plan.tasks,
+                n_samples=plan.samples,
+                max_new_tokens=192,
+                stages=["verifier"],
+                describe=described,
+                seed=seed,
+            ),
+            report,
+        )
     for split, limit in (("dev", plan.development), ("test", plan.held_out)):
         run = evaluate(
             EvalConfig(
@@ -138,42 +154,47 @@ def _data(plan: Plan, folder: Path, benchmark: str) -> None:
             ),
             report,
         )
-        if benchmark == "pocket":
-            check_run(run.folder, "pocket-coder", progress=report)
+        check_run(run.folder, "pocket-coder", progress=report)
 
 
 def run_all(
-    plan: Plan, folder: Path, pool: Executor, benchmark: str, methods: Sequence[str]
-) -> dict[str, list[dict[str, Any]]]:
-    """By method, the held-out cells of all seeds at the rate that does best on development problems."""
+    plan: Plan, folder: Path, pool: Executor, benchmark: str, ways: Sequence[Way]
+) -> dict[Way, list[dict[str, Any]]]:
+    """By way, the held-out cells of all seeds at the rate that does best on development problems."""
     grid = {
-        method: [
-            Cell(benchmark, method, rate, 0, "dev")
+        (method, told): [
+            Cell(benchmark, method, rate, 0, "dev", told)
             for rate in (plan.rates if method in HEADS else plan.pair_rates)
         ]
-        for method in methods
+        for method, told in ways
     }
-    best = {method: cells[0].rate for method, cells in grid.items() if len(cells) == 1}
-    open_ = {method: cells for method, cells in grid.items() if method not in best}
+    best = {way: cells[0].rate for way, cells in grid.items() if len(cells) == 1}
+    open_ = {way: cells for way, cells in grid.items() if way not in best}
     run_cells(_cell, plan, folder, pool, [cell for cells in open_.values() for cell in cells])
-    for method, cells in open_.items():
+    for way, cells in open_.items():
         value = {
             cell: np.mean(
                 [at[-1] for at in _choices(folder, cell, [load(folder, cell)])["best"][0]]
             )
             for cell in cells
         }
-        best[method] = max(cells, key=value.__getitem__).rate
-    seeds = range(plan.seeds)
-    tested = {m: [Cell(benchmark, m, best[m], seed, "test") for seed in seeds] for m in methods}
+        best[way] = max(cells, key=value.__getitem__).rate
+    tested = {
+        (method, told): [
+            Cell(benchmark, method, best[method, told], seed, "test", told)
+            for seed in range(plan.seeds)
+        ]
+        for method, told in ways
+    }
     run_cells(_cell, plan, folder, pool, [cell for cells in tested.values() for cell in cells])
-    return {m: [load(folder, cell) for cell in cells] for m, cells in tested.items()}
+    return {way: [load(folder, cell) for cell in cells] for way, cells in tested.items()}
 
 
 def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     """Trains and scores: in a process of the pool."""
     from ctm_data.run.records import solutions_in
     from ctm_data.run.store import Store
+    from ctm_data.stages.verifier import read_by_verifier
     from ctm_data.train import training_rows
     from ctm_eval.models import model_path
     from ctm_eval.prompts import prompt
@@ -183,11 +204,10 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
 
     trained = folder / "models" / cell.name
     shutil.rmtree(trained, ignore_errors=True)
-    data = folder / ("rollouts" if cell.method == "prm" else cell.benchmark)
     start = SAMPLER[cell.benchmark]
     outcome = train(
         cell.method,
-        training_rows(Store(data), cell.method, seed=cell.seed),
+        training_rows(Store(folder / cell.data), cell.method, seed=cell.seed),
         trained,
         model=model_path(start),
         name=start,
@@ -196,12 +216,18 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
         ),
         save_steps=0,
     )
+    samples = Store(folder / f"{cell.benchmark}-{cell.split}")
+    told = descriptions(samples) if cell.described else {}
     solutions = [
         (
             solution.solution_id,
-            Candidate(prompt(problem), solution.text, solution.finish_reason == "stop"),
+            Candidate(
+                prompt(problem),
+                read_by_verifier(solution.text, told.get(solution.solution_id)),
+                solution.finish_reason == "stop",
+            ),
         )
-        for _, own in solutions_in(Store(folder / f"{cell.benchmark}-{cell.split}"))
+        for _, own in solutions_in(samples)
         for problem, solution in own
     ]
     verifier = Verifier(trained)
@@ -216,6 +242,15 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     shutil.rmtree(trained)
     keep(folder, cell, result)
     return f"{cell.name}: trained in {outcome.seconds:.0f} s, scored in {result['seconds']:.0f} s"
+
+
+def descriptions(store: Any) -> dict[str, str]:
+    """What CoTnPoT says of the programs of a run, by solution."""
+    return {
+        row["solution_id"]: row["description"]
+        for part in store.each("programs", ["solution_id", "description"])
+        for row in part.to_pylist()
+    }
 
 
 Curves = dict[str, np.ndarray]  # by the name of a choice, (seeds, problems, n) chances to be right
@@ -246,7 +281,7 @@ def _choices(folder: Path, cell: Cell, results: Sequence[Mapping[str, Any]]) -> 
 
 
 def measure(
-    plan: Plan, folder: Path, benchmark: str, results: Mapping[str, Sequence[Mapping[str, Any]]]
+    plan: Plan, folder: Path, benchmark: str, results: Mapping[Way, Sequence[Mapping[str, Any]]]
 ) -> Curves:
     """All curves of a benchmark by the row they are in the table."""
     from ctm_data.run.records import samples
@@ -265,10 +300,10 @@ def measure(
     }
     if benchmark == "pocket":
         curves["majority"] = np.array([[maj_at_k(*votes(own)) for own in problems.values()]])
-    for method, own in results.items():
+    for (method, told), own in results.items():
         cell = Cell(**own[0]["cell"])
         for name, values in _choices(folder, cell, own).items():
-            with_programs = " + CoTnPoT" if name.startswith("cotnpot ") else ""
+            with_programs = " + CoTnPoT" if told or name.startswith("cotnpot ") else ""
             what = name.removeprefix("cotnpot ")
             if what == "maj":
                 curves[f"majority{with_programs}"] = values[:1]
@@ -279,17 +314,20 @@ def measure(
 
 
 def spent(folder: Path, benchmark: str) -> tuple[float, float]:
-    """Tokens of a sample, and of the coder's program of it, on average."""
+    """Tokens of a sample, and of the coder's program or description of it, on average."""
     import pyarrow.compute as pc
 
     from ctm_data.run.store import Store
+    from ctm_eval.models import load_tokenizer
 
     store = Store(folder / f"{benchmark}-test")
-    lengths = [
-        pc.list_value_length(store.read(table, ["token_ids"])["token_ids"])
+    own, coder = (
+        pc.mean(pc.list_value_length(store.read(table, ["token_ids"])["token_ids"])).as_py()
         for table in ("solutions", "programs")
-    ]
-    own, coder = (pc.mean(length).as_py() or 0.0 for length in lengths)
+    )
+    if benchmark == CODE:
+        told = list(descriptions(store).values())
+        coder = sum(map(len, load_tokenizer("pocket-coder")(told).input_ids)) / len(told)
     return own, coder
 
 
@@ -297,7 +335,7 @@ def table(
     plan: Plan,
     benchmark: str,
     curves: Curves,
-    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    results: Mapping[Way, Sequence[Mapping[str, Any]]],
     tokens: tuple[float, float],
 ) -> str:
     """The Markdown table: accuracy at powers of two, and at N = 16 the interval, the difference, the tokens
@@ -330,16 +368,20 @@ def table(
         plain = name.removesuffix(" + CoTnPoT")
         each = tokens[0] + (tokens[1] if plain != name else 0)
         cells.append("" if name in ("one sample", "oracle") else f"{at * each:,.0f}")
-        more = min(plan.n, round(at * each / tokens[0]))
-        cells.append(
-            "" if plain == name else f"{curves[plain][..., more - 1].mean():.1%} (N = {more})"
-        )
+        cells.append("")
+        if plain != name:
+            more = min(plan.n, round(at * each / tokens[0]))
+            other = curves[plain][..., more - 1]
+            low, high = 100 * np.quantile(means - bootstrap(other), [0.025, 0.975])
+            by = 100 * (values[..., at - 1].mean() - other.mean())
+            cells[-1] = f"{other.mean():.1%} (N = {more}), {by:+.1f} [{low:+.1f}, {high:+.1f}]"
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "| verifier | learning rate | training, s | scoring, s |", "|---|---|---|---|"]
-    for method, own in results.items():
+    for (method, told), own in results.items():
         seconds = [np.median([r[key] for r in own]) for key in ("training_seconds", "seconds")]
         rate = own[0]["cell"]["rate"]
-        lines.append(f"| {NAMES[method]} | {rate:g} | {seconds[0]:.0f} | {seconds[1]:.0f} |")
+        name = f"{NAMES[method]}{' + CoTnPoT' if told else ''}"
+        lines.append(f"| {name} | {rate:g} | {seconds[0]:.0f} | {seconds[1]:.0f} |")
     return "\n".join(lines) + "\n"
 
 

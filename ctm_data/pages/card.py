@@ -23,6 +23,8 @@ BEGIN = "<!-- ctm: what stands from here to the end mark is written by ctm, and 
 END = "<!-- ctm: end -->"
 CARD, PICTURE, RESULTS = "README.md", "trajectory.svg", "results_ctm.json"
 REPORT = "report.html"  # beside the card on the Hub, not in a run folder
+QUERIES = ("accuracy", "existence", "word-classes", "replacement-pass-at-k", "ce-agreement")
+LITTLE = 128 << 20  # bytes in which DuckDB tries to answer them: it spills what grows with the run
 OURS = ("configs", "size_categories")  # metadata that is always ours
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"),
          (10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"))  # fmt: skip
@@ -184,17 +186,24 @@ def size_category(rows: int) -> str:
 
 
 def _figures(store: "Store") -> dict[str, list[dict[str, Any]]]:
-    """The answers of the named queries that the card shows."""
+    """The answers of the named queries that the card shows, in little memory where that is enough."""
+    import duckdb
+
     from ctm_data.run.sources import find
     from ctm_data.sql.connection import open_sources
     from ctm_data.sql.named_queries import named_query
 
-    con = open_sources([find(store.folder)])
-    names = ("accuracy", "existence", "word-classes", "replacement-pass-at-k", "ce-agreement")
-    return {
-        name.replace("-", "_"): con.sql(named_query(name)).to_arrow_table().to_pylist()
-        for name in names
-    }
+    def within(memory: int | None) -> dict[str, list[dict[str, Any]]]:
+        con = open_sources([find(store.folder)], memory)
+        return {
+            name.replace("-", "_"): con.sql(named_query(name)).to_arrow_table().to_pylist()
+            for name in QUERIES
+        }
+
+    try:
+        return within(LITTLE)
+    except duckdb.OutOfMemoryException:  # what cannot spill, such as the rows of a very large part
+        return within(None)
 
 
 def _columns(table: str) -> list[tuple[str, str, str]]:

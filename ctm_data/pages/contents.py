@@ -118,4 +118,4 @@ def _lists(store: Store, other: Store | None, everything: bool) -> list[lists.Li
         return [lists.TRAJECTORIES, *([lists.PROBLEMS] if everything else [])]
     if store.parts("solutions"):
         return [lists.PROBLEMS]
-    raise CtmError(f"{store.folder} has no solutions yet; run the command that made it again")
+    raise CtmError(f"{store.name} has no solutions yet; run the command that made it again")

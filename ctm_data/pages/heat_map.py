@@ -90,19 +90,18 @@ def trajectory(store: Store, solution_id: str | None = None) -> dict[str, Any]:
     Raises CtmError if there is none, saying why.
     """
     if not store.parts("rollouts"):
-        raise CtmError(f"{store.folder} has no rolled-out solutions: {_why_none(store)}")
+        raise CtmError(f"{store.name} has no rolled-out solutions: {_why_none(store)}")
     columns = ["solution_id", "prompt_value", "value", "critical_index"]
-    drops = {
-        row["solution_id"]: _drop(row)
-        for part in store.each("rollouts", columns)
-        for row in part.to_pylist()
-    }
+    each = (row for part in store.each("rollouts", columns) for row in part.to_pylist())
     if solution_id is None:
-        solution_id = max(drops, key=lambda name: drops[name])
-    elif solution_id not in drops:
+        solution_id = max(each, key=_drop)["solution_id"]
+    elif all(row["solution_id"] != solution_id for row in each):
+        names = [
+            name for part in store.each("rollouts", columns[:1]) for name in part[0].to_pylist()
+        ]
         raise CtmError(
-            f"{store.folder} has no rolled-out solution {solution_id!r}; it has {len(drops)}, such as "
-            f"{', '.join(list(drops)[:5])}",
+            f"{store.name} has no rolled-out solution {solution_id!r}; it has {len(names)}, such as "
+            f"{', '.join(names[:5])}",
             usage=True,
         )
     return _find(store, "rollouts", "solution_id", solution_id)
@@ -120,7 +119,7 @@ def _why_none(store: Store) -> str:
     if store.manifest["recipe"].get("command") == "eval":
         return (
             f"it is an evaluation ({right:,} right, {wrong:,} wrong), and `ctm build-dataset` makes them; "
-            f"`ctm eval --summary {store.folder}` prints its figures"
+            f"`ctm eval --summary {store.name}` prints its figures"
         )
     if not right + wrong:
         return "nothing is sampled yet; run the command that made it again"
@@ -139,7 +138,7 @@ def _find(store: Store, table: str, key: str, value: str) -> dict[str, Any]:
         rows = part.filter(pc.field(key) == value).to_pylist()
         if rows:
             return dict(rows[0])
-    raise CtmError(f"{store.folder} has no {table} row {value!r}: parts of it are missing")
+    raise CtmError(f"{store.name} has no {table} row {value!r}: parts of it are missing")
 
 
 def _drop(row: dict[str, Any]) -> float:

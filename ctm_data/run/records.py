@@ -10,11 +10,11 @@ from ctm_eval.types import Problem, Solution
 
 def chunked(
     problems: Sequence[Problem], size: int, shard: tuple[int, int] | None = None
-) -> dict[int, list[Problem]]:
+) -> dict[int, Sequence[Problem]]:
     """The chunks of `size` problems by number; of a shard (I, N), every N-th from the I-th on."""
     first, step = shard or (0, 1)
     numbers = range(first, -(-len(problems) // size), step)
-    return {number: list(problems[number * size : (number + 1) * size]) for number in numbers}
+    return {number: problems[number * size : (number + 1) * size] for number in numbers}
 
 
 def problems_of(store: Store, chunk: int) -> Iterator[Problem]:
@@ -47,7 +47,7 @@ def solutions_in(store: Store) -> Iterator[tuple[int, list[tuple[Problem, Soluti
     """The chunks of a finished run, each with its solutions and their problems. Raises CtmError."""
     chunks = store.chunks("solutions")
     if not chunks or "parts" not in store.manifest:
-        raise CtmError(f"{store.folder} is not a finished run with solutions", usage=True)
+        raise CtmError(f"{store.name} is not a finished run with solutions", usage=True)
     return ((chunk, list(solutions_in_part(store, chunk))) for chunk in chunks)
 
 

@@ -122,7 +122,7 @@ class Store:
         listed = {part for part in self._signed if part.startswith(f"{table}/")}
         if gone := listed - {self._name(path) for path in found}:
             raise CtmError(
-                f"{self.folder / min(gone)} is missing, and the manifest lists it: bring the run here "
+                f"{self.name}/{min(gone)} is missing, and the manifest lists it: bring the run here "
                 "anew, or run the command that made it again"
             )
         return found
@@ -225,7 +225,7 @@ class Store:
         }
         for part in self._signed:
             if part.partition("/")[0] in SCHEMAS and part not in parts:
-                raise CtmError(f"{self.folder / part} is gone; run the command that made it again")
+                raise CtmError(f"{self.name}/{part} is gone; run the command that made it again")
         self.write_text("README.md", card)
         self.manifest["parts"] = parts
         self.write_text(MANIFEST, _as_json(self.manifest))
@@ -301,7 +301,9 @@ class Store:
                 if fault is None:
                     continue
                 if table not in makes:
-                    raise CtmError(f"{path} {fault}; run the command that made it again first")
+                    raise CtmError(
+                        f"{self.name}/{self._name(path)} {fault}; run the command that made it again first"
+                    )
                 aside = self.folder / SET_ASIDE
                 aside.mkdir(exist_ok=True)
                 target = aside / f"{table}-{path.name}"

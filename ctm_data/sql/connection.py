@@ -24,13 +24,14 @@ TIMES = (
 )
 
 
-def open_sources(sources: Sequence[Source]) -> "DuckDBPyConnection":
-    """A connection with the views over `sources`. Raises CtmError if a part cannot be read."""
+def open_sources(sources: Sequence[Source], memory: int | None = None) -> "DuckDBPyConnection":
+    """A connection with the views over `sources`; a query spills to the disk beyond `memory` bytes. Raises
+    CtmError if a part cannot be read."""
     import duckdb
 
     from ctm_data.run.schema import SCHEMAS
 
-    memory = max(MEMORY, TIMES * sum(source.size for source in sources))
+    memory = memory or max(MEMORY, TIMES * sum(source.size for source in sources))
     con = duckdb.connect(config={"temp_directory": _spill(), "memory_limit": f"{memory}B"})
     con.execute("set enable_progress_bar = false")  # DuckDB prints it to stdout, where results go
     for filesystem in [source.filesystem for source in sources if source.filesystem][:1]:

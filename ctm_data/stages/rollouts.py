@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
@@ -119,9 +120,9 @@ def _selected(
 
 def repeated(problems: Sequence[Problem], config: BuildConfig) -> set[str]:
     """The random problems whose trajectories are rolled out twice; the same for every shard."""
-    names = [problem.problem_id for problem in problems]
-    ranked = sorted(names, key=lambda name: seed_of(config.seed, "reliability sample", name))
-    return set(ranked[: config.reliability_sample])
+    names = (problem.problem_id for problem in problems)
+    rank = partial(seed_of, config.seed, "reliability sample")
+    return set(nsmallest(config.reliability_sample, names, key=rank))
 
 
 def repeat(

@@ -17,6 +17,9 @@ from ctm_eval.thinking import Thinking, read, room, sample
 from ctm_eval.types import Problem, Solution
 from ctm_eval.workers import Rows, Score, Workers
 
+Ask = Callable[[Problem], Sequence[int] | Words]
+"""The prompt of a problem, see `ctm_data.asking.Prompts`."""
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -31,12 +34,12 @@ def write(
     store: Store,
     chunks: Mapping[int, Sequence[Problem]],
     workers: Mapping[str, Workers],
-    prompts: Mapping[str, Mapping[str, Sequence[int] | Words]],
+    prompts: Mapping[str, Ask],
     config: BuildConfig,
     progress: Progress,
 ) -> None:
     """Writes the problems and their solutions: `n_samples` by the workers of the first model, then by
-    those of the next. `prompts` are token ids or words, by model and problem id.
+    those of the next. `prompts` gives them by model.
     """
     n = config.n_samples
     counter = Counter(progress, "sampling", sum(map(len, chunks.values())) * n * len(workers))
@@ -62,12 +65,12 @@ def write(
 def units_of(
     chunks: Mapping[int, Sequence[Problem]],
     todo: Iterable[int],
-    prompts: Mapping[str, Sequence[int] | Words],
+    prompts: Ask,
 ) -> Iterator[Unit]:
-    """The chunks that are `todo`, one by one: all prompts of a large run are not held."""
+    """The chunks that are `todo`, one by one: all problems and prompts of a large run are not held."""
     for chunk in todo:
-        own = {problem.problem_id: prompts[problem.problem_id] for problem in chunks[chunk]}
-        yield Unit(chunk, chunks[chunk], own)
+        problems = list(chunks[chunk])
+        yield Unit(chunk, problems, {one.problem_id: prompts(one) for one in problems})
 
 
 def sample_unit(

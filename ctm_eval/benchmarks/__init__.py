@@ -31,7 +31,12 @@ QUESTION_MOST = 1_000_000  # characters; a tokenizer is silent for seconds over 
 GENERATED_MOST = 100_000  # and at most; they are held in memory
 
 
-def load_problems(
+def load_problems(benchmark: str, **options: Any) -> list[Problem]:
+    """The problems that `each_problem` gives for the same options, in a list. Raises CtmError."""
+    return list(each_problem(benchmark, **options))
+
+
+def each_problem(
     benchmark: str,
     *,
     split: str = "test",
@@ -39,7 +44,7 @@ def load_problems(
     limit: int | None = None,
     seed: int = 0,
     revision: str | None = None,
-) -> list[Problem]:
+) -> Iterator[Problem]:
     """The first `limit` problems of a benchmark's split, read from the Hub or from `data_file`.
 
     `data_file` is a JSONL or Parquet file with the same fields as the rows on the Hub; `revision` is the
@@ -59,7 +64,8 @@ def load_problems(
                 usage=True,
             )
         count = limit or kind.size or GENERATED_COUNT
-        return kind.generate(split, count, seed)
+        yield from kind.generate(split, count, seed)
+        return
     assert kind.read is not None
     if kind.repo is None and data_file is None:
         raise CtmError(f"{benchmark} is read from a file: give --data-file", usage=True)
@@ -69,9 +75,9 @@ def load_problems(
             usage=True,
         )
     rows = read_rows(data_file) if data_file else _rows_of_hub(kind, split, revision)
-    problems: list[Problem] = []
+    found = 0
     for index, (where, row) in enumerate(rows):
-        if len(problems) == limit:
+        if found == limit:
             break
         try:
             problem = kind.read(row, split, index)
@@ -85,11 +91,11 @@ def load_problems(
                 f"reads: shorten it to {QUESTION_MOST:,} at most, or leave the row out",
                 usage=True,
             )
-        problems.append(problem)
-    if not problems:
+        found += 1
+        yield problem
+    if not found:
         source = data_file or kind.repo
         raise CtmError(f"{source} has no problems in the split {split}", usage=True)
-    return problems
 
 
 def benchmark_called(name: str) -> Benchmark:

@@ -89,7 +89,7 @@ def test_examples_that_nobody_would_see_are_refused(chat, tmp_path):
 def test_a_default_length_is_cut_to_the_positions_that_the_longest_prompt_leaves(base):
     problems = load_problems("pocket", split="test", limit=4)
     config, prompts = ask(BuildConfig(model=base).check(), [base], problems)
-    assert config.max_new_tokens == 1024 - max(map(len, prompts[base].values()))
+    assert config.max_new_tokens == 1024 - max(map(len, prompts[base]))
 
 
 def test_a_given_length_that_does_not_fit_is_refused(base):

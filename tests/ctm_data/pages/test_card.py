@@ -5,6 +5,7 @@ import re
 import pytest
 from handmade import evaluated_by_hand
 
+from ctm_data.pages import card
 from ctm_data.pages.card import BEGIN, END, dataset_card, size_category, split_card
 from ctm_data.pages.heat_map import picture
 from ctm_data.run import schema
@@ -112,3 +113,9 @@ def test_a_name_in_an_evaluation_cannot_add_to_its_card(tmp_path):
     assert metadata["pretty_name"] == f"Evaluation of {name} on math500"
     assert metadata["license"] != "evil"
     assert "<img" not in body and "<b>" not in body and "[a](b)" not in body
+
+
+def test_a_card_that_needs_more_memory_than_little_gets_it(whole_run, monkeypatch):
+    expected = card._figures(Store(whole_run))
+    monkeypatch.setattr(card, "LITTLE", 1 << 20)
+    assert card._figures(Store(whole_run)) == expected
