@@ -4,7 +4,8 @@ import copy
 import os
 import pickle
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
 from typing import overload
@@ -22,19 +23,16 @@ class Problems(Sequence[Problem]):
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        file, rest = tempfile.TemporaryFile(), iter(problems)  # noqa: SIM115 (it lives as long as this)
-        starts, count = [0], 0
-        try:
-            while block := list(islice(rest, BLOCK)):
-                file.write(pickle.dumps(block))
-                starts.append(file.tell())
-                count += len(block)
-            file.flush()
-        except OSError as error:
-            raise CtmError(
-                f"cannot keep the problems in {tempfile.gettempdir()}: {error.strerror}; make room, or set "
-                "TMPDIR to another folder"
-            ) from error
+        rest, starts, count = iter(problems), [0], 0
+        with _explained():
+            file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as this)
+        while block := list(islice(rest, BLOCK)):
+            own = pickle.dumps(block)
+            with _explained():
+                file.write(own)
+                file.flush()
+            starts.append(starts[-1] + len(own))
+            count += len(block)
         self._rows = range(count)
 
         @lru_cache(maxsize=2)
@@ -59,3 +57,14 @@ class Problems(Sequence[Problem]):
             return some
         row = self._rows[at]
         return self._block_of(row // BLOCK)[row % BLOCK]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CtmError(
+            f"cannot keep the problems in a temporary file: {error.strerror}; make room, or set TMPDIR to "
+            "another folder"
+        ) from error

@@ -63,12 +63,18 @@ def test_ten_times_as_many_take_no_ten_times_the_memory():
 
 def test_a_full_disk_is_one_line_with_a_way_out(monkeypatch):
     class Full:
-        def tell(self) -> int:
-            return 0
-
         def write(self, _: bytes) -> None:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", Full)
     with pytest.raises(CtmError, match=r"No space left on device; make room, or set TMPDIR"):
         Problems(made(1))
+
+
+def test_an_error_of_their_source_is_not_blamed_on_the_disk():
+    def broken():
+        yield from made(3)
+        raise PermissionError(13, "Permission denied", "test.jsonl")
+
+    with pytest.raises(PermissionError):
+        Problems(broken())
