@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ctm_data.asking import Asker, ask
+from ctm_data.asking import Asker, Prompts, ask
 from ctm_data.config import BuildConfig
 from ctm_data.estimator.settings import RolloutSettings
 from ctm_data.pages.card import finish
@@ -178,7 +178,7 @@ def _wrong(marked: list[Marked], limit: int | None, set_aside: Counter[str]) -> 
 
 def _read_in(
     marked: Sequence[Marked],
-    prompts: Any,
+    prompts: Prompts,
     tokenizer: Any,
     config: BuildConfig,
     set_aside: Counter[str],
@@ -200,7 +200,7 @@ def _read_in(
                     problem_id=one.problem.problem_id,
                     sample_index=int(one.marked_id[-3:]) if one.marked_id[-3:].isdigit() else 0,
                     model=config.models[0],
-                    prompt_ids=prompts[one.problem.problem_id],
+                    prompt_ids=prompts(one.problem),  # type: ignore[arg-type]  # not words
                     token_ids=ids,
                     text=one.text,
                     answer=verdict.answer,
