@@ -2,8 +2,9 @@
 
     python benchmarks/scale.py --problems 100000
 
-`build` and `eval` really run, with an engine that says 7 or 8 at once; each is stopped in the middle and
-goes on, in the same process. For the other commands the run is made up: four solutions a problem, one of
+`build` (with rollouts), `verifier` (a build of that stage) and `eval` really run, with an engine that
+says 7 or 8 at once; each is stopped in the middle and goes on, in the same process. For the other
+commands the run is made up: four solutions a problem, one of
 them rolled out and one pair of it, with texts that the tokenizer of pocket gives again, so that `ctm
 verify` looks at every row. A command whose memory is flat needs at most 1.2 times as much for ten times
 the run. `python benchmarks/scale.py child COMMAND FOLDER` is one measured process.
@@ -24,7 +25,19 @@ from made_up import write_chunks
 
 CHUNK = 200  # problems a part
 FLAT = 1.2
-COMMANDS = ("build", "eval", "verify", "publish", "merge", "query", "summary", "contrast")
+COMMANDS = (
+    "build",
+    "verifier",
+    "eval",
+    "verify",
+    "publish",
+    "merge",
+    "query",
+    "summary",
+    "contrast",
+)
+STAGE = {"build": "rollouts", "verifier": "verifier"}
+RUN = (*STAGE, "eval")
 RECIPE = {"benchmark": "pocket", "model": "pocket", "n_rollouts": 64, "resolution": 0.01,
           "seed": 0, "trajectories": 1, "positive_model": "p", "negative_model": "n", "ce_beta": 1.0,
           "ce_plausibility": 0.0}  # fmt: skip
@@ -58,11 +71,11 @@ def main() -> int:
 def measure(command: str, home: Path, problems: int) -> tuple[float, float]:
     """(MiB of memory at the peak, seconds of processor time) of a command on a run of so many problems."""
     shards = 2 if command == "merge" else 1
-    for shard in range(0 if command in ("build", "eval") else shards):
+    for shard in range(0 if command in RUN else shards):
         folder = home / f"{shard}-of-{shards}"
         if not (folder / "README.md").exists():
             make(folder, problems, (shard, shards))
-    if command in ("build", "eval"):
+    if command in RUN:
         home.mkdir(parents=True, exist_ok=True)
         with (home / "problems.jsonl").open("w") as file:
             for number in range(problems):
@@ -79,7 +92,7 @@ def measure(command: str, home: Path, problems: int) -> tuple[float, float]:
 def child(command: str, home: Path) -> int:
     """One command; prints its peak and its time."""
     run, started = home / "0-of-1", time.process_time()
-    if command in ("build", "eval"):
+    if command in RUN:
         with tempfile.TemporaryDirectory() as out:
             twice(command, home / "problems.jsonl", Path(out) / "run")
     elif command == "verify":
@@ -137,15 +150,15 @@ def twice(command: str, data: Path, out: Path) -> None:
     count = sum(1 for _ in data.open())
 
     def stops(stage: str, done: float, total: float, *_: Any, **__: Any) -> None:
-        last = "rolling out" if command == "build" else "sampling"
+        last = {"build": "rolling out", "verifier": "labelling", "eval": "sampling"}[command]
         if stage == last and done > total / 2:
             raise Stopped
 
     for progress in (stops, lambda *_, **__: None):
         try:
-            if command == "build":
+            if command in STAGE:
                 ctm_data.build.build_dataset(
-                    BuildConfig(out, n_rollouts=2, stages=("rollouts",), **options), progress
+                    BuildConfig(out, n_rollouts=2, stages=(STAGE[command],), **options), progress
                 )
             else:
                 ctm_data.eval.evaluate(EvalConfig(out, **options), progress)
