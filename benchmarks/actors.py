@@ -176,8 +176,8 @@ def efficiency(home: Path, problems: int) -> int:
 
 def child(options: dict) -> int:
     """Makes a run, or a half of one, and prints the seconds that it took once the engines were loaded."""
-    from ctm_data.asking import ask
-    from ctm_data.build import lazy_engine, problems_of
+    from ctm_data.asking import ask, problems_of
+    from ctm_data.build import lazy_engine
     from ctm_data.config import BuildConfig
     from ctm_data.run.records import chunked
     from ctm_data.run.store import Store

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ctm_data.asking import ask
-from ctm_data.build import lazy_engine, problems_of
+from ctm_data.asking import ask, problems_of
+from ctm_data.build import lazy_engine
 from ctm_data.config import BuildConfig
 from ctm_data.plan import plan
 from ctm_data.run.records import chunked

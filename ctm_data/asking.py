@@ -1,4 +1,4 @@
-"""The prompts of a run: how its problems are put to its models, and whether they fit.
+"""The problems of a run and its prompts: how they are put to its models, and whether they fit.
 
 Only tokenizers and configurations are read, so that what cannot work is refused before a model is loaded.
 """
@@ -8,16 +8,31 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ctm_data.config import OTHER_TOKENS, THINKING_TOKENS, BuildConfig, EvalConfig
-from ctm_eval.benchmarks import benchmark_called
+from ctm_eval.benchmarks import benchmark_called, each_problem
 from ctm_eval.engines.base import Words
 from ctm_eval.engines.tokenizer import WithTokenizer
 from ctm_eval.errors import CtmError
 from ctm_eval.models import load_tokenizer, positions
+from ctm_eval.problems import Problems
 from ctm_eval.prompts import Prompting, exemplars, fingerprint
 from ctm_eval.thinking import tags_in
 from ctm_eval.types import Problem
 
 C = TypeVar("C", BuildConfig, EvalConfig)
+
+
+def problems_of(config: BuildConfig | EvalConfig) -> Problems:
+    """The problems that a run asks of its models. Raises CtmError."""
+    return Problems(
+        each_problem(
+            config.benchmark,
+            split=config.split,
+            data_file=config.data_file,
+            limit=config.limit,
+            seed=config.seed,
+            revision=config.revision if isinstance(config, EvalConfig) else None,
+        )
+    )
 
 
 def ask(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ctm_data.asking import ask, prompts_sha256
+from ctm_data.asking import ask, problems_of, prompts_sha256
 from ctm_data.config import STAGES, BuildConfig, Stage
 from ctm_data.pages.card import finish
 from ctm_data.run.bucket import working_folder
@@ -16,11 +16,9 @@ from ctm_data.run.schema import SCHEMA_VERSION, SCHEMAS
 from ctm_data.run.store import Store, is_run_folder
 from ctm_data.stages import contrast, rollouts, solutions, verifier
 from ctm_data.team import team
-from ctm_eval.benchmarks import each_problem
 from ctm_eval.engines import Engine, LazyEngine, load_engine, load_sampler
 from ctm_eval.engines.openai.answers import NAME, Answers
 from ctm_eval.errors import CtmError
-from ctm_eval.problems import Problems
 from ctm_eval.progress import Progress, Traffic, silent
 from ctm_eval.scoring import Scorer
 
@@ -162,19 +160,6 @@ def _copy_parts(shard: Store, merged: Store) -> None:
             continue
         if not merged.copy(shard.folder / part, part, digest):
             raise CtmError(f"{shard.folder / part} changed while it was merged; start again")
-
-
-def problems_of(config: BuildConfig) -> Problems:
-    """The problems that a build asks of its models. Raises CtmError."""
-    return Problems(
-        each_problem(
-            config.benchmark,
-            split=config.split,
-            data_file=config.data_file,
-            limit=config.limit,
-            seed=config.seed,
-        )
-    )
 
 
 def lazy_engine(config: BuildConfig, name: str, **served: object) -> LazyEngine[Engine]:

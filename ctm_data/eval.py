@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ctm_data.asking import ask
+from ctm_data.asking import ask, problems_of
 from ctm_data.config import PROCESSBENCH, EvalConfig
 from ctm_data.pages.card import finish
 from ctm_data.pages.evaluation import check_comparable
@@ -21,11 +21,10 @@ from ctm_data.run.store import Store, is_run_folder
 from ctm_data.score import score_run
 from ctm_data.stages.solutions import sample_unit, units_of
 from ctm_data.team import team
-from ctm_eval.benchmarks import benchmark_called, each_problem, revision_of
+from ctm_eval.benchmarks import benchmark_called, revision_of
 from ctm_eval.engines import Engine, LazyEngine, load_sampler
 from ctm_eval.engines.openai.answers import NAME, Answers
 from ctm_eval.errors import CtmError
-from ctm_eval.problems import Problems
 from ctm_eval.progress import Counter, Progress, Traffic
 from ctm_eval.scoring import Scorer
 from ctm_eval.types import Problem
@@ -106,16 +105,7 @@ def _sample(config: EvalConfig, progress: Progress | None, mirror: Mirror | None
     benchmark = benchmark_called(config.benchmark)
     if config.data_file is None and config.revision is None and benchmark.repo:
         config = replace(config, revision=_revision(config))
-    problems = Problems(
-        each_problem(
-            config.benchmark,
-            split=config.split,
-            data_file=config.data_file,
-            limit=config.limit,
-            seed=config.seed,
-            revision=config.revision,
-        )
-    )
+    problems = problems_of(config)
     answers = traffic = None
     if config.engine == "openai":
         answers, progress = Answers(config.folder / NAME), (traffic := Traffic(progress))

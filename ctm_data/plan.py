@@ -14,8 +14,8 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ctm_data.asking import ask
-from ctm_data.build import lazy_engine, problems_of
+from ctm_data.asking import ask, problems_of
+from ctm_data.build import lazy_engine
 from ctm_data.config import BuildConfig
 from ctm_data.estimator.values import branch_counts
 from ctm_data.run.recipe import with_versions

@@ -10,6 +10,7 @@ from ctm_data.pages.card import finish
 from ctm_data.run.records import are_programs, problems_of, solutions_in_part
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
+from ctm_eval.problems import Problems
 from ctm_eval.progress import Progress, silent
 from ctm_eval.report import Results, Sampled, measure
 from ctm_eval.scoring import Scorer
@@ -43,7 +44,8 @@ def regrade(
                 f"{', '.join(store.set_aside)} of {folder} is damaged and was set aside: run its "
                 "`ctm eval` again first",
             )
-        scorer.check([p for chunk in store.chunks("problems") for p in problems_of(store, chunk)])
+        every = (p for chunk in store.chunks("problems") for p in problems_of(store, chunk))
+        scorer.check(Problems(every))
         changed: list[str] = []
         again = _again(store, scorer, changed, write, progress or silent)
         results = measure(again, programs=are_programs(store))

@@ -63,6 +63,7 @@ NAMES = {"orm": "ORM", "prm": "PRM", "dpo": "DPO", "simpo": "SimPO"}
 SAMPLER = {"pocket": "pocket", "pocket-code": "pocket-coder"}
 CODE = "pocket-code"
 DESCRIBED = "-described"
+TOLD = {"pocket": (False,), CODE: (False, True)}  # whether verifiers read descriptions
 Way = tuple[str, bool]  # the method, and whether the verifier reads descriptions of programs
 
 
@@ -100,7 +101,7 @@ def main() -> None:
     with pool_for(plan, folder, options.jobs) as pool:
         for benchmark, methods in BENCHMARKS.items():
             _data(plan, folder, benchmark)
-            ways = [(m, told) for told in (False, True)[: 1 + (benchmark == CODE)] for m in methods]
+            ways = [(method, told) for told in TOLD[benchmark] for method in methods]
             results = run_all(plan, folder, pool, benchmark, ways)
             curves = measure(plan, folder, benchmark, results)
             text.append(table(plan, benchmark, curves, results, spent(folder, benchmark)))
@@ -126,7 +127,7 @@ def _data(plan: Plan, folder: Path, benchmark: str) -> None:
         )
         models.append(str(rollouts / "models" / "positive"))
         seed = 1  # not the problems that were rolled out: p+ has seen those
-    for described in (False, True)[: 1 + (benchmark == CODE)]:
+    for described in TOLD[benchmark]:
         build_dataset(
             BuildConfig(
                 folder / f"{benchmark}{DESCRIBED if described else ''}",

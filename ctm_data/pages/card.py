@@ -194,11 +194,11 @@ def _figures(store: "Store") -> dict[str, list[dict[str, Any]]]:
     from ctm_data.sql.named_queries import named_query
 
     def within(memory: int | None) -> dict[str, list[dict[str, Any]]]:
-        con = open_sources([find(store.folder)], memory)
-        return {
-            name.replace("-", "_"): con.sql(named_query(name)).to_arrow_table().to_pylist()
-            for name in QUERIES
-        }
+        with open_sources([find(store.folder)], memory) as con:
+            return {
+                name.replace("-", "_"): con.sql(named_query(name)).to_arrow_table().to_pylist()
+                for name in QUERIES
+            }
 
     try:
         return within(LITTLE)
