@@ -84,7 +84,8 @@ def compare(
     RELIABILITY is how often two runs give the same critical token, predicted from the rollouts and checked
     by a second run, with an interval over problems. Raises CtmError if there is nothing to measure.
     """
-    trajectories = read(Store(run))
+    rng = np.random.default_rng(seed)
+    trajectories = read(Store(run), most, rng)
     labels = [
         Agreement(RELIABILITY, how, own.share, own.low, own.high, own.trajectories)
         for how, own in zip(("predicted", "checked"), reliability(Store(run)), strict=True)
@@ -100,10 +101,6 @@ def compare(
             f"{run} has no trajectory with a critical token: {how}",
             usage=True,
         )
-    rng = np.random.default_rng(seed)
-    if most is not None and len(trajectories) > most:
-        chosen = np.sort(rng.choice(len(trajectories), most, replace=False))
-        trajectories = [trajectories[i] for i in chosen]
     costs = {}
     if curve:
         trajectories, spent = _with_drops(Store(run), trajectories, curve, seed, device, progress)
@@ -130,23 +127,30 @@ def compare(
     return measured + spent_on + labels
 
 
-def read(store: Store) -> list[Trajectory]:
-    """The rolled-out trajectories of a run that have a critical token; those with CE scores, if any has."""
-    scores: dict[str, list[float] | None] = {}
-    for part in store.each("contrast", ["rejected_id", "rejected_ce"]):
-        scores |= {row["rejected_id"]: row["rejected_ce"] for row in part.to_pylist()}
-    scored = any(ce is not None for ce in scores.values())
+def read(store: Store, most: int | None, rng: np.random.Generator) -> list[Trajectory]:
+    """The rolled-out trajectories of a run that have a critical token; those with CE scores, if any has.
+
+    Of more than `most`, so many are drawn by `rng`, and only these are held.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    usable, scored = _usable(store)
+    if most is not None and len(usable) > most:
+        names = list(usable)
+        chosen = np.sort(rng.choice(len(names), most, replace=False))
+        usable = {names[i]: usable[names[i]] for i in chosen}
+    wanted = pa.array(usable, pa.string())
+    scores: dict[str, list[float]] = {}
+    for part in store.each("contrast", ["rejected_id", "rejected_ce"]) if scored else ():
+        own = part.filter(pc.is_in(part["rejected_id"], wanted))
+        scores |= {row["rejected_id"]: row["rejected_ce"] for row in own.to_pylist()}
     found = []
     columns = ["keep_prob", "entropy", "margin", "value"]
     names = ["solution_id", "problem_id", "prompt_value", "critical_index", "generated_tokens"]
-    wanted = [*names, *columns]
-    for part in store.each("rollouts", wanted):
-        for row in part.to_pylist():
-            ce, at = scores.get(row["solution_id"]), row["critical_index"]
-            # Behind the scored tokens is a stop string, which is no part of the pair.
-            length = len(row["keep_prob"]) if ce is None else min(len(ce), len(row["keep_prob"]))
-            if at is None or at >= length or (ce is None and scored):
-                continue
+    for part in store.each("rollouts", [*names, *columns]):
+        for row in part.filter(pc.is_in(part["solution_id"], wanted)).to_pylist():
+            ce, length = scores.get(row["solution_id"]), usable[row["solution_id"]]
             for name in columns:
                 row[name] = row[name] and row[name][:length]
             suspicion = {} if ce is None else {"CE": -np.array(ce[:length])}
@@ -158,13 +162,34 @@ def read(store: Store) -> list[Trajectory]:
                 Trajectory(
                     suspicion=suspicion,
                     drop=_drop(row),
-                    critical_index=at,
+                    critical_index=row["critical_index"],
                     problem_id=row["problem_id"],
                     solution_id=row["solution_id"],
                     generated=row["generated_tokens"],
                 )
             )
     return found
+
+
+def _usable(store: Store) -> tuple[dict[str, int], bool]:
+    """How many tokens of a trajectory are measured, by trajectory, and whether they have CE scores."""
+    import pyarrow.compute as pc
+
+    scores: dict[str, int | None] = {}  # how many, by trajectory
+    for part in store.each("contrast", ["rejected_id", "rejected_ce"]):
+        counts = pc.list_value_length(part["rejected_ce"]).to_pylist()
+        scores |= zip(part["rejected_id"].to_pylist(), counts, strict=True)
+    scored = any(count is not None for count in scores.values())
+    found: dict[str, int] = {}
+    for part in store.each("rollouts", ["solution_id", "critical_index", "keep_prob"]):
+        ids, critical = (part[name].to_pylist() for name in ("solution_id", "critical_index"))
+        tokens = pc.list_value_length(part["keep_prob"]).to_pylist()
+        for name, at, length in zip(ids, critical, tokens, strict=True):
+            # Behind the scored tokens is a stop string, which is no part of the pair.
+            own = min(length, scores.get(name) or 0) if scored else length
+            if at is not None and at < own:
+                found[name] = own
+    return found, scored
 
 
 def _with_drops(

@@ -5,18 +5,20 @@ Intervals are 95%, over problems (see `ctm_eval.metrics.clustered`), unless a fi
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from ctm_data.pages.facts import facts, finished_results
 from ctm_data.pages.lists import readable
-from ctm_data.pages.reliability import Reliability, reliability
+from ctm_data.pages.reliability import reliability
 from ctm_data.pages.summary import CONFIDENT
 from ctm_data.run.store import Store
 from ctm_data.sql.named_queries import named_query
 from ctm_data.sql.word_class import CLASSES
-from ctm_eval.metrics import Estimate, clustered
+from ctm_eval.metrics import clustered
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -72,50 +74,44 @@ def figures(con: "DuckDBPyConnection", store: Store, other: Store | None = None)
     runs = [store, *([other] if other else [])]
     found: list[Figure] = []
     if other is None and store.parts("rollouts"):
-        rows = _trajectories(con)
-        found += [_replaced(rows), _classes(con, rows), _positions(rows)]
-        found += [*_predictors(store), _cost(rows, store), *_reliability(store)]
+        con.execute(TRAJECTORIES)
+        found += [_replaced(con), _classes(con), _positions(con)]
+        found += [*_predictors(store), _cost(con, store), *_reliability(con, store)]
     elif store.parts("solutions"):
         found += _best_of_n([(one, results) for one in runs if (results := finished_results(one))])
     if store.parts("solutions"):
+        con.execute(PROBLEMS)
         found += [*_levels(con, runs), *_verdicts(con, runs)]
     return [one for one in found if one.points]
 
 
-def _trajectories(con: "DuckDBPyConnection") -> list[dict[str, Any]]:
-    """What the figures need of every rolled-out solution."""
-    rows: list[dict[str, Any]] = (
-        con.sql("""
-select problem_id, critical_index as at, len(token_ids) as n, value[critical_index + 1] as after,
-    replacement_pass_at_k as passes, generated_tokens as tokens, estimator,
-    (10 * critical_index // len(token_ids))::integer as tenth,
+TRAJECTORIES = f"""
+create or replace temp table trajectory as
+select problem_id, critical_index as critical, len(token_ids) as n,
+    1 - coalesce(value[critical_index + 1], 0) as lost, replacement_pass_at_k as passes,
+    generated_tokens as tokens, estimator, (10 * critical_index // len(token_ids))::integer as tenth,
     1 - list_sum(keep_prob) / len(keep_prob) as leaving,
-    word_class(critical_piece, pieces[critical_index], pieces[critical_index + 2]) as word_class
+    word_class(critical_piece, pieces[critical_index], pieces[critical_index + 2]) as word_class,
+    if(repeat_tokens is null, null, repeat_index is not distinct from critical_index) as repeated,
+    list_max(critical_prob) >= {CONFIDENT} as sure
 from rollouts
-order by solution_id
-""")
-        .to_arrow_table()
-        .to_pylist()
-    )
-    return rows
+"""  # what the figures need of every rolled-out solution
+CRITICAL = "trajectory where critical is not null"
 
 
-def _replaced(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def _replaced(con: "DuckDBPyConnection") -> Figure:
+    sql = f"select coalesce(max(len(passes)), 0) from {CRITICAL}"
+    [(longest,)] = con.execute(sql).fetchall()
     points = []
-    critical = [row for row in rows if row["at"] is not None and row["passes"]]
-    longest = max((len(row["passes"]) for row in critical), default=0)
     for index in range(longest):
-        k, own = 1 << index, [row for row in critical if len(row["passes"]) > index]
+        k = 1 << index
         samples = max(1, (1 << longest - 1) // k)
-
-        def without(row: Mapping[str, Any], index: int = index) -> float:
-            return float(row["passes"][index])
-
-        def kept(row: Mapping[str, Any], k: int = k) -> float:
-            return float(1 - (1 - (row["after"] or 0.0)) ** k)
-
-        points.append(_point("another token in its place", k, own, without, samples))
-        points.append(_point("the critical token kept", k, own, kept, samples))
+        with_it = f"{CRITICAL} and len(passes) > {index}"
+        for series, value in (
+            ("another token in its place", f"passes[{index + 1}]"),
+            ("the critical token kept", f"1 - pow(lost, {k})"),
+        ):
+            points += _point(con, series, k, value, with_it, samples=str(samples))
     return Figure(
         "critical-token-replaced",
         "Pass@k with the critical token and without it",
@@ -128,21 +124,21 @@ def _replaced(rows: Sequence[Mapping[str, Any]]) -> Figure:
     )
 
 
-def _classes(con: "DuckDBPyConnection", rows: Sequence[Mapping[str, Any]]) -> Figure:
-    critical = [row for row in rows if row["at"] is not None]
-    everything: dict[str, int] = defaultdict(int)
-    for row in con.sql(named_query("word-classes")).to_arrow_table().to_pylist():
-        everything[row["word_class"]] += row["tokens"]
-    total = sum(everything.values())
+def _classes(con: "DuckDBPyConnection") -> Figure:
     points = [
-        _share("critical tokens", kind, critical, "word_class", kind)
+        point
         for kind in CLASSES
-        if critical
+        for point in _point(con, "critical tokens", kind, "word_class = ?", CRITICAL, kind)
     ]
+    everything: dict[str, int] = defaultdict(int)
+    if points:
+        for row in con.sql(named_query("word-classes")).to_arrow_table().to_pylist():
+            everything[row["word_class"]] += row["tokens"]
+    total = sum(everything.values())
     points += [
         Point("all tokens", kind, everything[kind] / total, n=everything[kind])
         for kind in CLASSES
-        if critical and total
+        if total
     ]
     return Figure(
         "word-classes",
@@ -155,13 +151,11 @@ def _classes(con: "DuckDBPyConnection", rows: Sequence[Mapping[str, Any]]) -> Fi
     )
 
 
-def _positions(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    critical = [row for row in rows if row["at"] is not None]
-    points = [
-        _share("critical tokens", f"{10 * tenth} to {10 * tenth + 10}%", critical, "tenth", tenth)
-        for tenth in range(10)
-        if critical
-    ]
+def _positions(con: "DuckDBPyConnection") -> Figure:
+    points = []
+    for tenth in range(10):
+        x = f"{10 * tenth} to {10 * tenth + 10}%"
+        points += _point(con, "critical tokens", x, "tenth = ?", CRITICAL, tenth)
     return Figure(
         "positions",
         "Where critical tokens stand",
@@ -200,23 +194,19 @@ def _predictors(store: Store) -> list[Figure]:
     ]
 
 
-def _cost(rows: Sequence[Mapping[str, Any]], store: Store) -> Figure:
+def _cost(con: "DuckDBPyConnection", store: Store) -> Figure:
     n = int(store.manifest["recipe"].get("n_rollouts") or 0)
-    by_problem: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for row in rows:
-        by_problem[row["problem_id"]].append((row["tokens"], n * row["n"] * (row["n"] + 1) / 2))
-    spent, exhaustive = (
-        [_mean(pair[i] for pair in own) for own in by_problem.values()] for i in (0, 1)
-    )
-    own = rows[0]["estimator"]
+    spent, *_ = _means(con, "tokens", "trajectory")
+    exhaustive, *_ = _means(con, f"{n} * n * (n + 1) / 2", "trajectory")
+    sql = "select count(*), min(estimator), avg(leaving) from trajectory"
+    [(count, own, leaving)] = con.execute(sql).fetchall()
     points = []
     if n and not own.startswith("exhaustive"):
         points = [
-            Point("tokens a trajectory", f"this run ({own})", *_student(spent), len(rows)),
-            Point("tokens a trajectory", "after every token", *_student(exhaustive), len(rows)),
+            Point("tokens a trajectory", f"this run ({own})", *_student(spent), count),
+            Point("tokens a trajectory", "after every token", *_student(exhaustive), count),
         ]
-    times = sum(exhaustive) / sum(spent) if sum(spent) else 0.0
-    leaving = _mean(row["leaving"] for row in rows)
+    times = exhaustive.sum() / spent.sum() if spent.sum() else 0.0
     return Figure(
         "cost",
         "What the values cost",
@@ -230,34 +220,19 @@ def _cost(rows: Sequence[Mapping[str, Any]], store: Store) -> Figure:
     )
 
 
-def _reliability(store: Store) -> list[Figure]:
+def _reliability(con: "DuckDBPyConnection", store: Store) -> list[Figure]:
     points = []
     for how, found in zip(("predicted", "checked"), reliability(store), strict=True):
         if found is not None:
-            points.append(_agreed("all labels", how, found))
-    columns = ["problem_id", "critical_index", "critical_prob", "repeat_index", "repeat_tokens"]
-    bins: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for part in store.each("rollouts", columns):
-        for row in part.to_pylist():
-            if row["repeat_tokens"] is not None and row["critical_prob"]:
-                sure = max(row["critical_prob"], default=0.0) >= CONFIDENT
-                name = (
-                    f"{CONFIDENT:.0%} sure or more" if sure else f"less than {CONFIDENT:.0%} sure"
-                )
-                bins[name][row["problem_id"]].append(row["repeat_index"] == row["critical_index"])
-    for name in sorted(bins):
-        own = bins[name]
-        estimate = clustered([_mean(values) for values in own.values()], 1)
-        points.append(
-            Point(
-                "checked",
-                name,
-                estimate.value,
-                estimate.low,
-                estimate.high,
-                sum(map(len, own.values())),
+            points.append(
+                Point(how, "all labels", found.share, found.low, found.high, found.trajectories)
             )
-        )
+    for name, sure in (
+        (f"{CONFIDENT:.0%} sure or more", "sure"),
+        (f"less than {CONFIDENT:.0%} sure", "not sure"),
+    ):
+        checked = f"trajectory where repeated is not null and {sure}"
+        points += _point(con, "checked", name, "repeated", checked)
     return [
         Figure(
             "reliability",
@@ -270,10 +245,6 @@ def _reliability(store: Store) -> list[Figure]:
             tuple(points),
         )
     ]
-
-
-def _agreed(what: str, how: str, found: Reliability) -> Point:
-    return Point(how, what, found.share, found.low, found.high, found.trajectories)
 
 
 def _best_of_n(runs: "Sequence[tuple[Store, Results]]") -> list[Figure]:
@@ -302,19 +273,30 @@ def _best_of_n(runs: "Sequence[tuple[Store, Results]]") -> list[Figure]:
     ]
 
 
+PROBLEMS = """
+create or replace temp table sampled_problem as
+select run, problem_id, level, subject, count(*) as samples, avg(correct::integer) as correct,
+    histogram(verdict) as verdicts
+from solutions left join (select run, problem_id, level, subject from problems) using (run, problem_id)
+group by all
+"""  # the samples of every problem of every run
+
+
 def _levels(con: "DuckDBPyConnection", runs: Sequence[Store]) -> list[Figure]:
-    rows = _by_problem(con, "correct::integer")
     for column in ("level", "subject"):
-        there = sorted({row[column] for row in rows if row[column]}, key=_natural)
+        sql = f"select distinct {column} from sampled_problem where {column} <> ''"
+        there = sorted((x for (x,) in con.execute(sql).fetchall()), key=_natural)
         if 1 < len(there) <= LEVELS:
             break
     else:
         return []
     points = [
-        _point(name, x, [r for r in own if r[column] == x], lambda row: row["mean"])
-        for name, own in _each(rows, runs)
+        point
+        for name, run in _series(runs)
         for x in there
-        if any(r[column] == x for r in own)
+        for point in _point(
+            con, name, x, "correct", f"{OF_RUN} and {column} = ?", run, x, samples="samples"
+        )
     ]
     return [
         Figure(
@@ -333,13 +315,15 @@ def _verdicts(con: "DuckDBPyConnection", runs: Sequence[Store]) -> list[Figure]:
     names = [
         v for (v,) in con.execute("select distinct verdict from solutions order by 1").fetchall()
     ]
-    points = []
-    for verdict in names:
-        rows = _by_problem(con, "(verdict = ?)::integer", verdict)
-        points += [
-            _point(name, verdict.replace("_", " "), own, lambda row: row["mean"])
-            for name, own in _each(rows, runs)
-        ]
+    share = "coalesce(verdicts[?], 0) / samples"
+    points = [
+        point
+        for verdict in names
+        for name, run in _series(runs)
+        for point in _point(
+            con, name, verdict.replace("_", " "), share, OF_RUN, verdict, run, samples="samples"
+        )
+    ]
     return [
         Figure(
             "verdicts",
@@ -353,66 +337,55 @@ def _verdicts(con: "DuckDBPyConnection", runs: Sequence[Store]) -> list[Figure]:
     ]
 
 
-def _by_problem(con: "DuckDBPyConnection", what: str, *values: str) -> list[dict[str, Any]]:
-    """A mean over the samples of every problem of every run."""
-    rows: list[dict[str, Any]] = (
-        con.sql(
-            f"""
-select run, problem_id, level, subject, avg({what}) as mean, count(*) as samples
-from solutions left join (select run, problem_id, level, subject from problems) using (run, problem_id)
-group by all
-order by run, problem_id
-""",
-            params=list(values),
-        )
-        .to_arrow_table()
-        .to_pylist()
-    )
-    return rows
+OF_RUN = "sampled_problem where run = ?"
 
 
-def _each(
-    rows: Sequence[dict[str, Any]], runs: Sequence[Store]
-) -> Iterable[tuple[str, list[dict[str, Any]]]]:
-    for store in runs:
-        own = [row for row in rows if row["run"] == str(store.folder)]
-        yield (store.folder.name if len(runs) > 1 else "samples"), own
+def _series(runs: Sequence[Store]) -> list[tuple[str, str]]:
+    """The name of a run's series, and of its rows."""
+    return [(one.folder.name if len(runs) > 1 else "samples", str(one.folder)) for one in runs]
 
 
 def _point(
+    con: "DuckDBPyConnection",
     series: str,
     x: str | int,
-    rows: Sequence[Mapping[str, Any]],
-    value: Callable[[Mapping[str, Any]], float],
-    samples: int | None = None,
-) -> Point:
-    """The mean over problems of a value of their rows."""
-    by_problem: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        by_problem[row["problem_id"]].append(float(value(row)))
-    most = samples or max((int(row.get("samples", 1)) for row in rows), default=1)
-    found: Estimate = clustered([_mean(own) for own in by_problem.values()], most)
-    return Point(series, x, found.value, found.low, found.high, len(rows))
+    what: str,
+    of: str,
+    *values: str | int,
+    samples: str = "1",
+) -> list[Point]:
+    """The mean over problems of what the rows `of` a table have; none where there are no rows.
+
+    `samples` is the number of independent values behind a row.
+    """
+    means, counts, most = _means(con, what, of, *values, samples=samples)
+    if not len(means):
+        return []
+    found = clustered(means, int(most.max()))
+    return [Point(series, x, found.value, found.low, found.high, int(counts.sum()))]
 
 
-def _share(
-    series: str, x: str, rows: Sequence[Mapping[str, Any]], column: str, wanted: Any
-) -> Point:
-    """How often a column of the rows is what is wanted, over problems."""
-    return _point(series, x, rows, lambda row: row[column] == wanted)
+def _means(
+    con: "DuckDBPyConnection", what: str, of: str, *values: str | int, samples: str = "1"
+) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+    """By problem the mean of an expression over the rows, their number, and the most of `samples`.
+
+    Only numbers leave DuckDB, so that a run can have any number of problems.
+    """
+    sql = f"""
+select avg(value order by value) as mean, count(*) as n, max(most) as most
+from (select problem_id, ({what})::double as value, {samples} as most from {of})
+group by problem_id order by problem_id
+"""
+    found = con.execute(sql, values).fetchnumpy()
+    return found["mean"], found["n"], found["most"]
 
 
-def _mean(values: Iterable[float]) -> float:
-    own = list(values)
-    return sum(own) / len(own)
-
-
-def _student(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+def _student(values: np.ndarray) -> tuple[float, float | None, float | None]:
     """The mean of problems' values with Student's interval; None for the interval of a single one."""
-    import numpy as np
     from scipy.stats import t
 
-    mean, m = _mean(values), len(values)
+    mean, m = float(np.mean(values)), len(values)
     if m < 2:
         return mean, None, None
     half = float(t.ppf(0.975, m - 1) * np.std(values, ddof=1) / m**0.5)

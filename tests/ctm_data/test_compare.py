@@ -15,6 +15,7 @@ from ctm_data.compare import (
     _agreement,
     compare,
     measures,
+    read,
 )
 from ctm_data.config import BuildConfig
 from ctm_data.run.store import Store
@@ -100,6 +101,16 @@ def test_chance_is_half_of_the_auc(run):
 
 def test_the_same_seed_gives_the_same_intervals(run):
     assert compare(run, seed=3) == compare(run, seed=3)
+
+
+def test_of_many_trajectories_only_a_random_few_are_read(run):
+    everything = {one.solution_id for one in read(Store(run), None, np.random.default_rng(0))}
+    drawn = [
+        [one.solution_id for one in read(Store(run), 3, np.random.default_rng(seed))]
+        for seed in (0, 1)
+    ]
+    assert [len(own) for own in drawn] == [3, 3] and drawn[0] != drawn[1]
+    assert everything.issuperset(drawn[0] + drawn[1])
 
 
 def test_a_run_that_was_rolled_out_twice_says_how_reliable_its_labels_are(run):

@@ -60,6 +60,21 @@ def test_the_cost_is_beside_that_of_rollouts_after_every_token(run):
     assert figure.note.startswith("1.6 times fewer") and "50.0% of the policy's mass" in figure.note
 
 
+def test_a_second_run_finds_the_sure_label_again_and_not_the_unsure_one(run):
+    rows = Store(run).read("rollouts").to_pylist()
+    again = {"a": ([0.9, 0.1, 0.0], 0), "b": ([0.3, 0.5, 0.1, 0.1], 3)}
+    for row in rows:
+        row["critical_prob"], row["repeat_index"] = again[row["solution_id"]]
+        row["repeat_tokens"] = 10
+    with Store.open(run, Store(run).manifest["recipe"]) as store:
+        store.write("rollouts", 0, rows)
+    assert values(drawn(run)["reliability"], "checked") == {
+        "all labels": 0.5,
+        "80% sure or more": 1.0,
+        "less than 80% sure": 0.0,
+    }
+
+
 def test_contrastive_scores_are_compared_with_rollouts(run):
     """Only the second solution has scores: its critical token has the second lowest of four."""
     figure = drawn(run)["ce-against-rollouts"]
