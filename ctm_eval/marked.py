@@ -86,6 +86,7 @@ def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]]) -> list[Marked]:
     """The rows of a file in ProcessBench's shape."""
     found: list[Marked] = []
     seen: Counter[str] = Counter()
+    first: dict[str, tuple[str, str]] = {}  # by id, where its problem is said first, and the problem
     for where, row in rows:
         steps, label = row.get("steps"), row.get("label")
         question = row.get("problem")
@@ -110,6 +111,12 @@ def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]]) -> list[Marked]:
         spans, text = joined(steps)
         name = str(row.get("id") or f"row-{len(found):05d}")
         seen[name] += 1
+        before, said = first.setdefault(name, (where, question))
+        if said != question:
+            raise CtmError(
+                f"{where} has the id {name} of another problem, that of {before}: give it an id of its own",
+                usage=True,
+            )
         found.append(
             Marked(
                 marked_id=name if seen[name] == 1 else f"{name}#{seen[name]}",

@@ -57,6 +57,7 @@ class Benchmark:
     benchmark, or one of an installed package, has `generate` instead, and `size` if it ends. `repo` and
     `config` are its location on the Hub, and `license` is the Hub's identifier of its licence. `kind`
     says what a solution is: a text with an answer, or a program.
+    With `own_ids`, the rows say what their problems are called, and may say it twice; else it is their place.
     `answer_format` is how the benchmark marks its own answers. By default, `shots` worked examples from the
     file `exemplars` precede a question. In a chat, `instruction` follows the question.
     """
@@ -70,6 +71,7 @@ class Benchmark:
     repo: str | None = None
     config: str | None = None
     read: Callable[[dict[str, Any], str, int], Problem | None] | None = None
+    own_ids: bool = False
     generate: Callable[[str, int, int], list[Problem]] | None = None  # split, count, seed
     size: int | None = None  # how many a generated benchmark has; None for any number
     shots: int = 0

@@ -51,7 +51,7 @@ def each_problem(
     commit on the Hub. `code` reads any file of tasks with a `prompt` and `tests`. `pocket` and
     `pocket-code` are generated from `seed`, with 32 problems unless `limit` is given. Raises CtmError for
     an unknown benchmark, a missing file, or a row that cannot be read, whose number is in the message; also
-    for a question of more than `QUESTION_MOST` characters.
+    for a question of more than `QUESTION_MOST` characters, and for two rows of one problem.
     """
     kind = benchmark_called(benchmark)
     if kind.generate is not None:
@@ -75,7 +75,7 @@ def each_problem(
             usage=True,
         )
     rows = read_rows(data_file) if data_file else _rows_of_hub(kind, split, revision)
-    found = 0
+    found, named = 0, dict[str, str]()
     for index, (where, row) in enumerate(rows):
         if found == limit:
             break
@@ -89,6 +89,12 @@ def each_problem(
             raise CtmError(
                 f"{where} has a question of {len(problem.question):,} characters, more than any model "
                 f"reads: shorten it to {QUESTION_MOST:,} at most, or leave the row out",
+                usage=True,
+            )
+        if kind.own_ids and (first := named.setdefault(problem.problem_id, where)) != where:
+            raise CtmError(
+                f"{where} is the problem {problem.problem_id} again, which {first} is already: leave one of "
+                "them out, or give it an id of its own",
                 usage=True,
             )
         found += 1

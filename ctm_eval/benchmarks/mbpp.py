@@ -44,6 +44,7 @@ MBPP = Benchmark(
     license="cc-by-4.0",
     kind="code",
     read=_read,
+    own_ids=True,
     shots=3,  # arXiv 2108.07732, section 4
     exemplars="mbpp",
     instruction=PROGRAM,

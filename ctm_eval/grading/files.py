@@ -122,16 +122,30 @@ def _golds(
         names = tuple(name for name in GOLD_COLUMNS if not (graded and name == "answer"))
         column = column or _column(rows[0], names, "gold answer", "--gold-column or --problems")
         return [_string(row, column, "--gold-column", index) for index, row in enumerate(rows)]
-    known: dict[Any, str] = {}
-    for index, (_, row) in enumerate(read_rows(problems)):
+    known: dict[str, tuple[str, str]] = {}  # by problem, where its gold is said first, and the gold
+    for index, (where, row) in enumerate(read_rows(problems)):
         gold_column = column or _column(row, GOLD_COLUMNS, "gold answer", "--gold-column")
-        known[row.get("problem_id")] = _string(row, gold_column, "--gold-column", index)
-    missing = {row.get("problem_id") for row in rows} - known.keys()
-    if missing:
+        gold = _string(row, gold_column, "--gold-column", index)
+        first, said = known.setdefault(_problem_of(row, where), (where, gold))
+        if said != gold:
+            raise CtmError(
+                f"{where} says another gold answer of problem {_problem_of(row, where)} than {first}: leave "
+                "one of them out",
+                usage=True,
+            )
+    names = [_problem_of(row, f"row {index + 1}") for index, row in enumerate(rows)]
+    if missing := set(names) - known.keys():
+        raise CtmError(f"{len(missing)} problems are not in {problems}: {sorted(missing)[:3]}")
+    return [known[name][1] for name in names]
+
+
+def _problem_of(row: dict[str, Any], where: str) -> str:
+    name = row.get("problem_id")
+    if name is None:
         raise CtmError(
-            f"{len(missing)} problems are not in {problems}: {sorted(map(str, missing))[:3]}"
+            f"{where} has no 'problem_id', by which answers and problems are joined", usage=True
         )
-    return [known[row.get("problem_id")] for row in rows]
+    return str(name)
 
 
 def _column(row: dict[str, Any], names: tuple[str, ...], what: str, option: str) -> str:

@@ -164,6 +164,12 @@ def test_a_file_of_all_of_mbpp_is_split_by_task_id(tmp_path):
     ]
 
 
+def test_two_rows_of_one_task_are_refused_with_both_lines_and_the_id(tmp_path):
+    path = write(tmp_path / "mbpp.jsonl", MBPP, {**MBPP, "task_id": 12}, MBPP)
+    with pytest.raises(CtmError, match=r"line 3 is the problem mbpp-test-00011 again, which .*line 1"):
+        load_problems("mbpp", data_file=path)
+
+
 def test_pocket_code_is_generated(tmp_path):
     problems = load_problems("pocket-code", limit=5)
     assert all(len(problem.tests) == 3 for problem in problems)

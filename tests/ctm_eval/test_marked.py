@@ -55,6 +55,11 @@ def test_rows_of_one_id_have_ids_of_their_own(tmp_path):
     assert [one.marked_id for one in read(tmp_path, WRONG, WRONG)] == ["gsm8k-0", "gsm8k-0#2"]
 
 
+def test_an_id_of_two_problems_is_refused_with_both_lines(tmp_path):
+    with pytest.raises(CtmError, match=r"line 2 has the id gsm8k-0 of another problem, .*line 1"):
+        read(tmp_path, WRONG, {**WRONG, "problem": "What is 1 + 1?"})
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

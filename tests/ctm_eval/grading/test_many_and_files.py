@@ -90,6 +90,21 @@ def test_golds_are_joined_from_a_file_of_problems(tmp_path):
     assert grades.correct == 1
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"problem_id": "a", "answer": "5"}, r"line 4 says another gold answer of problem a than .*line 1"),
+        ({"answer": "5"}, "line 4 has no 'problem_id'"),
+    ],
+)
+def test_a_problem_that_cannot_be_joined_is_refused_with_its_line(tmp_path, more, message):
+    problems = [{"problem_id": row["problem_id"], "answer": row["gold"]} for row in ROWS]
+    outputs = write_lines(tmp_path / "outputs.jsonl", ROWS)
+    golds = write_lines(tmp_path / "problems.jsonl", [*problems, more])
+    with pytest.raises(CtmError, match=message):
+        grade_file(outputs, problems=golds)
+
+
 def test_graded_rows_are_written_with_the_new_verdicts(tmp_path):
     outputs = write_lines(tmp_path / "outputs.jsonl", ROWS)
     grade_file(outputs, output=tmp_path / "graded.jsonl")
