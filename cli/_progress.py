@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -47,7 +48,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self._quiet = bool(os.environ.get("CTM_QUIET"))
         console = Console(stderr=True, quiet=self._quiet)
@@ -56,7 +57,7 @@ class Progress:
                 TextColumn("{task.description:>12}"),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f}%  {task.fields[rate]}"),
-                TimeRemainingColumn(elapsed_when_finished=True),
+                TextColumn("{task.fields[clock]}"),
                 console=console,
             )
             self._rich.start()
@@ -104,8 +105,12 @@ class Progress:
         rate = "  ".join(filter(None, [rate, note, *further]))
         if self._rich:
             if stage not in self._bars:
-                self._bars[stage] = self._rich.add_task(stage, total=total, rate="")
-            self._rich.update(self._bars[stage], completed=done, total=total, rate=rate)
+                self._bars[stage] = self._rich.add_task(stage, total=total, rate="", clock="")
+            seconds = elapsed if done >= total else left
+            clock = "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
+            self._rich.update(
+                self._bars[stage], completed=done, total=total, rate=rate, clock=clock
+            )
         elif self._quiet:
             return
         elif now - self._said > PLAIN_EVERY or ends:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import warnings
 from errno import EDQUOT, ENOSPC, EPIPE
 from io import TextIOWrapper
@@ -30,6 +31,7 @@ from ctm_cli import (
 )
 
 INTERRUPTED = 130
+PATIENCE = 10  # seconds, in which a launcher ends the processes of a call that one of them refused
 
 app = typer.Typer(
     name="ctm",
@@ -179,6 +181,8 @@ def run() -> None:
 
         if os.environ.get("CTM_DEBUG"):
             raise
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            time.sleep(PATIENCE)  # of many processes, the first says it
         if isinstance(error, OSError) and _stdout_is_gone(error):
             if isinstance(error, BrokenPipeError):  # who reads has enough
                 sys.exit(1)

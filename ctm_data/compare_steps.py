@@ -238,14 +238,16 @@ def _roll_out(
             if not own:
                 continue
             if store.done("rollouts", chunk) == {(one.solution_id,) for one in own}:
-                counter(len(own))
+                counter.skip(len(own))
                 continue
+            counter(0)
             loaded = loaded or load_engine(config.engine, config.models[0], device=config.device)
             pairs = [(by_id[one.problem_id], one) for one in own]
             rows = roll_out(loaded, pairs, settings, counter.scaled(len(own)))
             store.write("problems", chunk, map(asdict, asked))
             store.write("solutions", chunk, map(asdict, own))
             store.write("rollouts", chunk, rows)
+        counter(0)
         finish(store)
 
 

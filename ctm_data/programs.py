@@ -53,8 +53,9 @@ def check_run(
     ):
         for chunk, own in chunks:
             if {(s.solution_id, name) for _, s in own} <= store.done("programs", chunk):
-                counted(len(own))
+                counted.skip(len(own))
                 continue
+            counted(0)
             if of_programs:
                 items = [(problem, program_of(target_text(s)) or "") for problem, s in own]
                 told = describe(loaded, items, chat=chat)
@@ -77,6 +78,7 @@ def check_run(
                 for _, s in own
             ]
             store.add("programs", chunk, [{**k, **row} for k, row in zip(keys, rows, strict=True)])
+        counted(0)
         finish(store)
     return store
 

@@ -48,8 +48,9 @@ def score_run(
         for chunk, own in chunks:
             wanted = {(s.solution_id, str(verifier), loaded.pool) for _, s in own}
             if wanted <= store.done("scores", chunk):
-                counted(len(own))
+                counted.skip(len(own))
                 continue
+            counted(0)
             told = _descriptions(store, chunk, verifier) if loaded.descriptions else {}
             scores = loaded.score(
                 [
@@ -77,6 +78,7 @@ def score_run(
                     for (_, solution), value in zip(own, scores, strict=True)
                 ],
             )
+        counted(0)
         finish(store)
     return store
 

@@ -28,7 +28,10 @@ def silent(*state: Any, **more: Any) -> None:
 
 
 class Counter:
-    """An `Advance` that adds up its calls and reports the totals of one stage to a `Progress`."""
+    """An `Advance` that adds up its calls and reports the totals of one stage to a `Progress`.
+
+    How fast a stage is can be told from its first report on: report where the work begins, with 0 units.
+    """
 
     def __init__(self, progress: Progress | None, stage: str, total: float) -> None:
         self._progress, self._stage, self._total = progress or silent, stage, total
@@ -38,6 +41,10 @@ class Counter:
     def __call__(self, units: float, tokens: int = 0) -> None:
         self._done, self._tokens = self._done + units, self._tokens + tokens
         self._progress(self._stage, self._done, self._total, self._tokens)
+
+    def skip(self, units: float) -> None:
+        """Adds units that were finished before. They are in the next report, since they took no time."""
+        self._done += units
 
     def scaled(self, units: float) -> Advance:
         """An `Advance` that counts shares of `units`."""

@@ -56,10 +56,10 @@ class Benchmark:
     `read` turns a row of its data into a `Problem`, or returns None for a row of another split; a generated
     benchmark, or one of an installed package, has `generate` instead, and `size` if it ends. `repo` and
     `config` are its location on the Hub, and `license` is the Hub's identifier of its licence. `kind`
-    says what a solution is: a text with an answer, or a program.
-    With `own_ids`, the rows say what their problems are called, and may say it twice; else it is their place.
-    `answer_format` is how the benchmark marks its own answers. By default, `shots` worked examples from the
-    file `exemplars` precede a question. In a chat, `instruction` follows the question.
+    says what a solution is: a text with an answer, or a program. With `own_ids`, a problem is called what
+    its row says, not by its place. `answer_format` is how the benchmark marks its own answers. By default,
+    `shots` worked examples from the file `exemplars` precede a question. In a chat, `instruction` follows
+    the question.
     """
 
     name: str

@@ -69,14 +69,16 @@ def write(
                 for solution in _selected(problem, own[problem.problem_id], config)
             ]
             if not chosen or store.done("rollouts", chunk) == {(s.solution_id,) for _, s in chosen}:
-                counter(len(problems))
+                counter.skip(len(problems))
                 continue
+            counter(0)
             again = [
                 i
                 for i, (problem, solution) in enumerate(chosen)
                 if problem.problem_id in repeated and not solution.correct
             ]
             yield Unit(chunk, len(problems), chosen, again)
+        counter(0)
 
     for unit, rows in workers.each(work, units(), lambda unit: counter.scaled(unit.problems)):
         store.write("rollouts", unit.chunk, rows)

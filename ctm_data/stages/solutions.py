@@ -46,16 +46,20 @@ def write(
     for chunk, problems in chunks.items():
         if store.done("problems", chunk) != {(p.problem_id,) for p in problems}:
             store.write("problems", chunk, map(asdict, problems))
-    for number, (name, of_model) in enumerate(workers.items()):
+    todo: dict[str, list[int]] = {}
+    for number, name in enumerate(workers):
         own = range(number * n, (number + 1) * n)
-        todo = []
-        for chunk, problems in chunks.items():
-            if store.done("solutions", chunk) >= {(p.problem_id, i) for p in problems for i in own}:
-                counter(len(problems) * n)
-            else:
-                todo.append(chunk)
-        work = partial(sample_unit, config=config, first=own.start)
-        units = units_of(chunks, todo, prompts[name])
+        todo[name] = [
+            chunk
+            for chunk, problems in chunks.items()
+            if not store.done("solutions", chunk)
+            >= {(p.problem_id, i) for p in problems for i in own}
+        ]
+        counter.skip(n * sum(len(chunks[chunk]) for chunk in chunks.keys() - set(todo[name])))
+    counter(0)
+    for number, (name, of_model) in enumerate(workers.items()):
+        work = partial(sample_unit, config=config, first=number * n)
+        units = units_of(chunks, todo[name], prompts[name])
         for unit, solutions in of_model.each(work, units, lambda unit: counter):
             store.add("solutions", unit.chunk, map(asdict, solutions))
         if len(workers) > 1:

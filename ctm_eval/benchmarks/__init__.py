@@ -93,8 +93,8 @@ def each_problem(
             )
         if kind.own_ids and (first := named.setdefault(problem.problem_id, where)) != where:
             raise CtmError(
-                f"{where} is the problem {problem.problem_id} again, which {first} is already: leave one of "
-                "them out, or give it an id of its own",
+                f"{where} is the problem {problem.problem_id} again, which {first} is already: leave one "
+                "of them out, or give it an id of its own",
                 usage=True,
             )
         found += 1

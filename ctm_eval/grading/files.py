@@ -129,14 +129,14 @@ def _golds(
         first, said = known.setdefault(_problem_of(row, where), (where, gold))
         if said != gold:
             raise CtmError(
-                f"{where} says another gold answer of problem {_problem_of(row, where)} than {first}: leave "
-                "one of them out",
+                f"{where} says another gold answer of problem {_problem_of(row, where)} than {first}: "
+                "leave one of them out",
                 usage=True,
             )
-    names = [_problem_of(row, f"row {index + 1}") for index, row in enumerate(rows)]
-    if missing := set(names) - known.keys():
+    asked = [_problem_of(row, f"row {index + 1}") for index, row in enumerate(rows)]
+    if missing := set(asked) - known.keys():
         raise CtmError(f"{len(missing)} problems are not in {problems}: {sorted(missing)[:3]}")
-    return [known[name][1] for name in names]
+    return [known[name][1] for name in asked]
 
 
 def _problem_of(row: dict[str, Any], where: str) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from accelerate import tracking
@@ -16,6 +17,7 @@ from handmade import made_by_hand
 
 from ctm_cli import _progress, main, train
 from ctm_data.run.store import Store
+from ctm_eval.progress import Counter
 
 
 @pytest.fixture
@@ -442,6 +444,45 @@ def test_the_last_line_of_progress_has_the_time_taken(ctm, capsys):
     assert capsys.readouterr().err.splitlines()[-1].split() == (
         "sampling: 8/8 loss 0.5 in 0 s".split()
     )
+
+
+def test_of_several_processes_the_first_tells_of_a_wrong_call(tmp_path):
+    launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    call = ["-m", "ctm_cli.main", "train", "cdpo", "nope.jsonl"]
+    command = [sys.executable, "-m", *launch, *call]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert found.stderr.count("ctm: there is no file or folder nope.jsonl") == 1
+
+
+def clock_that_says(*seconds):
+    times = iter(seconds)
+    return SimpleNamespace(monotonic=lambda: next(times), time=lambda: 0.0)
+
+
+def test_the_time_left_of_a_run_that_goes_on_is_that_of_its_own_units(tmp_path, monkeypatch):
+    """900 of 1,000 units were there; the first new one comes after 10 s, which leaves 99 times 10 s."""
+    monkeypatch.setattr(_progress, "time", clock_that_says(0.0, 10.0))
+    file = tmp_path / "metrics.jsonl"
+    with _progress.Progress(metrics=file) as progress:
+        counter = Counter(progress, "sampling", 1000)
+        counter.skip(450)
+        counter.skip(450)
+        counter(0)
+        counter(1)
+    [line] = map(json.loads, file.read_text().splitlines())
+    assert line["seconds_left"] == 990
+
+
+def test_the_time_of_the_first_units_counts_for_the_time_left(tmp_path, monkeypatch):
+    """Nine of ten units come at once, after 90 s: the last one takes 10 s."""
+    monkeypatch.setattr(_progress, "time", clock_that_says(0.0, 90.0))
+    file = tmp_path / "metrics.jsonl"
+    with _progress.Progress(metrics=file) as progress:
+        counter = Counter(progress, "sampling", 10)
+        counter(0)
+        counter(9)
+    [line] = map(json.loads, file.read_text().splitlines())
+    assert line["seconds_left"] == 10
 
 
 def test_a_long_table_goes_through_a_pager(ctm, run, monkeypatch, capsys):

@@ -166,7 +166,9 @@ def test_a_file_of_all_of_mbpp_is_split_by_task_id(tmp_path):
 
 def test_two_rows_of_one_task_are_refused_with_both_lines_and_the_id(tmp_path):
     path = write(tmp_path / "mbpp.jsonl", MBPP, {**MBPP, "task_id": 12}, MBPP)
-    with pytest.raises(CtmError, match=r"line 3 is the problem mbpp-test-00011 again, which .*line 1"):
+    with pytest.raises(
+        CtmError, match=r"line 3 is the problem mbpp-test-00011 again, which .*line 1"
+    ):
         load_problems("mbpp", data_file=path)
 
 

@@ -93,7 +93,10 @@ def test_golds_are_joined_from_a_file_of_problems(tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"problem_id": "a", "answer": "5"}, r"line 4 says another gold answer of problem a than .*line 1"),
+        (
+            {"problem_id": "a", "answer": "5"},
+            r"line 4 says another gold answer of problem a than .*line 1",
+        ),
         ({"answer": "5"}, "line 4 has no 'problem_id'"),
     ],
 )
