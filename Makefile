@@ -78,6 +78,10 @@ bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/score.py
 	$(VENV)/bin/python benchmarks/cotnpot.py
 
+# Looks for half an hour for answers that the grader accepts for golds that they do not equal.
+hunt: $(VENV)/.installed-dev
+	$(VENV)/bin/python benchmarks/universal.py --seconds 1800
+
 # Kills, crashes and full disks for an hour; then 100,000 hostile files.
 soak: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/soak.py --minutes 60

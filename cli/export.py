@@ -8,7 +8,6 @@ import typer
 
 from ctm_cli._options import AsJson, Run
 from ctm_cli._output import answer
-from ctm_cli.imports import FORMATS
 from ctm_eval.steps import StepRule
 
 EXAMPLES = """Examples:
@@ -27,7 +26,11 @@ def add_to(app: typer.Typer) -> None:
 def command(
     run: Run,
     to: Annotated[
-        str, typer.Option(help=f"Format: {FORMATS}; or dpo or lm-eval.", show_default=False)
+        str,
+        typer.Option(
+            help="Format: trl-stepwise, prm800k, math-shepherd, pts or thought-anchors; or dpo or lm-eval.",
+            show_default=False,
+        ),
     ],
     output: Annotated[Path | None, typer.Option(help="File. [default: FORMAT.jsonl]")] = None,
     steps: Annotated[
