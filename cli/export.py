@@ -34,11 +34,11 @@ def command(
     ],
     output: Annotated[Path | None, typer.Option(help="File. [default: FORMAT.jsonl]")] = None,
     steps: Annotated[
-        StepRule, typer.Option(help="Where solutions are cut that have no steps yet.")
+        StepRule, typer.Option(help="How to cut solutions that have no steps yet.")
     ] = "lines",
     as_json: AsJson = False,
 ) -> None:
-    """Write a run's steps, pivotal tokens, pairs or samples as JSONL in a format of others."""
+    """Write a run's steps, pivotal tokens, pairs or samples as JSONL, in the format of another project."""
     from ctm_data.export import export
     from ctm_eval.printable import printable
 
