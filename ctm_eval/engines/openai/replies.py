@@ -10,7 +10,8 @@ ROUNDING = 1e-3  # by which probabilities may miss a sum of 1: half precision
 ENDED: dict[str, FinishReason] = {
     "length": "length",
     "stop": "stop",
-    "eos_token": "stop",
+    "eos_token": "stop",  # this and the next are those of text-generation-inference
+    "stop_sequence": "stop",
     "content_filter": "stop",
 }
 

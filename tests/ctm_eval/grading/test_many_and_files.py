@@ -90,6 +90,24 @@ def test_golds_are_joined_from_a_file_of_problems(tmp_path):
     assert grades.correct == 1
 
 
+@pytest.mark.parametrize(
+    ("problems", "rows", "message"),
+    [
+        ([{}, {}], [{}, {}], "problems.jsonl, line 1 has no problem_id"),
+        ([{"problem_id": "a"}], [{}], "row 1 has no problem_id"),
+        ([{"problem_id": [1]}], [{"problem_id": [1]}], "line 1 has no problem_id"),
+        ([{"problem_id": 1, "answer": "5"}, {"problem_id": 1}], [], "line 2 has another gold"),
+    ],
+)
+def test_golds_are_found_by_ids_that_are_there_and_name_one_gold(tmp_path, problems, rows, message):
+    golds = write_lines(tmp_path / "problems.jsonl", [{"answer": "4", **row} for row in problems])
+    outputs = write_lines(
+        tmp_path / "outputs.jsonl", [{"text": "4", **row} for row in rows or [{}]]
+    )
+    with pytest.raises(CtmError, match=message):
+        grade_file(outputs, problems=golds)
+
+
 def test_graded_rows_are_written_with_the_new_verdicts(tmp_path):
     outputs = write_lines(tmp_path / "outputs.jsonl", ROWS)
     grade_file(outputs, output=tmp_path / "graded.jsonl")
