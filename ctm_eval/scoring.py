@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from itertools import islice
+from textwrap import dedent
 from types import TracebackType
 
 from ctm_eval.benchmarks import BENCHMARKS
@@ -120,7 +121,11 @@ def _check_the_grader() -> None:
 def program_of(text: str) -> str | None:
     """The program in a response: its first fenced block of Python that defines something, else its
     first fenced block, else the whole text; None if that is empty. A block need not be closed."""
-    blocks = [code for language, code in BLOCK.findall(text) if language.lower() in PYTHON]
+    blocks = [
+        dedent(code) if code.lstrip("\n")[:1].isspace() else code  # as in a list of steps
+        for language, code in BLOCK.findall(text)
+        if language.lower() in PYTHON
+    ]
     found = next((code for code in blocks if re.search(r"^\s*(def|class)\s", code, re.M)), None)
     code = found or (blocks[0] if blocks else "" if "```" in text else text)
     return code.strip("\n") if code.strip() else None
