@@ -114,8 +114,8 @@ Merge = Annotated[
 Metrics = Annotated[
     Path | None,
     typer.Option(
-        help="Add a JSON line a second to this file: units done, tokens a second, seconds left; of a "
-        "server, requests in flight and retries.",
+        help="Add a JSON line a second to this file: units done, tokens a second, tokens from the cache, "
+        "seconds left; of a server, requests in flight and retries.",
         rich_help_panel="Running",
     ),
 ]
