@@ -67,7 +67,7 @@ Config = Annotated[
         "--config",
         callback=_from_file,
         is_eager=True,
-        help="YAML file that sets any of these options by name; the command line overrides it.",
+        help="YAML file that sets any of these options by name; options on the command line win.",
     ),
 ]
 Run = Annotated[
@@ -85,7 +85,7 @@ RunOrRepo = Annotated[
 Compare = Annotated[
     Path | None,
     typer.Option(
-        help="Another run: show the problems that both have, from it to RUN.",
+        help="Another run: show the changes from it to RUN, on the problems of both.",
         autocompletion=_completion.run_folders,
     ),
 ]
@@ -114,8 +114,8 @@ Merge = Annotated[
 Metrics = Annotated[
     Path | None,
     typer.Option(
-        help="Add a JSON line a second to this file: units done, tokens a second, seconds left; of a "
-        "server, requests in flight and retries.",
+        help="Add a JSON line to this file every second: units done, tokens a second, tokens from a cache, "
+        "seconds left; with a server, requests in flight and retries.",
         rich_help_panel="Running",
     ),
 ]

@@ -93,7 +93,7 @@ def command(
     answer(
         {"run": store.name, **asdict(summary)},
         as_json=as_json,
-        render=lambda: _show(summary, store.name),
+        render=lambda: _show(summary, store.name, store.manifest["recipe"]["model"]),
     )
 
 
@@ -118,7 +118,7 @@ def _show_plan(plan: "Plan") -> None:
     say(f"Without {plan.loading:.0f} s to load the model, and without the training of p+ and p-.")
 
 
-def _show(summary: "Summary", run: str) -> None:
+def _show(summary: "Summary", run: str, model: str = "pocket") -> None:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -170,10 +170,11 @@ def _show(summary: "Summary", run: str) -> None:
     if not summary.trajectories:
         why = ", ".join(f"{n:,} of the problems {why}" for why, n in summary.left_out.items())
         say(f"\nNothing was rolled out: {why or 'there is no problem'}; see --pass-rate and --of.")
+    start = "" if model == "pocket" else f" --model {typed(model)}"
     named = json.dumps(run, ensure_ascii=False)
     code = f'import datasets; print(datasets.load_dataset({named}, "rollouts"))'
     next_steps(
         f"ctm show {typed(run)}",
-        *([f"ctm train cdpo {typed(run)}"] if summary.pairs else []),
+        *([f"ctm train cdpo {typed(run)}{start}"] if summary.pairs else []),
         f"python -c {typed(code)}",
     )

@@ -59,7 +59,7 @@ def command(
     curve: Annotated[
         int | None,
         typer.Option(
-            help="Roll every trajectory out anew, with N rollouts behind a value, and say how well the "
+            help="Roll out every trajectory again with N rollouts for each value, and say how well the "
             "value drops of this curve find the critical token.",
             metavar="N",
             min=1,
@@ -76,10 +76,13 @@ def command(
         str, typer.Option(help="Model that rolls the solutions out.", rich_help_panel=STEPS)
     ] = "pocket",
     limit: Annotated[
-        int | None, typer.Option(help="Use only the first N.", metavar="N", rich_help_panel=STEPS)
+        int | None,
+        typer.Option(
+            help="Use only the first N wrong solutions.", metavar="N", rich_help_panel=STEPS
+        ),
     ] = None,
     n_rollouts: Annotated[
-        int, typer.Option(help="Rollouts behind each value.", rich_help_panel=STEPS, min=1)
+        int, typer.Option(help="Rollouts for each value.", rich_help_panel=STEPS, min=1)
     ] = 64,
     temperature: Annotated[
         float, typer.Option(help="Temperature of the rollouts.", rich_help_panel=STEPS)
@@ -90,7 +93,8 @@ def command(
     max_new_tokens: Annotated[
         int | None,
         typer.Option(
-            help="Maximum length of a solution in tokens. [default: 1024, or what the model has]",
+            help="Maximum length of a solution in tokens. [default: 1024, or what the model has "
+            "positions for]",
             rich_help_panel=STEPS,
         ),
     ] = None,

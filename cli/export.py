@@ -8,7 +8,6 @@ import typer
 
 from ctm_cli._options import AsJson, Run
 from ctm_cli._output import answer
-from ctm_cli.imports import FORMATS
 from ctm_eval.steps import StepRule
 
 EXAMPLES = """Examples:
@@ -27,15 +26,19 @@ def add_to(app: typer.Typer) -> None:
 def command(
     run: Run,
     to: Annotated[
-        str, typer.Option(help=f"Format: {FORMATS}; or dpo or lm-eval.", show_default=False)
+        str,
+        typer.Option(
+            help="Format: trl-stepwise, prm800k, math-shepherd, pts or thought-anchors; or dpo or lm-eval.",
+            show_default=False,
+        ),
     ],
     output: Annotated[Path | None, typer.Option(help="File. [default: FORMAT.jsonl]")] = None,
     steps: Annotated[
-        StepRule, typer.Option(help="Where solutions are cut that have no steps yet.")
+        StepRule, typer.Option(help="How to cut solutions that have no steps yet.")
     ] = "lines",
     as_json: AsJson = False,
 ) -> None:
-    """Write a run's steps, pivotal tokens, pairs or samples as JSONL in a format of others."""
+    """Write a run's steps, pivotal tokens, pairs or samples as JSONL, in the format of another project."""
     from ctm_data.export import export
     from ctm_eval.printable import printable
 

@@ -37,7 +37,10 @@ def command(
         ),
     ] = None,
     benchmark: Annotated[
-        str | None, typer.Option(help="Answer format of: gsm8k, math, math500 or pocket.")
+        str | None,
+        typer.Option(
+            help="Benchmark whose answer format is expected, such as gsm8k (####) or math500 (a box)."
+        ),
     ] = None,
     text_column: Annotated[
         str | None, typer.Option(help="Column of the responses. [default: text, response, ...]")

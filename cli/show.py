@@ -33,7 +33,7 @@ def command(
     ] = None,
     at: Annotated[
         int | None,
-        typer.Option(help="Position of a token, from 0, to tell of. [default: the critical one]"),
+        typer.Option(help="Show this token, by its position from 0. [default: the critical one]"),
     ] = None,
     width: Annotated[
         int | None, typer.Option(help="Width in columns. [default: the terminal's]")
@@ -43,7 +43,7 @@ def command(
 ) -> None:
     """Show a wrong solution, each token coloured by the chance of still reaching the right answer.
 
-    Under it stands the curve of these chances.
+    The curve of these chances is drawn below it.
     """
     from rich.console import Console
 

@@ -47,7 +47,7 @@ def command(
     data: Annotated[
         str,
         typer.Argument(
-            help="Run folder, JSONL or Parquet file, or dataset (NAME or NAME:CONFIG).",
+            help="Run folder, JSONL or Parquet file, or dataset on the Hub (NAME or NAME:CONFIG).",
             autocompletion=_completion.run_folders,
             show_default=False,
         ),
@@ -56,7 +56,7 @@ def command(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model to start from: Hub id, local folder, or pocket. [default: the preset's]",
+            help="Model to start from: Hub id, local folder, or pocket. [default: the preset's, or pocket]",
             rich_help_panel=METHOD,
         ),
     ] = None,
@@ -79,7 +79,7 @@ def command(
         bool,
         typer.Option(
             "--chosen-weights",
-            help="cdpo: weigh chosen tokens by their scores instead of by 1.",
+            help="cdpo: weight chosen tokens by their scores, instead of by 1.",
             rich_help_panel=METHOD,
         ),
     ] = False,
@@ -111,7 +111,7 @@ def command(
     simpo_gamma: Annotated[
         float | None,
         typer.Option(
-            help="simpo: target margin divided by beta (gamma/beta in its paper).",
+            help="simpo, confpo: target margin divided by beta (gamma/beta in SimPO's paper).",
             rich_help_panel=METHOD,
         ),
     ] = None,

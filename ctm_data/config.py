@@ -92,7 +92,7 @@ MaxRequests = Annotated[
 Ray = Annotated[
     str | None,
     Option(
-        "Have actors of Ray make the rows: local starts a cluster here, auto or HOST:PORT joins one.",
+        "Let Ray actors make the rows: local starts a cluster here, auto or HOST:PORT joins one.",
         "Running",
         recipe=False,
         metavar="ADDRESS",
@@ -101,7 +101,7 @@ Ray = Annotated[
 RayActors = Annotated[
     int | None,
     Option(
-        "Number of actors, each with an engine. [default: all GPUs; one a node without GPUs]",
+        "Number of actors, each with an engine. [default: what the GPUs allow; without any, one per node]",
         "Running",
         recipe=False,
         metavar="N",
@@ -163,7 +163,7 @@ TemplateArgs = Annotated[
 ThinkTags = Annotated[
     tuple[str, str] | None,
     Option(
-        "Tags around a thought, such as `<think>,</think>`; the answer is read behind it. [default: those "
+        "Tags around a thought, such as `<think>,</think>`; the answer is read after it. [default: those "
         "of the chat template]",
         "Prompt",
         metavar="OPEN,CLOSE",
@@ -172,7 +172,7 @@ ThinkTags = Annotated[
 MaxNewTokens = Annotated[
     int | None,
     Option(
-        "Maximum length of a solution in tokens; of a model that thinks, of the answer behind its thought. "
+        "Maximum length of a solution in tokens, or of the answer after a thought. "
         "[default: 1024, or what the model has positions for; pocket: 192]",
         "Sampling",
     ),
@@ -180,8 +180,8 @@ MaxNewTokens = Annotated[
 MaxThinkingTokens = Annotated[
     int | None,
     Option(
-        "Maximum length of a thought in tokens; one that is longer has no answer. [default: 32768, or what "
-        "the model has positions for]",
+        "Maximum length of a thought in tokens; a longer one is cut off and has no answer. "
+        "[default: 32768, or what the model has positions for]",
         "Sampling",
     ),
 ]
@@ -363,7 +363,7 @@ class BuildConfig(Config):
     resolution: Annotated[
         float,
         Option(
-            "A value below this counts as 0. At the default, 64 rollouts find no right one half the time.",
+            "A value below this counts as 0. At the default, 0 of 64 rollouts are right half the time.",
             "Rollouts",
         ),
     ] = RESOLUTION
@@ -388,19 +388,23 @@ class BuildConfig(Config):
     ] = 0
     trajectories: Annotated[
         int,
-        Option("Maximum number of solutions of a kind rolled out for each problem.", "Rollouts"),
+        Option(
+            "Maximum number of right and of wrong solutions rolled out for each problem.",
+            "Rollouts",
+        ),
     ] = 1
     of: Annotated[
         Of,
         Option(
-            "Which solutions are rolled out; right ones show where they were saved.", "Rollouts"
+            "Which solutions are rolled out; right ones, with --rule pivotal, show where they were saved.",
+            "Rollouts",
         ),
     ] = "wrong"
     pass_rate: Annotated[
         PassRate | None,
         Option(
-            "Roll out only problems whose samples are right this often; 0:1 takes all. [default: at "
-            "least one right sample]",
+            "Roll out only problems whose share of right samples is in this range; 0:1 takes all. "
+            "[default: at least one right sample]",
             "Rollouts",
             metavar="LOW:HIGH",
         ),

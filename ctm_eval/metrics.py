@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +29,20 @@ def maj_at_k(groups: Sequence[tuple[int, float]], silent: int = 0) -> list[float
     answer is wrong.
     """
     n = sum(votes for votes, _ in groups) + silent
-    wins = np.zeros(n + 1)
+    real = real_of(n)
+    wins = np.zeros(n + 1, dtype=real)
     for i, (votes, share) in enumerate(groups):
         if share:
             others = [other for j, (other, _) in enumerate(groups) if j != i]
             for v in range(1, votes + 1):
-                wins += share * comb(votes, v) * np.roll(_beaten(others, silent, v, n), v)
-    subsets = np.array([comb(n, k) for k in range(n + 1)], dtype=float)
-    return (wins / subsets)[1:].tolist()
+                wins += share * real(comb(votes, v)) * np.roll(_beaten(others, silent, v, n), v)
+    subsets = np.array([comb(n, k) for k in range(n + 1)], dtype=real)
+    return (wins / subsets)[1:].astype(float).tolist()
+
+
+def real_of(n: int) -> type[np.floating[Any]]:
+    """The type of numbers for subsets of n samples: C(1030, 515) is beyond a double."""
+    return np.float64 if n <= 512 else np.longdouble
 
 
 def _beaten(others: Sequence[int], silent: int, v: int, n: int) -> np.ndarray:
@@ -45,13 +52,14 @@ def _beaten(others: Sequence[int], silent: int, v: int, n: int) -> np.ndarray:
     A generating function in the number of samples; row t has the ways in which t others have v votes too.
     """
     below = sum(other for other in others if other < v) + silent
-    ways = np.zeros((1, n + 1))
+    real = real_of(n)
+    ways = np.zeros((1, n + 1), dtype=real)
     ways[0, : below + 1] = [comb(below, j) for j in range(below + 1)]
     for other in (other for other in others if other >= v):
-        grown = np.zeros((len(ways) + 1, n + 1))
+        grown = np.zeros((len(ways) + 1, n + 1), dtype=real)
         for j in range(v):
-            grown[:-1, j:] += comb(other, j) * ways[:, : n + 1 - j]
-        grown[1:, v:] += comb(other, v) * ways[:, : n + 1 - v]
+            grown[:-1, j:] += real(comb(other, j)) * ways[:, : n + 1 - j]
+        grown[1:, v:] += real(comb(other, v)) * ways[:, : n + 1 - v]
         ways = grown
     ways[:, n + 1 - v :] = (
         0  # together with the v own votes, these exceed n samples and would wrap around

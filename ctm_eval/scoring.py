@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from itertools import islice
+from textwrap import dedent
 from types import TracebackType
 
 from ctm_eval.benchmarks import BENCHMARKS
@@ -16,6 +17,7 @@ from ctm_eval.types import Problem
 Response = tuple[Problem, str, bool]  # the problem, the text, whether the text ended by itself
 
 BLOCK = re.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
+PYTHON = ("", "py", "python", "python3")  # what a block of a program is marked with
 REASONS: dict[str, Reason] = {"passed": "correct", "failed": "wrong", "timeout": "timeout",
                               "refused": "refused", "unparsed": "unparsed"}  # fmt: skip
 CANARIES = (  # one for every layer of the grader: gold, response, right or wrong, layer
@@ -120,7 +122,9 @@ def program_of(text: str) -> str | None:
     """The program in a response: its first fenced block of Python that defines something, else its
     first fenced block, else the whole text; None if that is empty. A block need not be closed."""
     blocks = [
-        code for language, code in BLOCK.findall(text) if language.lower() in ("", "py", "python")
+        dedent(code) if code.lstrip("\n")[:1].isspace() else code  # as in a list of steps
+        for language, code in BLOCK.findall(text)
+        if language.lower() in PYTHON
     ]
     found = next((code for code in blocks if re.search(r"^\s*(def|class)\s", code, re.M)), None)
     code = found or (blocks[0] if blocks else "" if "```" in text else text)

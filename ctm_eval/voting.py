@@ -10,6 +10,8 @@ from math import comb
 
 import numpy as np
 
+from ctm_eval.metrics import real_of
+
 ORDERS = 100  # minimum number of orders of the samples; the first k of each order are a subset
 
 
@@ -26,9 +28,12 @@ def best_of_k(
     keys = np.column_stack([first, np.asarray(scores, dtype=float)])
     _, place = np.unique(keys, axis=0, return_inverse=True)
     means = np.bincount(place, np.asarray(correct, dtype=float)) / np.bincount(place)
-    ranked = means[np.sort(place)[::-1]].tolist()
+    real, ranked = real_of(n), means[np.sort(place)[::-1]].tolist()
     return [
-        sum(value * comb(n - 1 - r, k - 1) for r, value in enumerate(ranked)) / comb(n, k)
+        float(
+            sum(value * real(comb(n - 1 - r, k - 1)) for r, value in enumerate(ranked))
+            / real(comb(n, k))
+        )
         for k in range(1, n + 1)
     ]
 

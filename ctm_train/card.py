@@ -3,6 +3,8 @@
 from importlib.resources import files
 from typing import Any
 
+from ctm_train.settings import USED_BY
+
 ABOUT = {
     "cdpo": (
         "cDPO",
@@ -34,7 +36,7 @@ ABOUT = {
     ),
     "prm": (
         "a process reward model's loss",
-        "A verifier: a scalar head that learned the value of a step at its end "
+        "A verifier: a scalar head that learned the label of a step at its end "
         "([arXiv 2312.08935](https://arxiv.org/abs/2312.08935)).",
     ),
     "sft": ("SFT", "Supervised fine-tuning, loss on the completions only."),
@@ -49,12 +51,19 @@ def model_card(record: dict[str, Any], *, adapter: bool) -> str:
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    title, about = ABOUT[record["method"]]
-    model = record["model"]
+    method, model, settings = record["method"], record["model"], record["settings"]
+    title, about = ABOUT[method]
+    used = {
+        name: value
+        for name, value in settings.items()
+        if method in USED_BY.get(name, (method,))
+        and (settings["lora"] or not name.startswith("lora_"))
+    }
     return environment.from_string(template).render(
-        **record,
+        **{**record, "settings": used},
         title=title,
         about=about,
         adapter=adapter,
+        head=method in ("orm", "prm"),
         hub_model="/" in model and not model.startswith((".", "/", "~")),
     )

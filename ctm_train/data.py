@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 WORD = re.compile(r"\S+")
 ROWS = "rows"  # the folder of the data, in the model's, while several processes train
+IDS = ("prompt_ids", "chosen_ids", "rejected_ids", "completion_ids")
 WEIGHTS = {"chosen_weights": "chosen_ids", "rejected_weights": "rejected_ids"}
 
 
@@ -103,6 +104,21 @@ def pairs(rows: "Dataset", tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
                     usage=True,
                 )
     return ids
+
+
+def largest_id(rows: "Dataset") -> int:
+    """The largest token id that the rows hold; -1 if they hold none, as rows of text."""
+    import pyarrow.compute as pc
+
+    names = [name for name in IDS if name in rows.column_names]
+    if not names:
+        return -1
+    found = (
+        pc.max(pc.list_flatten(part[name])).as_py()
+        for part in rows.select_columns(names).with_format("arrow").iter(batch_size=1000)
+        for name in names
+    )
+    return max((one for one in found if one is not None), default=-1)
 
 
 def spread(text: str, weights: Sequence[float], offsets: Sequence[tuple[int, int]]) -> list[float]:

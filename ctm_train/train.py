@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctm_train import moved, record
 from ctm_train.card import model_card
+from ctm_train.data import largest_id
 from ctm_train.errors import TrainError
 from ctm_train.settings import HAVE_REFERENCE, Settings
 
@@ -121,6 +122,13 @@ def train(
                 "--merge needs the whole model in one process: leave it out", usage=True
             )
         loaded, tokenizer = load(model, settings, head=method in VERIFIERS)
+        largest, known = largest_id(rows), loaded.config.get_text_config().vocab_size
+        if largest >= known:
+            raise TrainError(
+                f"the data has the token id {largest}, and {name or model} has {known} tokens: give "
+                "--model, the model that wrote the data or one with the same tokenizer",
+                usage=True,
+            )
         shortest = moved.all_cut_off(method, rows, tokenizer, settings.max_length)
         if shortest is not None:
             raise TrainError(

@@ -20,6 +20,10 @@ OUTSIDE = {  # a page of the site: the file that it is
     "pocket-coder-card.md": "ctm_eval/pocket/coder_weights/README.md",
     **{f"examples/{path.name}": f"examples/{path.name}" for path in ROOT.glob("examples/*.ipynb")},
 }
+CONVENTIONS = (
+    "Results are printed to stdout, progress and warnings to stderr. The exit code is 0 if the work is "
+    "done, 1 if it failed, 2 if the call was wrong, and 130 after ctrl-C."
+)
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -65,7 +69,7 @@ def commands() -> str:
 
     group: Any = typer.main.get_command(app)
     head = ["| option | what it does | default |", "|---|---|---|"]
-    text = ["# Commands and options\n", str(group.help), "", *head]
+    text = ["# Commands and options\n", str(group.help), "", CONVENTIONS, "", *head]
     for parameter in group.params:
         text += _row(parameter)
     for name, command in group.commands.items():

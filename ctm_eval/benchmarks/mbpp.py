@@ -23,6 +23,8 @@ def _read(row: dict[str, Any], split: str, index: int) -> Problem | None:
     task, tests = row["task_id"], list_in(row, "test_list")
     if task not in SPLITS[split]:
         return None
+    if not tests:
+        raise CtmError("the programming task has no tests")
     setup = row.get("test_setup_code") or "\n".join(
         list_in(row, "test_imports") if row.get("test_imports") else []
     )

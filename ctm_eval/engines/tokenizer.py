@@ -6,6 +6,12 @@ from typing import Any
 from ctm_eval.errors import CtmError
 from ctm_eval.models import decode, first_line
 
+RENDERING = frozenset(
+    "conversation messages add_generation_prompt continue_final_message tokenize padding truncation "
+    "max_length return_tensors return_dict return_assistant_tokens_mask tokenizer_kwargs".split()
+)
+"""What `apply_chat_template` takes beside the variables of a template, and is ours to say."""
+
 
 class WithTokenizer:
     """The part of an `Engine` that a tokenizer of transformers answers."""
@@ -34,12 +40,18 @@ class WithTokenizer:
     ) -> list[int]:
         """A chat, ready for the assistant's turn; `template_args` are further variables of the template.
 
-        Raises CtmError if the model has no template, or its template refuses the chat.
+        Raises CtmError if the model has no template, for a variable that is an option of the rendering, or
+        if the template refuses the chat.
         """
         from jinja2 import TemplateError
 
         if not getattr(self.tokenizer, "chat_template", None):
             raise CtmError(f"{self.name!r} has no chat template: leave out --chat", usage=True)
+        if options := sorted(RENDERING & (template_args or {}).keys()):
+            raise CtmError(
+                f"--template-args takes variables of the template, and {options[0]!r} is none",
+                usage=True,
+            )
         try:
             return list(
                 self.tokenizer.apply_chat_template(
@@ -49,7 +61,7 @@ class WithTokenizer:
                     **(template_args or {}),
                 )
             )
-        except TemplateError as error:
+        except (TemplateError, TypeError, ValueError) as error:
             raise CtmError(
                 f"the chat template of {self.name!r} refuses the chat ({first_line(error)}): see --system, "
                 "--few-shot and --template-args",

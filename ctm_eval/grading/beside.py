@@ -15,7 +15,7 @@ MAX_JOINED = 20_001
 def another(text: str, end: int) -> str | None:
     """Return the answer that a text goes on to name behind one: '5 or 7', '5, or maybe $7$', '5 (or 7)'."""
     rest = text[end : end + MAX_OTHER]
-    match = _OR_ANOTHER.match(rest) if "or" in rest or "be" in rest or "ly" in rest else None
+    match = _OR_ANOTHER.match(rest) if any(word in rest for word in _JOINERS) else None
     return next((group for group in match.groups() if group), None) if match else None
 
 
@@ -34,6 +34,18 @@ def is_withdrawn(text: str, end: int, answer: str) -> bool:
     rest = text[end : end + MAX_OTHER]
     judged = any(word in rest for word in _WRONG) and any(map(str.isdigit, answer))
     return judged and _WITHDRAWN.match(rest) is not None
+
+
+def with_what_follows(said: str, answer: str) -> str:
+    """Return an answer of a sentence with what the words behind it make of it: none, or one of two."""
+    at = said.find(answer)
+    if at < 0 or at and said[at - 1].isalnum():  # not written so ('negative 3'), or the 5 of 15
+        return answer
+    end = at + len(answer)
+    if is_withdrawn(said, end, answer):
+        return rf"\text{{not }} {answer}"
+    other = another(said, end)
+    return rf"{answer} \text{{ or }} {other}" if other else answer
 
 
 def joined(text: str, start: int, answer: str, end: int) -> str:
@@ -62,8 +74,10 @@ def _in_front(text: str, start: int) -> str:
     return text[max(0, start - MAX_WORDS) : start].rstrip(" ${(\\\n")
 
 
+_JOINERS = ("or", "be", "ly", "well as")
 _OR_ANOTHER = re.compile(
-    r"[\s$.,;?*_)}(]{0,6}(?:\\text\s?\{\s?)?\b(?:or|alternatively|maybe|perhaps|possibly)\b[\s,}]*"
+    r"[\s$.,;?*_)}(]{0,6}(?:\\text\s?\{\s?)?\b(?:or|alternatively|maybe|perhaps|possibly|as well as"
+    r"|(?:but|though)\s(?:it\s)?(?:could|may|might|can)\s(?:(?:also|well)\s)?be)\b[\s,}]*"
     r"(?:(?:even|else|also|rather|maybe|perhaps|possibly|it|is|just)\b\s*){0,3}(?:\*\*|[(])?\s*"
     r"(?:\$([^$\n]{1,60})\$|\\\((.{1,60}?)\\\)|\\boxed\{([^{}]{1,60})\}|(-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?\\?%?))",
     re.I,

@@ -16,7 +16,7 @@ def explain(gold: str, text: str, benchmark: str | None = None, *, finished: boo
     lines += ["gold", *_forms(gold_answer(gold))]
     if found.answer is None:
         return "\n".join([*lines, "answer    none found"])
-    lines += [f"answer    found by its {found.source}", *_forms(found.answer)]
+    lines += [f"answer    found by: {found.source}", *_forms(found.answer)]
     equality = matches(gold_answer(gold), found.answer)
     lines.append(f"layer     {equality.layer or 'none decided'}")
     if equality.convention:

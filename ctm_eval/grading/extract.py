@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 from ctm_eval.errors import CtmError
-from ctm_eval.grading.beside import another, is_denied, is_withdrawn, joined
+from ctm_eval.grading.beside import another, is_denied, joined, with_what_follows
 from ctm_eval.grading.statement import MATH, NUMBER, inside_of, is_math, statement, value_of_clause
 
 MAX_TAIL = 40_000
@@ -105,7 +105,7 @@ def _own_part(text: str) -> str:
     if ":" in text and ("Question" in text or "Problem" in text or "\nQ:" in text):
         for match in _NEXT_QUESTION.finditer(text):
             before = text[: match.start()]
-            if before.strip() and (not match[1] or _HAS_ANSWER.search(before)):
+            if _HAS_ANSWER.search(before) or not match[1] and _HAS_DIGIT.search(before):
                 return before
     end = text.find("<|")
     if end > 0 and _SPECIAL_TOKEN.match(text, end):
@@ -123,7 +123,7 @@ def _boxed(text: str) -> str | None:
         if start < 0:
             break
         content, end = _group(text, start + (6 if text.startswith("\\boxed", start) else 5))
-        if content is None or not content.strip(" {}$\\,;:."):
+        if content is None or not _IN_A_BOX.search(content):
             continue
         if not parts or end > first:  # the last one, or one around it
             parts, last = [content], end
@@ -183,7 +183,8 @@ def _after_hashes(text: str) -> str | None:
         line = text[start : end if end >= 0 else len(text)].strip("# \t\r*")
         if line and not _HEADING.match(line):
             said = _ANSWER_IS.search(line)  # #### The answer is 18
-            return statement(line[said.end() :]) if said else value_of_clause(line)
+            answer = statement(line[said.end() :]) if said else value_of_clause(line)
+            return answer and with_what_follows(line, answer)
     return None
 
 
@@ -197,15 +198,14 @@ def _after_answer_is(text: str) -> str | None:
         field = _FIELD.match(text, start)
         if field:  # {"answer": "18"}
             return (field[1] or field[2]).strip() or None
-        match = _ANSWER_IS.match(text, start)
+        tagged = _TAGGED.match(text, start)
+        match = tagged or _ANSWER_IS.match(text, start)
         if match is None:
             continue
-        said = text[match.end() : match.end() + 2_000]
+        said = tagged[1] if tagged else text[match.end() : match.end() + 2_000]
         answer = statement(said)
         if answer is not None and not _is_judgement(answer, text[:start]):
-            at = said.find(answer)  # -1 where it is not written so: 'negative 3'
-            withdrawn = at >= 0 and is_withdrawn(said, at + len(answer), answer)
-            return rf"\text{{not }} {answer}" if withdrawn else answer
+            return with_what_follows(said, answer)
     return None
 
 
@@ -249,6 +249,7 @@ _FINDERS: dict[str, Callable[[str], str | None]] = {
 }
 _NEXT_QUESTION = re.compile(r"(?:^|\n)[ \t]*[#*]*[ \t]*(?:(?:Question|Problem)( \d+)?|Q) ?:")
 _HAS_ANSWER = re.compile(r"\\f?boxed|####|\banswer(?:s\b|:| is\b| are\b)", re.I)
+_HAS_DIGIT = re.compile(r"[0-9]")
 _ANNOUNCED = re.compile(
     r"(?:^|\n|[*#:.] ?)(?:\W*)(?:final |so,? |hence,? )?(?:the )?(?:final )?\W*$", re.I
 )
@@ -263,6 +264,7 @@ _JUDGEMENT = re.compile(
 )
 _SPECIAL_TOKEN = re.compile(r"<\|[a-z_|]{1,40}>")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
+_IN_A_BOX = re.compile(r"[^\s{}$\\,;:.]|\\\{\s*\\\}")  # something, or the empty set
 _BARE = re.compile(r"\\?[A-Za-z]+|[-+]?[0-9][0-9.,]*[0-9]|[0-9]")
 _JOINT = re.compile(
     r"[\s$.,;)(\\]*(?:\\text\{)?[\s$,]*(?:and|or)?[\s$]*\}?[\s$(\\]*(?:also )?[\s$]*(?:[A-Za-z] ?= ?)?"
@@ -281,6 +283,7 @@ _ANSWER_IS = re.compile(
     re.I,
 )
 _OR_BEFORE = re.compile(r"(?<![\w.,/%])(?<!/ )\d[\d,.]*(?:\s|,|\$|\\[()]){1,4}or\s(?:\$|\\\()?$")
+_TAGGED = re.compile(r"(?<=<)answer>(.{1,2000}?)</answer>", re.I | re.S)
 _FIELD = re.compile(
     r'(?<=")answer"\s?:\s?(?:"([^"\n]{1,200})"|(-?\d[\d.,/]{0,40}?)\s?[,}\n])', re.I
 )

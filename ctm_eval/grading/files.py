@@ -122,30 +122,30 @@ def _golds(
         names = tuple(name for name in GOLD_COLUMNS if not (graded and name == "answer"))
         column = column or _column(rows[0], names, "gold answer", "--gold-column or --problems")
         return [_string(row, column, "--gold-column", index) for index, row in enumerate(rows)]
-    known: dict[str, tuple[str, str]] = {}  # by problem, where its gold is said first, and the gold
+    known: dict[str | int, str] = {}
     for index, (where, row) in enumerate(read_rows(problems)):
         gold_column = column or _column(row, GOLD_COLUMNS, "gold answer", "--gold-column")
-        gold = _string(row, gold_column, "--gold-column", index)
-        first, said = known.setdefault(_problem_of(row, where), (where, gold))
-        if said != gold:
-            raise CtmError(
-                f"{where} says another gold answer of problem {_problem_of(row, where)} than {first}: "
-                "leave one of them out",
-                usage=True,
-            )
-    asked = [_problem_of(row, f"row {index + 1}") for index, row in enumerate(rows)]
-    if missing := set(asked) - known.keys():
-        raise CtmError(f"{len(missing)} problems are not in {problems}: {sorted(missing)[:3]}")
-    return [known[name][1] for name in asked]
-
-
-def _problem_of(row: dict[str, Any], where: str) -> str:
-    name = row.get("problem_id")
-    if name is None:
+        gold, name = _string(row, gold_column, "--gold-column", index), _problem_id(row, where)
+        if known.setdefault(name, gold) != gold:
+            raise CtmError(f"{where} has another gold for the problem {name!r}: keep one of them")
+    wanted = [_problem_id(row, f"row {index + 1}") for index, row in enumerate(rows)]
+    missing = set(wanted) - known.keys()
+    if missing:
         raise CtmError(
-            f"{where} has no 'problem_id', by which answers and problems are joined", usage=True
+            f"{len(missing)} problems are not in {problems}: {sorted(map(str, missing))[:3]}"
         )
-    return str(name)
+    return [known[name] for name in wanted]
+
+
+def _problem_id(row: dict[str, Any], where: str) -> str | int:
+    """Return what a row is joined by; rows without it would all be one problem."""
+    name = row.get("problem_id")
+    if isinstance(name, bool) or not isinstance(name, str | int):
+        raise CtmError(
+            f"{where} has no problem_id that is text or a whole number, by which golds are found",
+            usage=True,
+        )
+    return name
 
 
 def _column(row: dict[str, Any], names: tuple[str, ...], what: str, option: str) -> str:

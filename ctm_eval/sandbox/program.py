@@ -36,6 +36,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 
 OUT_OF_MEMORY = 102  # the process's exit code
 DEFINED = (FunctionType, type)
+IMPORTED = "program"  # the name of a module whose functions are tested
 
 
 class Judged(Channel):
@@ -51,12 +52,17 @@ class Judged(Channel):
             self.output = None
 
     def do_run(self, code: str, tested: bool, wanted: list[str]) -> dict[str, Any]:
-        """Runs the program as `__main__`. Returns its names, the functions and classes among those
-        `wanted`, the names that it lacks, and what is odd."""
+        """Runs the program, as `__main__` if there are no tests. Returns its names, the functions and
+        classes among those `wanted`, the names that it lacks, and what is odd."""
         try:
             part = compile(code, "program.py", "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
             return {"unparsed": f"{type(error).__name__}: {error}"}
+        if (
+            tested
+        ):  # as in the harnesses of MBPP and HumanEval: what a script would do is not asked for
+            self.main.__name__ = IMPORTED
+            sys.modules[IMPORTED] = self.main
         ours = dict(vars(builtins))
         try:
             exec(part, self.main.__dict__)

@@ -132,6 +132,12 @@ def test_mbpp_shows_its_tests_and_keeps_its_program(tmp_path):
     assert problem.answer == MBPP["code"]
 
 
+def test_a_task_of_mbpp_without_tests_is_named(tmp_path):
+    path = write(tmp_path / "mbpp.jsonl", {**MBPP, "test_list": []})
+    with pytest.raises(CtmError, match="line 1 is not a row of mbpp: the programming task has no"):
+        load_problems("mbpp", data_file=path)
+
+
 def test_the_setup_of_a_task_runs_before_each_of_its_tests(tmp_path):
     row = {**MBPP, "test_setup_code": "import math"}
     [problem] = load_problems("mbpp", data_file=write(tmp_path / "mbpp.jsonl", row))

@@ -64,6 +64,12 @@ def test_maj_at_k_by_hand():
     assert maj_at_k([(2, 1.0), (1, 0.0)]) == pytest.approx([2 / 3, 1 / 3 + 2 / 3 * 1 / 2, 1])
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).maxexp < 2048, reason="numpy has no long doubles here")
+def test_maj_at_k_has_no_number_of_samples_at_which_it_overflows():
+    """One sample of 1,100 has an answer, a right one: the vote of k is right where it is among them."""
+    assert maj_at_k([(1, 1.0)], 1099) == pytest.approx([k / 1100 for k in range(1, 1101)])
+
+
 def test_maj_at_k_stays_exact_for_many_samples():
     """40 right against 24 wrong of one answer: at k = 64 the vote is certain, at k = 1 it is a draw."""
     votes = maj_at_k([(40, 1.0), (24, 0.0)])

@@ -10,9 +10,12 @@ from openai_server import OpenAIServer
 
 pytest.importorskip("openai")
 
+from openai.types import CompletionChoice
+
 from ctm_eval.engines import Request, Sampling, load_engine, load_sampler
 from ctm_eval.engines.base import Completion, request_for
 from ctm_eval.engines.openai.answers import Answers
+from ctm_eval.engines.openai.replies import ended
 from ctm_eval.engines.openai.server import retry_after
 from ctm_eval.engines.top_tokens import nucleus_of_top
 from ctm_eval.errors import CtmError
@@ -150,6 +153,11 @@ JUNK = {
     "an end by an error": {**CHOICE, "finish_reason": "abort"},
     "brackets without end": b"[" * 100_000,
 }
+
+
+@pytest.mark.parametrize("told", ["stop", "eos_token", "stop_sequence"])
+def test_the_ends_that_servers_have_their_own_words_for(told):
+    assert ended(CompletionChoice.model_construct(finish_reason=told)) == "stop"
 
 
 def test_junk_is_tried_again_and_never_taken_for_an_answer(engine):
@@ -338,7 +346,15 @@ def test_a_retry_is_told_of_though_nothing_is_done():
     traffic("sampling", 1, 9, 30)
     traffic.retries += 1
     traffic.tell()
-    assert told[1] == ("sampling", 1, 9, 30, {"in_flight": 0, "retries": 1})
+    assert told[1] == ("sampling", 1, 9, 30, "", {"in_flight": 0, "retries": 1})
+
+
+def test_tokens_that_the_server_had_from_before_are_told_of(engine):
+    told = []
+    traffic = Traffic(lambda *state, figures: told.append(figures))
+    with OpenAIServer(engine, cached=3) as server:
+        in_words(server, traffic=traffic).sample(words(2), GREEDY, Counter(traffic, "sampling", 2))
+    assert told[-1]["cached_tokens"] == 6
 
 
 def test_no_more_requests_are_in_flight_than_wanted(engine):

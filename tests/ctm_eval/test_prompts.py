@@ -87,6 +87,20 @@ def test_a_model_without_a_chat_template_is_refused(engine):
         Prompting(chat=True).encode(engine, PROBLEM)
 
 
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"tokenize": False}, "'tokenize' is none"),
+        ({"add_generation_prompt": False}, "'add_generation_prompt' is none"),
+        ({"tools": 5}, "refuses the chat"),
+    ],
+)
+def test_what_is_no_variable_of_a_template_is_refused(engine, monkeypatch, variables, message):
+    monkeypatch.setattr(engine.tokenizer, "chat_template", TEMPLATE)
+    with pytest.raises(CtmError, match=message):
+        Prompting(chat=True, template_args=variables).encode(engine, PROBLEM)
+
+
 def test_a_chat_ends_with_the_question_and_a_word_on_the_form(engine, monkeypatch):
     monkeypatch.setattr(engine.tokenizer, "chat_template", TEMPLATE)
     form = "Think step by step. End with a line `#### ` and the number that is the answer."

@@ -76,6 +76,11 @@ BLOCKS = {
         "def f(): pass",
     ),
     "a block without a definition": ("So:\n```py\nf = abs\n```", "f = abs"),
+    "a block in a list": (
+        "1. So:\n   ```python\n   def f():\n       return 1\n   ```",
+        "def f():\n    return 1",
+    ),
+    "a block of python3": ("```bash\nls\n```\n```python3\nf = abs\n```", "f = abs"),
     "a block of another language is none": ("```bash\nls\n```", None),
     "a block that is not closed": ("```python\ndef f():\n    return 1", "def f():\n    return 1"),
     "indentation is kept": ("\n    def f(): pass", "    def f(): pass"),

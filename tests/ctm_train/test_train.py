@@ -212,6 +212,14 @@ def test_lora_targets_that_the_model_lacks_are_named(tmp_path):
         train("sft", rows(), tmp_path / "m", model=MODEL, settings=settings)
 
 
+def test_token_ids_of_another_models_tokenizer_are_refused_in_a_line(tmp_path):
+    foreign = Dataset.from_list([{"prompt_ids": [5], "completion_ids": [6, 49151]}])
+    with pytest.raises(
+        TrainError, match="token id 49151, and pocket has 1024 tokens: give --model"
+    ):
+        train("sft", foreign, tmp_path / "m", model=MODEL, settings=quick("sft"), name="pocket")
+
+
 def test_the_record_and_the_card_say_how_the_model_was_made(tmp_path):
     from huggingface_hub import ModelCard
 

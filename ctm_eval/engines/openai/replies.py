@@ -10,7 +10,8 @@ ROUNDING = 1e-3  # by which probabilities may miss a sum of 1: half precision
 ENDED: dict[str, FinishReason] = {
     "length": "length",
     "stop": "stop",
-    "eos_token": "stop",
+    "eos_token": "stop",  # this and the next are those of text-generation-inference
+    "stop_sequence": "stop",
     "content_filter": "stop",
 }
 
@@ -44,6 +45,13 @@ def text_of(choice: Any, *, chat: bool) -> str:
     if not isinstance(text, str):
         raise ValueError("it holds no text")
     return text
+
+
+def cached_of(answer: Any) -> int:
+    """How many tokens of the prompt the server had from before, if it says so."""
+    details = getattr(getattr(answer, "usage", None), "prompt_tokens_details", None)
+    cached = getattr(details, "cached_tokens", None)
+    return cached if type(cached) is int and cached > 0 else 0
 
 
 def token_ids(told: Any, vocabulary: int) -> tuple[int, ...]:

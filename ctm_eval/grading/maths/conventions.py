@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from ctm_eval.grading.maths import equations, identity, numeric
+from ctm_eval.grading.maths import equations, identity, numeric, units
 from ctm_eval.grading.maths.exact_numbers import Number
 from ctm_eval.grading.maths.rationals import rational
 from ctm_eval.grading.maths.tree import EXPRESSIONS, Tree, number, symbols
@@ -40,6 +40,10 @@ def is_rounded(gold: Number, answer: Tree) -> bool:
 
     Two significant digits behind the point, or three in all, are needed: 0.33 for 1/3, not 0.3.
     """
+    if answer.op == "quantity" and gold.unit is not None:
+        one, other = units.read(gold.unit), units.read(answer.args[1])
+        if one is not None and other is not None and units.ratio(one, other) != 1:
+            return False
     if answer.op == "quantity" or answer.op in ("percent", "degree"):
         answer = answer.args[0]
     assert gold.places is not None

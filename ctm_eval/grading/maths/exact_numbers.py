@@ -151,8 +151,12 @@ def _unit(suffix: str) -> tuple[str | None, int] | None:
     glued, suffix = not suffix[0].isspace(), suffix.strip().replace("left over", "left")
     if suffix in ("\\%", "%"):
         return "%", 1
+    if suffix in ("\\$", "€", "£", "¥"):
+        return suffix[-1], 1
     if _DEGREE.fullmatch(suffix):
         return "°", 1
+    if degrees := _TEMPERATURE.fullmatch(suffix):
+        return {"C": "celsius", "F": "fahrenheit"}[degrees[1]], 1
     if _ORDINAL.fullmatch(suffix):
         return None, 1
     if len(suffix) > 80 or not _WORDS.fullmatch(suffix):
@@ -204,6 +208,9 @@ _NUMBER = re.compile(
     re.ASCII | re.VERBOSE,
 )
 _DEGREE = re.compile(r"\^\s?\{?\s?\\circ\s?\}?|\\circ")
+_TEMPERATURE = re.compile(
+    r"(?:\^\s?\{?\s?\\circ\s?\}?|\\circ)\s?(?:\\text\s?\{\s?)?([CF])(?:elsius|ahrenheit)?\s?\}?"
+)
 _ORDINAL = re.compile(r"\^?\s?\{?\s?(?:\\text\s?\{)?\s?(?:st|nd|rd|th)\s?\}?\s?\}?")
 _WORDS = re.compile(r"(?:\\text|\\mathbf|\\\$|[A-Za-z{}. /,'()-]|\^\s?\{?[23]\}?)+")
 _WORD = re.compile(r"[A-Za-z]+")

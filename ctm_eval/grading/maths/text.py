@@ -27,6 +27,12 @@ def clean(text: str) -> str:
         text = _commands_to_plain(text)
     if "$" in text:
         text = _without_math_delimiters(text)
+    if "~" in text:
+        text = _TIE.sub(" ", text)
+    if "'" in text:
+        text = _THOUSANDS_TICK.sub("", text)
+    if "x" in text:
+        text = _TIMES.sub("*", text)
     text = " ".join(text.split())
     if "{," in text or "{:" in text:
         text = _BRACED_COMMA.sub("", text).replace("{:}", ":")
@@ -61,7 +67,7 @@ def _commands_to_plain(text: str) -> str:
 
 def _without_math_delimiters(text: str) -> str:
     if text.replace("\\$", "").count("$") % 2:  # one of them is a currency sign
-        return _CURRENCY.sub(r"\\$", text)
+        return _PRICE_END.sub(r"\\$", _CURRENCY.sub(r"\\$", text))
     return _MATH_DELIMITER.sub(" ", text)
 
 
@@ -123,11 +129,15 @@ _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.S)
 _SIDE = re.compile(r"\\(?:left|right|middle)(?![A-Za-z])\s*\.?|\\[bB]igg?[lrm]?(?![A-Za-z])")
 _THOUSANDS_COMMA = re.compile(r"(?<=\d),\s?\\!\s?(?=\d)|(?<=\d)\{,\}(?=\d)")
 _THIN_SPACE_IN_NUMBER = re.compile(r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))")
+_THOUSANDS_TICK = re.compile(r"(?<=\d)'(?=\d{3}(?!\d))")  # 1'800 in Switzerland
+_TIMES = re.compile(r"(?<=\d) x (?=\d)|(?<=\d)(?<!\b0)x(?=\d)")  # 9 x 2, but not 0x12
+_TIE = re.compile(r"(?<=[\w{})\]])~(?=[\w\\])")  # a space without a break; in front it is 'about'
 _LAYOUT_GROUP = re.compile(
     r"\\(?:hspace|vspace|color|textcolor|tag|label|[hv]?phantom)\*?\{[^{}]*\}|\[\d+(?:pt|em|ex|mm)\]"
 )
 _BRACED_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)")
 _CURRENCY = re.compile(r"(?<!\\)\$(?=\s*[-\d.])")
+_PRICE_END = re.compile(r"(?<=\d)\s?(?<!\\)\$$")  # 18$
 _MATH_DELIMITER = re.compile(r"(?<!\\)\$+")
 _FONT_GROUP = re.compile(r"\\(?:text|mathbf)\s*\{([^{}]*)\}")
 _OPTIONAL_SPACE = re.compile(r"(?<![A-Za-z0-9]) +| +(?![A-Za-z0-9])")

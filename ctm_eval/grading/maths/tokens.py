@@ -113,7 +113,8 @@ def _text(content: str, tokens: list[Token]) -> None:
     elif words in NAMED:
         tokens.append(Token("cmd", _SAME.get(words, words), True))
     elif not words:
-        return
+        if "," in content:
+            tokens.append(Token("op", ",", True))
     elif words[0].isdigit() or words[0] in "-+." or _LETTERS_IN_A_ROW.fullmatch(words):
         tokens += tokenise(content)[:-1]
     elif len(words) == 1 and not (tokens and tokens[-1].kind in _BEFORE_UNIT):

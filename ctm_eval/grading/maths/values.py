@@ -77,6 +77,8 @@ def _read(cleaned: str) -> Tree:
         return tree
     if (excepted := _EXCEPT.fullmatch(cleaned)) and cleaned != excepted[1]:
         return Tree("minus", (Tree("reals", ()), _as_set(_read(excepted[1]))))
+    if "]" in cleaned or "[" in cleaned:
+        cleaned = _INTERVAL.sub(_with_round_brackets, cleaned)
     try:
         cursor = Cursor(tokenise(cleaned), _RULES)
         if cursor.sees("=", "~") or cursor.sees_command("approx"):
@@ -90,6 +92,12 @@ def _read(cleaned: str) -> Tree:
         raise Unreadable(f"unexpected {cursor.token.text!r}")
     _refuse_structures_in_arithmetic(tree)
     return tree
+
+
+def _with_round_brackets(interval: re.Match[str]) -> str:
+    """Write ]1, 2[ as (1, 2): a bracket that is turned away leaves its end out (ISO 80000-2)."""
+    opening, ends, closing = interval.groups()
+    return f"{'[' if opening == '[' else '('}{ends}{']' if closing == ']' else ')'}"
 
 
 def _refuse_structures_in_arithmetic(tree: Tree) -> None:
@@ -380,6 +388,9 @@ _WORDS = re.compile(
 _INNERMOST = re.compile(r"[({\[][^(){}\[\]]*[)}\]]")
 _EXCEPT = re.compile(
     r"(?:\\text\s?\{)?(?:all )?real numbers,? (?:except|other than|but)(?: for)? ?\}?([^{}]{1,80})\}?"
+)
+_INTERVAL = re.compile(
+    r"(?:^|(?<=[\s=,(])|(?<=\\in)|(?<=\\cup))([][])([^][(),;]+[,;][^][(),;]+)((?<!\\sqrt)[][])(?=[\s,)\\]|$)"
 )
 _DIGIT_IN_NOTE = re.compile(
     r"(?<!\^)(?<!\^ )(?<!\^\{)(?<!\^ \{ )[0-9]|[0-9]{2}|[^A-Za-z0-9 .,/^{}\\$€£¥°'*-]"

@@ -91,19 +91,19 @@ def test_golds_are_joined_from_a_file_of_problems(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("problems", "rows", "message"),
     [
-        (
-            {"problem_id": "a", "answer": "5"},
-            r"line 4 says another gold answer of problem a than .*line 1",
-        ),
-        ({"answer": "5"}, "line 4 has no 'problem_id'"),
+        ([{}, {}], [{}, {}], "problems.jsonl, line 1 has no problem_id"),
+        ([{"problem_id": "a"}], [{}], "row 1 has no problem_id"),
+        ([{"problem_id": [1]}], [{"problem_id": [1]}], "line 1 has no problem_id"),
+        ([{"problem_id": 1, "answer": "5"}, {"problem_id": 1}], [], "line 2 has another gold"),
     ],
 )
-def test_a_problem_that_cannot_be_joined_is_refused_with_its_line(tmp_path, more, message):
-    problems = [{"problem_id": row["problem_id"], "answer": row["gold"]} for row in ROWS]
-    outputs = write_lines(tmp_path / "outputs.jsonl", ROWS)
-    golds = write_lines(tmp_path / "problems.jsonl", [*problems, more])
+def test_golds_are_found_by_ids_that_are_there_and_name_one_gold(tmp_path, problems, rows, message):
+    golds = write_lines(tmp_path / "problems.jsonl", [{"answer": "4", **row} for row in problems])
+    outputs = write_lines(
+        tmp_path / "outputs.jsonl", [{"text": "4", **row} for row in rows or [{}]]
+    )
     with pytest.raises(CtmError, match=message):
         grade_file(outputs, problems=golds)
 

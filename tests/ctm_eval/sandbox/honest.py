@@ -10,6 +10,10 @@ HONEST: dict[str, tuple[str, tuple[str, ...]]] = {
         "class V:\n    def __init__(s,x,y): s.x,s.y=x,y\n    def __add__(a,b): return V(a.x+b.x,a.y+b.y)\n    def __eq__(a,b): return isinstance(b,V) and (a.x,a.y)==(b.x,b.y)\n    def __mul__(a,k): return V(a.x*k,a.y*k)\n    def __repr__(s): return f'V({s.x}, {s.y})'",
         ('assert V(1,2)+V(3,4)==V(4,6)', 'assert V(1,2)*3==V(3,6)', "assert (V(1,2)*3).x==3 and str(V(1,2))=='V(1, 2)'", 'v=V(1,2)\nv.x=9\nassert v.x==9 and isinstance(v,V)'),
     ),
+    'a script that reads its input, below the functions': (
+        "import sys, unittest\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: 'int'\ndef f(x): return P(x*x).x\nif __name__ == '__main__':\n    print(f(int(input())))\n    unittest.main()\n    sys.exit(0)",
+        ('assert f(2) == 4',),
+    ),
     'generators': (
         'def g(n):\n    for i in range(n): yield i',
         ('assert list(g(3))==[0,1,2]', 'import types\nassert isinstance(g(2),types.GeneratorType)', 'x=g(2)\nassert next(x)==0 and next(x)==1\ntry:\n    next(x)\n    assert False\nexcept StopIteration: pass'),
