@@ -114,8 +114,8 @@ Merge = Annotated[
 Metrics = Annotated[
     Path | None,
     typer.Option(
-        help="Add a JSON line to this file every second: units done, tokens a second, seconds left; with a "
-        "server, requests in flight and retries.",
+        help="Add a JSON line to this file every second: units done, tokens a second, tokens from a cache, "
+        "seconds left; with a server, requests in flight and retries.",
         rich_help_panel="Running",
     ),
 ]

@@ -1,7 +1,8 @@
 """Progress on stderr: units done, rate, time left. In a log file, one line every few seconds.
 
 With a file of metrics, the same as a JSON line a second, for a program to read; experiment trackers get
-these figures, too. Of a model behind a server, all have the requests in flight and those sent again.
+these figures, too. All have the tokens that came from a cache and, of a model behind a server, the
+requests in flight and those sent again.
 """
 
 import json

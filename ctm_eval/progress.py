@@ -1,10 +1,15 @@
 """How long-running work reports its progress."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-Advance = Callable[[float, int], None]
-"""Called with (units of work finished, tokens generated or read), both since its last call."""
+
+class Advance(Protocol):
+    """Called with what was done since its last call."""
+
+    def __call__(self, units: float, tokens: int, cached: int = 0, /) -> None:
+        """`units` of work are finished, and `tokens` were generated or read. `cached` tokens needed no pass
+        through the model of their own, as another request begins with the same ones."""
 
 
 class Progress(Protocol):
@@ -27,21 +32,31 @@ def silent(*state: Any, **more: Any) -> None:
     """Reports nothing."""
 
 
+def scaled(advance: Advance, by: float) -> Advance:
+    """An `Advance` whose units are multiplied, for a part of some work."""
+    return lambda units, tokens, cached=0: advance(by * units, tokens, cached)
+
+
 class Counter:
     """An `Advance` that adds up its calls and reports the totals of one stage to a `Progress`."""
 
     def __init__(self, progress: Progress | None, stage: str, total: float) -> None:
         self._progress, self._stage, self._total = progress or silent, stage, total
         self._done: float = 0
-        self._tokens = 0
+        self._tokens = self._cached = 0
 
-    def __call__(self, units: float, tokens: int = 0) -> None:
+    def __call__(self, units: float, tokens: int = 0, cached: int = 0, /) -> None:
         self._done, self._tokens = self._done + units, self._tokens + tokens
-        self._progress(self._stage, self._done, self._total, self._tokens)
+        self._cached += cached
+        state = self._stage, self._done, self._total, self._tokens
+        if self._cached:
+            self._progress(*state, figures={"cached_tokens": self._cached})
+        else:
+            self._progress(*state)
 
     def scaled(self, units: float) -> Advance:
         """An `Advance` that counts shares of `units`."""
-        return lambda share, tokens: self(share * units, tokens)
+        return scaled(self, units)
 
 
 class Traffic:
@@ -55,10 +70,18 @@ class Traffic:
         self._progress = progress or silent
         self._last: tuple[Any, ...] = ()
 
-    def __call__(self, *state: Any, **more: Any) -> None:
-        self._last = state
+    def __call__(
+        self,
+        stage: str,
+        done: float,
+        total: float,
+        tokens: int = 0,
+        note: str = "",
+        figures: Mapping[str, int] | None = None,
+    ) -> None:
+        self._last = stage, done, total, tokens, note, figures
         told = {"in_flight": self.in_flight, "retries": self.retries}
-        self._progress(*state, **{**more, "figures": told})
+        self._progress(stage, done, total, tokens, note, figures={**(figures or {}), **told})
 
     def tell(self) -> None:
         """Reports the last state again, with the requests as they are now."""

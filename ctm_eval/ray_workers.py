@@ -92,8 +92,8 @@ class RayWorkers:
                 continue
             idle.append(actor)
             if unit is not None:
-                rows, shares, tokens = found
-                advance(unit)(shares, tokens)
+                rows, told = found
+                advance(unit)(*told)
                 yield unit, rows
 
     def forget(self) -> None:
@@ -176,16 +176,16 @@ class _Actor:
             self._scorer = Scorer(isolate=self._isolate)
             self._engine = self._load()
 
-    def do(self, work: Work, unit: Any) -> tuple[Any, float, int]:
+    def do(self, work: Work, unit: Any) -> tuple[Any, list[float]]:
         """The rows of a unit, and how much was told of its progress."""
         self.ready()
-        told: list[tuple[float, int]] = []
-        rows = work(self._engine, unit, lambda share, tokens: told.append((share, tokens)))
-        return (
-            rows(self._scorer.score),
-            sum(share for share, _ in told),
-            sum(tokens for _, tokens in told),
+        told = [(0.0, 0, 0)]
+        rows = work(
+            self._engine,
+            unit,
+            lambda units, tokens, cached=0: told.append((units, tokens, cached)),
         )
+        return rows(self._scorer.score), list(map(sum, zip(*told, strict=True)))
 
 
 def _refuse_silent(address: str) -> None:

@@ -8,14 +8,12 @@ included, so that it does not matter how a tokenizer spells them.
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ctm_eval.engines.base import Completion, Request, Sampler, Sampling
 from ctm_eval.grading.extract import THOUGHT
+from ctm_eval.progress import Advance, scaled
 from ctm_eval.seeds import seed_of
-
-if TYPE_CHECKING:
-    from ctm_eval.progress import Advance
 
 # What templates write around thoughts, and whose.
 TAGS = (
@@ -106,7 +104,7 @@ def sample(
     sampling: Sampling,
     max_new_tokens: int,
     thinking: Thinking | None,
-    progress: "Advance | None" = None,
+    progress: Advance | None = None,
 ) -> list[Completion]:
     """A completion for every request, as `engine.sample` draws it, within the budgets of its parts.
 
@@ -128,7 +126,7 @@ def sample(
             seed = seed_of(request.seed, "answer")
             further[i] = replace(request, seed=seed, prefix_ids=given, max_new_tokens=rest)
     if further:
-        more = engine.sample(list(further.values()), sampling, _tokens_only(progress))
+        more = engine.sample(list(further.values()), sampling, progress and scaled(progress, 0))
         for i, new in zip(further, more, strict=True):
             joined = (*completions[i].token_ids, *new.token_ids)
             completions[i] = Completion(joined, new.finish_reason)
@@ -161,8 +159,3 @@ def read(
         return f"{THOUGHT[0]}{inner}", found.end
     rest = whole[len(engine.decode(tokens)) :]
     return f"{THOUGHT[0]}{inner}{THOUGHT[1]}{behind}{rest}", found.end
-
-
-def _tokens_only(progress: "Advance | None") -> "Advance | None":
-    """Progress of requests that have been counted as finished already."""
-    return progress and (lambda requests, tokens: progress(0, tokens))

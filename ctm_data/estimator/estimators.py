@@ -10,7 +10,7 @@
 And `replacements`, which replaces the critical token.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,10 +75,14 @@ class Share:
     def __init__(self, advance: Advance | None) -> None:
         self._advance, self._told = advance, 0.0
 
-    def __call__(self, share: float, tokens: int = 0) -> None:
+    def __call__(self, share: float, tokens: int = 0, cached: int = 0, /) -> None:
         if self._advance:
-            self._advance(max(0.0, share - self._told), tokens)
+            self._advance(max(0.0, share - self._told), tokens, cached)
             self._told = max(share, self._told)
+
+    def tokens(self, share: float, tokens: int, cached: int = 0, /) -> None:
+        """Tells of tokens alone: how much of the work they are is known later."""
+        self(0.0, tokens, cached)
 
 
 def exhaustive(
@@ -150,7 +154,7 @@ def label_only(
                 wave += _leaving(states[i], t, count, "leave", settings.seed, tally)
                 # Nothing leaves between t and the next position, so values are known down to there.
                 seen_from[i] = int(todo[i][-1]) + 1 if todo[i] else 0
-        _make(engine, wave, settings, lambda share, tokens: report(0, tokens))
+        _make(engine, wave, settings, report.tokens)
         for i in sorted(active):
             curves[i] = _fold(states[i], seen_from[i])
             if not todo[i] or curves[i].value[seen_from[i]] >= LOST:
@@ -182,7 +186,7 @@ def adaptive(
             for i, own in counts.items()
         }
         every = [draw for own in wave.values() for draw in own]
-        _make(engine, every, settings, lambda share, tokens: report(0, tokens))
+        _make(engine, every, settings, report.tokens)
         spent = sum(min(b, int(left(s)[0].sum())) for b, s in zip(budgets, states, strict=True))
         report(spent / max(1, sum(budgets)), 0)
         return {i for i, own in wave.items() if own}
@@ -276,7 +280,7 @@ def replacements(
             Draw(state, token, int(other_token), seed_of(*name, j), replacement)
             for j, other_token in enumerate(drawn)
         ]
-    _make(engine, draws, settings, lambda share, tokens: None)
+    _make(engine, draws, settings, Share(None))
     return replaced
 
 
@@ -312,7 +316,7 @@ def _make(
     engine: Engine,
     draws: Sequence[Draw],
     settings: RolloutSettings,
-    report: Callable[[float, int], None],
+    report: Advance,
 ) -> None:
     """Makes rollouts and books each, graded."""
     prefixes = [_prefix(draw) for draw in draws]
@@ -343,10 +347,10 @@ def _make(
     ]
     finished = 0.0
 
-    def progress(requests_done: float, tokens: int) -> None:
+    def progress(requests_done: float, tokens: int, cached: int = 0, /) -> None:
         nonlocal finished
         finished += requests_done
-        report(finished / len(requests), tokens)
+        report(finished / len(requests), tokens, cached)
 
     drawn = sample(
         engine, requests, settings.sampling, settings.max_new_tokens, settings.thinking, progress

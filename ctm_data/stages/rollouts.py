@@ -31,7 +31,7 @@ from ctm_data.run.store import Store
 from ctm_eval.engines import Engine
 from ctm_eval.metrics import pass_at_k
 from ctm_eval.pair_selection import left_out, select_right, select_wrong
-from ctm_eval.progress import Advance, Counter, Progress
+from ctm_eval.progress import Advance, Counter, Progress, scaled
 from ctm_eval.seeds import seed_of
 from ctm_eval.types import Problem, Solution
 from ctm_eval.workers import Rows, Workers
@@ -89,15 +89,13 @@ def roll_out_unit(
     next depends on it. `progress` is told of shares of it."""
     whole = len(unit.chosen) + len(unit.again)
     once, twice = len(unit.chosen) / whole, len(unit.again) / whole
-    rows = roll_out(
-        engine, unit.chosen, settings, lambda share, tokens: progress(once * share, tokens)
-    )
+    rows = roll_out(engine, unit.chosen, settings, scaled(progress, once))
     if unit.again:
         second = repeat(
             engine,
             [unit.chosen[i] for i in unit.again],
             settings,
-            lambda share, tokens: progress(twice * share, tokens),
+            scaled(progress, twice),
         )
         for i, found in zip(unit.again, second, strict=True):
             rows[i] |= found

@@ -112,7 +112,8 @@ class Sampler(Protocol):
     ) -> list[Completion]:
         """A completion for every request, in their order.
 
-        `progress` is called with (requests finished, tokens drawn) since its last call.
+        `progress` is called with (requests finished, tokens drawn, tokens that needed no pass of their own)
+        since its last call.
         """
 
 

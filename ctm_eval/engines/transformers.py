@@ -98,9 +98,9 @@ class TransformersEngine(WithTokenizer):
             memory = int(_free_memory(self.model.device))
             walk = Walk(self.model, self.decode, self.eos_ids, own, sampling, memory)
             with torch.inference_mode():
-                for finished, drawn in walk.steps():
+                for news in walk.steps():
                     if progress:
-                        progress(finished, drawn)
+                        progress(*news)
             for i, completion in zip(batch, walk.completions(), strict=True):
                 completions[i] = completion
         return [completion for completion in completions if completion is not None]

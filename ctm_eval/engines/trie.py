@@ -59,15 +59,15 @@ class Walk:
                 self.reasons[i], self.finished[i] = "stop", True
         self.rests: list[tuple[int, ...]] = [()] * len(requests)  # given, beside the root
         self.left = np.zeros(len(requests), dtype=np.int64)  # how many of these are to come
-        self._news = [int(self.finished.sum()), 0]
+        self._news = [int(self.finished.sum()), 0, 0]
         self._begin(np.flatnonzero(~self.finished))
 
     def completions(self) -> Iterator[Completion]:
         for i, reason in enumerate(self.reasons):
             yield Completion(tuple(self.tokens[i, : self.drawn[i]].tolist()), reason)
 
-    def steps(self) -> Iterator[tuple[int, int]]:
-        """Walks to the end; yields (requests finished, tokens drawn) after every pass.
+    def steps(self) -> Iterator[tuple[int, int, int]]:
+        """Walks to the end; yields what an `Advance` is told of requests, after every pass.
 
         Where memory runs out, half of it is tried, and all requests go on from what they have drawn.
         Raises CtmError where not even one row has room.
@@ -95,10 +95,10 @@ class Walk:
                 torch.cuda.empty_cache()
         yield self._take_news()
 
-    def _take_news(self) -> tuple[int, int]:
-        finished, drawn = self._news
-        self._news = [0, 0]
-        return finished, drawn
+    def _take_news(self) -> tuple[int, int, int]:
+        finished, drawn, cached = self._news
+        self._news = [0, 0, 0]
+        return finished, drawn, cached
 
     # What waits, what is let in, what is put back.
 
@@ -222,6 +222,7 @@ class Walk:
             for i, rest in zip(root.requests, root.rests, strict=True):
                 self.rests[i], self.left[i] = rest, len(rest)
         leaving: dict[tuple[int, int, int], list[int]] = {}
+        self._news[2] += int(at.sum() - lengths.sum())
         while len(own):
             # Of every root, the requests that are furthest behind: they may meet others on their way.
             first = np.full(len(batch), lengths.max() + 1)
@@ -233,6 +234,7 @@ class Walk:
             next_tokens, done = self._next(own[now], rows, told)
             follows = ~done & (spines[of[now], at[now]] == next_tokens)
             at[now[follows]] += 1
+            self._news[2] += int(follows.sum())
             for j, token in zip(now[~follows & ~done], next_tokens[~follows & ~done], strict=True):
                 key = (slots[of[j]], int(at[j]), int(token))
                 leaving.setdefault(key, []).append(int(own[j]))
@@ -282,6 +284,7 @@ class Walk:
         finally:
             config._attn_implementation = usual
         self.own = self.own + 1
+        self._news[2] += len(self.live) - len(self.root)
         next_tokens, done = self._next(self.live, self.row_of, output.logits[:, -1])
         self.live, self.row_of = self.live[~done], self.row_of[~done]
         self._split(next_tokens[~done])

@@ -172,7 +172,8 @@ class VllmEngine(WithTokenizer):
                 Completion(drawn, reason) if at is None else Completion(drawn[:at], "stop")
             )
         if progress:
-            progress(0, sum(len(completion.token_ids) for completion in completions))
+            new = sum(len(completion.token_ids) for completion in completions)
+            progress(0, new, sum(output.num_cached_tokens or 0 for output in outputs))
         return completions
 
     def next_token_distributions(

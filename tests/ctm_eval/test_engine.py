@@ -311,8 +311,21 @@ def test_a_stop_string_in_the_prompt_ends_nothing(engine, prompts):
 def test_progress_counts_every_request_and_token(engine, prompts):
     seen = []
     done = engine.sample(requests(prompts, 3), POLICY, lambda *counts: seen.append(counts))
-    assert sum(finished for finished, _ in seen) == len(done)
-    assert sum(tokens for _, tokens in seen) == sum(len(c.token_ids) for c in done)
+    assert sum(finished for finished, *_ in seen) == len(done)
+    assert sum(tokens for _, tokens, _ in seen) == sum(len(c.token_ids) for c in done)
+
+
+@pytest.mark.parametrize("prefix", [0, 2])
+def test_tokens_that_two_requests_have_in_common_are_read_once(engine, prompts, prefix):
+    """Of two equal ones, the second needs no pass, neither for prompt and prefix nor for what it draws; the
+    last token is never read."""
+    given = tuple(prompts[1][1 : 1 + prefix])
+    request = Request(prompts[0], 0, 8, given)
+    alone, both = [], []
+    engine.sample([request], POLICY, lambda *told: alone.append(told[2]))
+    done, _ = engine.sample([request, request], POLICY, lambda *told: both.append(told[2]))
+    shared = len(prompts[0]) + prefix + len(done.token_ids) - 1
+    assert (sum(alone), sum(both)) == (0, shared)
 
 
 def test_pieces_join_to_the_text(engine):

@@ -347,7 +347,15 @@ def test_a_retry_is_told_of_though_nothing_is_done():
     traffic("sampling", 1, 9, 30)
     traffic.retries += 1
     traffic.tell()
-    assert told[1] == ("sampling", 1, 9, 30, {"in_flight": 0, "retries": 1})
+    assert told[1] == ("sampling", 1, 9, 30, "", {"in_flight": 0, "retries": 1})
+
+
+def test_tokens_that_the_server_had_from_before_are_told_of(engine):
+    told = []
+    traffic = Traffic(lambda *state, figures: told.append(figures))
+    with OpenAIServer(engine, cached=3) as server:
+        in_words(server, traffic=traffic).sample(words(2), GREEDY, Counter(traffic, "sampling", 2))
+    assert told[-1]["cached_tokens"] == 6
 
 
 def test_no_more_requests_are_in_flight_than_wanted(engine):

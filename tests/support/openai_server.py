@@ -25,9 +25,10 @@ class OpenAIServer:
     """A context manager; `url` is its address, `answered` the bodies of the requests that it answered."""
 
     def __init__(self, engine, *, port=0, ids=True, chat=True, max_logprobs=-1, faults=None, key=None,
-                 log=None, only=None, newer=False):  # fmt: skip
+                 log=None, only=None, newer=False, cached=0):  # fmt: skip
         self.engine, self.ids, self.chat, self.max_logprobs = engine, ids, chat, max_logprobs
         self.faults, self.key, self.log, self.only = faults or {}, key, log, only
+        self.cached = cached
         self.newer = newer  # wants max_completion_tokens, as OpenAI's newer models do
         self.answered, self.seen, self.most, self._now = [], 0, 0, 0
         self._lock, self._queue = threading.Lock(), queue.Queue()
@@ -167,7 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         if top is not None:
             choice["prompt_logprobs"] = self._prompt_logprobs(ids, top)
         usage = {"prompt_tokens": len(ids), "completion_tokens": len(done.token_ids),
-                 "total_tokens": len(ids) + len(done.token_ids)}  # fmt: skip
+                 "total_tokens": len(ids) + len(done.token_ids),
+                 "prompt_tokens_details": {"cached_tokens": self.ours.cached}}  # fmt: skip
         return 200, {"id": "x", "object": "chat.completion" if chat else "text_completion", "created": 0,
                      "model": engine.name, "choices": [choice], "usage": usage}  # fmt: skip
 

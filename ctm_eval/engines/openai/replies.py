@@ -47,6 +47,13 @@ def text_of(choice: Any, *, chat: bool) -> str:
     return text
 
 
+def cached_of(answer: Any) -> int:
+    """How many tokens of the prompt the server had from before, if it says so."""
+    details = getattr(getattr(answer, "usage", None), "prompt_tokens_details", None)
+    cached = getattr(details, "cached_tokens", None)
+    return cached if type(cached) is int and cached > 0 else 0
+
+
 def token_ids(told: Any, vocabulary: int) -> tuple[int, ...]:
     """Token ids as told. Raises ValueError if they are none of a vocabulary."""
     if not isinstance(told, list) or not all(type(i) is int for i in told):

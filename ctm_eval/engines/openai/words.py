@@ -11,7 +11,7 @@ from typing import Any
 
 from ctm_eval.engines.base import Completion, Request, Sampling
 from ctm_eval.engines.openai.answers import Answers, key_of
-from ctm_eval.engines.openai.replies import choice_of, ended, text_of
+from ctm_eval.engines.openai.replies import cached_of, choice_of, ended, text_of
 from ctm_eval.engines.openai.server import Book, Call, Server
 from ctm_eval.errors import CtmError
 from ctm_eval.progress import Advance
@@ -41,7 +41,7 @@ class Asking(ABC):
             if self.answers:
                 self.answers.add(key, completion)
             if progress:
-                progress(1, drawn)
+                progress(1, drawn, cached_of(answer))
 
         def questions() -> Iterator[tuple[Call, Book]]:
             for i, request in enumerate(requests):
