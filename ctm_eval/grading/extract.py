@@ -229,7 +229,8 @@ def _last_value(text: str) -> Extraction:
             if is_math(match, tail) and inside and not _BARE_NAME.fullmatch(inside):
                 best, start, at, source = inside, match.start(), match.end(), "math"
     for number in NUMBER.finditer(tail, max(at, 0)):
-        best, source, start = number[0], "number", number.start()
+        base = _BASE.match(tail, number.end())  # 52_8 is not 52
+        best, source, start = number[0] + (base[0] if base else ""), "number", number.start()
     bare = list(_BARE_LATEX.finditer(tail, max(at, 0)))
     if bare and not NUMBER.search(tail, bare[-1].end()):
         best, source, start = bare[-1][0], "LaTeX", bare[-1].start()
@@ -257,6 +258,7 @@ _BOLD_WORD = re.compile(r"\*\*([A-Za-z][A-Za-z -]{0,40})\*\*[.!]?\s*$")
 _BARE_LATEX = re.compile(
     r"-?[0-9]*\\[dt]?frac\{[^{}]{1,80}\}\{[^{}]{1,80}\}|-?[0-9]*\\sqrt\{[^{}]{1,80}\}"
 )
+_BASE = re.compile(r"_(?:\{[0-9]{1,2}\}|[0-9]{1,2}(?![0-9]))|[₀-₉]{1,2}")
 _JUDGEMENT = re.compile(
     r"(?:not |also |now |then )?(?:in)?(?:correct|right|wrong|false|true|known|unknown|clear|valid|unique"
     r"|above|below|given|shown|obtained|found|as follows)\b.{0,40}",
