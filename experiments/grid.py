@@ -136,7 +136,7 @@ class Lines:
         self._said = 0.0
 
     def __call__(
-        self, stage: str, done: float, total: float, tokens: int = 0, note: str = ""
+        self, stage: str, done: float, total: float, *further: object, **figures: object
     ) -> None:
         if time.monotonic() - self._said > QUIET_SECONDS:
             self._said = time.monotonic()

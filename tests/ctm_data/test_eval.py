@@ -151,7 +151,7 @@ PROGRAM = """
 import sys
 from ctm_data.config import EvalConfig
 from ctm_data.eval import evaluate
-say = lambda *counts: print(counts, flush=True)
+say = lambda *counts, **figures: print(counts, flush=True)
 evaluate(
     EvalConfig(sys.argv[1], limit=60, n_samples=2, chunk_size=2, max_new_tokens=120), say
 )

@@ -398,7 +398,8 @@ CHEATS: dict[str, tuple[str, str] | tuple[str, str, tuple[str, ...]]] = {
     "slowing its judge down": (
         "import os\nos.setpriority(os.PRIO_USER, 0, 19)\ndef f(n): return 0", "failed"),
     "a limit for its judge": (
-        "import resource\nfor pid in range(1, 400):\n    try: resource.prlimit(pid, resource.RLIMIT_CPU, (0, 0))\n    except (OSError, ProcessLookupError): pass\n"
+        "import os, resource\nfor pid in set(range(1, 400)) - {os.getpid()}:\n    try: resource.prlimit(pid, resource.RLIMIT_CPU, (0, 0))\n"
+        "    except (OSError, ProcessLookupError): pass\n"
         "def f(n): return 0", "failed"),
     "a pipe for the judge's folder": (
         "import os\nfor n in ('json', 'random', 'helper.py'):\n    try: os.mkfifo(n)\n    except OSError: pass\ndef f(n): return 0", "failed"),
