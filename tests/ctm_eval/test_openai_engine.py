@@ -1,6 +1,7 @@
 """The openai engine, against a real HTTP server that has the built-in model."""
 
 import json
+import resource
 import threading
 import time
 
@@ -408,6 +409,27 @@ def test_a_torn_last_answer_is_asked_again(tmp_path, engine, server):
     again = in_words(server, answers=Answers(path)).sample(words(3), GREEDY)
     assert (again, len(server.answered) - before) == (found, 2)  # one at the start
     assert len(path.read_bytes().splitlines()) == 3
+
+
+def test_answers_that_a_power_failure_left_without_sense_are_asked_again(tmp_path):
+    path = tmp_path / "answers"
+    Answers(path).add("a", Completion((1,), "stop"))
+    whole = path.read_bytes()
+    path.write_bytes(whole + bytes(20) + b"\n" + whole.replace(b"a", b"b", 1))
+    answers = Answers(path)
+    assert (answers.get("a"), answers.get("b")) == (Completion((1,), "stop"), None)
+    assert path.read_bytes() == whole
+
+
+def test_a_disk_that_is_full_of_answers_is_said_in_one_line(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    answers = Answers(tmp_path / "answers")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(CtmError, match="cannot keep the server's answers"):
+            answers.add("a", Completion((), "stop", "x" * 200))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_bound_on_requests_is_kept_and_a_second_call_goes_on(engine, tmp_path):

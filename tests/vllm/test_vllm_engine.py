@@ -119,8 +119,8 @@ def test_progress_counts_every_request_and_token(fast, prompts):
     seen = []
     requests = [*(Request(ids, 1, 50) for ids in prompts[:8]), Request(prompts[0], 1, 0)]
     done = fast.sample(requests, POLICY, lambda *counts: seen.append(counts))
-    assert sum(finished for finished, _ in seen) == 9
-    assert sum(tokens for _, tokens in seen) == sum(len(c.token_ids) for c in done)
+    assert sum(told[0] for told in seen) == 9
+    assert sum(told[1] for told in seen) == sum(len(c.token_ids) for c in done)
 
 
 # --- engines of their own ----------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ctm_eval.engines.base import Completion, Request, Sampling
+from ctm_eval.errors import CtmError
 
 NAME = ".answers.jsonl"  # in the run folder, while a part is made
 
@@ -24,14 +25,22 @@ class Answers:
         return self._all().get(key)
 
     def add(self, key: str, completion: Completion) -> None:
-        """Keeps a completion; a process that is killed from here on leaves it behind."""
+        """Keeps a completion; a process that is killed from here on leaves it behind. Raises CtmError where
+        the disk is full."""
         self._all()[key] = completion
-        if self._file is None:
-            self._file = self._path.open("ab")
         row = {"key": key, "ids": completion.token_ids, "why": completion.finish_reason,
                "text": completion.text}  # fmt: skip
-        self._file.write(json.dumps(row).encode() + b"\n")
-        self._file.flush()
+        line = json.dumps(row).encode() + b"\n"
+        try:
+            if self._file is None:
+                self._file = self._path.open("ab", buffering=0)
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            raise CtmError(
+                f"cannot keep the server's answers in {self._path}: {error.strerror}; free some space "
+                "there, and run the same command again, which goes on from here"
+            ) from error
 
     def written(self, table: str) -> None:
         """Forgets all once a part of a table that they were for is written."""
@@ -50,15 +59,18 @@ class Answers:
         return self._known
 
     def _read(self, known: dict[str, Completion]) -> None:
-        """Reads whole lines, and cuts off what a kill left of the last one."""
+        """Reads whole lines, and cuts off what a kill or a power failure left of the last ones."""
         whole = 0
         with self._path.open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
+                try:
+                    row = json.loads(line)
+                    known[row["key"]] = Completion(tuple(row["ids"]), row["why"], row["text"])
+                except (ValueError, KeyError, TypeError):
+                    break
                 whole += len(line)
-                row = json.loads(line)
-                known[row["key"]] = Completion(tuple(row["ids"]), row["why"], row["text"])
         os.truncate(self._path, whole)
 
 
