@@ -94,6 +94,8 @@ def command(
         sources = [Path("runs/pocket")]
     text = named_query(name) if name is not None else sql
     con = connect_fenced(*sources, revision=revision)
+    if text is None and out is not None:
+        raise CtmError("--out needs a query: give one in SQL, or --name", usage=True)
     if text is None:
         _prompt(con, format)
         return

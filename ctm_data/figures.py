@@ -249,14 +249,15 @@ def _reliability(con: "DuckDBPyConnection", store: Store) -> list[Figure]:
 
 def _best_of_n(runs: "Sequence[tuple[Store, Results]]") -> list[Figure]:
     points = []
-    for store, results in runs:
+    names = [name for name, _ in _series([store for store, _ in runs])]
+    for name, (_, results) in zip(names, runs, strict=True):
         if results.samples < 2:
             continue
-        own = f"{store.folder.name}: " if len(runs) > 1 else ""
+        own = f"{name}: " if len(runs) > 1 else ""
         curves = {"pass@k": results.pass_at, "majority": results.maj_at, **results.chosen}
-        for name, at in curves.items():
+        for curve, at in curves.items():
             points += [
-                Point(own + name, k, e.value, e.low, e.high, results.problems)
+                Point(own + curve, k, e.value, e.low, e.high, results.problems)
                 for k, e in at.items()
             ]
     return [
@@ -278,8 +279,9 @@ create or replace temp table sampled_problem as
 select run, problem_id, level, subject, count(*) as samples, avg(correct::integer) as correct,
     histogram(verdict) as verdicts
 from solutions left join (select run, problem_id, level, subject from problems) using (run, problem_id)
+where verdict is not null
 group by all
-"""  # the samples of every problem of every run
+"""  # the samples of every problem of every run, as far as they are graded
 
 
 def _levels(con: "DuckDBPyConnection", runs: Sequence[Store]) -> list[Figure]:
@@ -313,7 +315,10 @@ def _levels(con: "DuckDBPyConnection", runs: Sequence[Store]) -> list[Figure]:
 
 def _verdicts(con: "DuckDBPyConnection", runs: Sequence[Store]) -> list[Figure]:
     names = [
-        v for (v,) in con.execute("select distinct verdict from solutions order by 1").fetchall()
+        v
+        for (v,) in con.execute(
+            "select distinct verdict from solutions where verdict <> '' order by 1"
+        ).fetchall()
     ]
     share = "coalesce(verdicts[?], 0) / samples"
     points = [
@@ -341,8 +346,13 @@ OF_RUN = "sampled_problem where run = ?"
 
 
 def _series(runs: Sequence[Store]) -> list[tuple[str, str]]:
-    """The name of a run's series, and of its rows."""
-    return [(one.folder.name if len(runs) > 1 else "samples", str(one.folder)) for one in runs]
+    """The name of a run's series, and of its rows. Runs of one name have their paths."""
+    if len(runs) == 1:
+        return [("samples", str(runs[0].folder))]
+    names = [one.folder.resolve().name for one in runs]
+    if len(set(names)) < len(names):
+        names = [str(one.folder) for one in runs]
+    return [(name, str(one.folder)) for name, one in zip(names, runs, strict=True)]
 
 
 def _point(

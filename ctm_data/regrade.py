@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ctm_data.pages.card import finish
+from ctm_data.pages.evaluation import refuse_foreign
 from ctm_data.run.records import are_programs, problems_of, solutions_in_part
 from ctm_data.run.store import Store
 from ctm_eval.errors import CtmError
@@ -30,6 +31,7 @@ def regrade(
     updated. Nothing is written with `write=False`, or to a run of `build_dataset`, whose rollouts depend
     on the old verdicts.
     """
+    refuse_foreign(Store(folder))
     manifest = Store(folder).manifest
     write = write and manifest["recipe"].get("command") == "eval"
     if write and "parts" not in manifest:

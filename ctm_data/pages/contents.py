@@ -96,14 +96,15 @@ class Contents:
             told = [f"{total:,} problems in common", *(f"{n:,} {outcome}" for outcome, n in counts)]
             return " · ".join(told)
         sql = """
-select (select count(*) from problems), count(*), coalesce(avg(correct::integer), 0),
+select (select count(*) from problems), count(*), avg(correct::integer),
     (select count(*) from rollouts), (select count(critical_index) from rollouts)
 from solutions
 """
         [(problems, solutions, right, rolled, critical)] = self._con.execute(sql).fetchall()
         facts = [f"{problems:,} problems"]
         if solutions:
-            facts.append(f"{solutions:,} solutions, {right:.1%} correct")
+            graded = "not graded" if right is None else f"{right:.1%} correct"
+            facts.append(f"{solutions:,} solutions, {graded}")
         if rolled:
             facts.append(f"{rolled:,} rolled out · {critical:,} critical tokens")
         if self.left_out:

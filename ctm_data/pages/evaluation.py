@@ -27,12 +27,27 @@ SAMPLING = ("n_samples", "temperature", "top_p", "max_new_tokens", "max_thinking
             "chat", "system", "template_args", "few_shot", "few_shot_file", "engine")  # fmt: skip
 
 
+class NotSampled(CtmError):
+    """A run of data from elsewhere, whose solutions no model was asked for here."""
+
+
+def refuse_foreign(store: Store) -> None:
+    """Raises NotSampled for a run that was imported: it may have no verdicts, and has no benchmark."""
+    if "benchmark" not in store.manifest["recipe"]:
+        raise NotSampled(
+            f"{store.name} holds data from elsewhere, not samples of a benchmark, so it has no figures of "
+            "an evaluation: give a run of `ctm eval` or `ctm build-dataset`",
+            usage=True,
+        )
+
+
 def summarize(run: Store | str | Path) -> Results:
     """The figures of a run folder with sampled solutions, recomputed from its tables.
 
     For an unfinished run, they cover the samples so far. Raises CtmError if there are none.
     """
     store = run if isinstance(run, Store) else Store(run)
+    refuse_foreign(store)
     return figures.measure(sampled(store), programs=are_programs(store))
 
 
@@ -55,6 +70,8 @@ def paired(first: str | Path, second: str | Path) -> Comparison:
     Raises CtmError if they are of different benchmarks or share no problem.
     """
     stores = [Store(first), Store(second)]
+    for store in stores:
+        refuse_foreign(store)
     names = [store.manifest["recipe"]["benchmark"] for store in stores]
     if names[0] != names[1]:
         raise CtmError(f"{first} is of {names[0]}, {second} of {names[1]}", usage=True)

@@ -40,10 +40,11 @@ def facts(store: Store, other: Store | None) -> list[list[str]]:
 
 
 def finished_results(store: Store) -> "Results | None":
-    """The figures of an evaluation; None while its problems have different numbers of samples."""
+    """The figures of an evaluation; None while its problems have different numbers of samples, and for
+    data from elsewhere."""
     try:
         return evaluation.summarize(store)
-    except UnevenSamples:
+    except (UnevenSamples, evaluation.NotSampled):
         return None
 
 
@@ -55,6 +56,8 @@ def _evaluated(store: Store) -> list[list[str]]:
     from ctm_eval.report import shown
 
     recipe, results = store.manifest["recipe"], finished_results(store)
+    if "benchmark" not in recipe:
+        return [["Source", str(recipe.get("source"))]]
     told = [
         ["Model", ", ".join(_listed(recipe.get("model")))],
         ["Benchmark", str(recipe.get("benchmark"))],

@@ -129,10 +129,10 @@ select
     n_right,
     n_right / samples as share,
     verdicts,
-    case when n_right = samples then 'always right' when n_right = 0 then 'never right'
-        else 'sometimes right' end as outcome
+    case when n_right is null then 'not graded' when n_right = samples then 'always right'
+        when n_right = 0 then 'never right' else 'sometimes right' end as outcome
 from (
-    select problem_id, count(*)::integer as samples, count(*) filter (correct)::integer as n_right,
+    select problem_id, count(*)::integer as samples, sum(correct::integer)::integer as n_right,
         list_sort(list(distinct verdict)) as verdicts
     from solutions
     group by problem_id

@@ -146,3 +146,9 @@ def test_a_damaged_part_is_no_unfinished_evaluation(tmp_path):
     part.write_bytes(content)
     with connect(run) as con, pytest.raises(CtmError, match="part-00000"):
         overview(con, Store(run))
+
+
+def test_two_runs_of_one_name_have_series_of_their_own(tmp_path):
+    folders = [evaluated_by_hand(tmp_path / name / "run") for name in ("a", "b")]
+    series = {point.series for point in drawn(*folders)["verdicts"].points}
+    assert series == {str(tmp_path / name / "run") for name in ("a", "b")}

@@ -115,3 +115,16 @@ def test_a_run_without_solutions_is_no_page(tmp_path):
         pass
     with pytest.raises(CtmError, match="no solutions yet"):
         report(tmp_path / "run", tmp_path / "page.html")
+
+
+def test_solutions_of_others_without_verdicts_have_a_page_and_no_figures(tmp_path):
+    from ctm_data.imports import import_steps
+    from ctm_data.pages.evaluation import summarize
+
+    steps = tmp_path / "steps.jsonl"
+    steps.write_text('{"prompt": "1 + 1?", "completions": ["It is 2."], "labels": [true]}\n')
+    import_steps(steps, "trl-stepwise", tmp_path / "run")
+    report(tmp_path / "run", tmp_path / "run.html")
+    assert "1 solutions, not graded" in (tmp_path / "run.html").read_text()
+    with pytest.raises(CtmError, match="holds data from elsewhere"):
+        summarize(tmp_path / "run")

@@ -80,7 +80,7 @@ const swatch = (value) => { // thousandths
   return box;
 };
 const SAYS = {
-  answers: (entry) => [make("span", null, {}, swatch(1000 * entry.share), ` ${entry.n_right} of ${plural(entry.samples, "sample")} right`)],
+  answers: (entry) => entry.n_right === null ? [make("span", "not graded")] : [make("span", null, {}, swatch(1000 * entry.share), ` ${entry.n_right} of ${plural(entry.samples, "sample")} right`)],
   pairs: (entry) => [make("span", null, {}, swatch(1000 * entry.n_right / entry.samples), swatch(1000 * entry.n_right_then / entry.samples_then),
     ` ${entry.outcome} · ${entry.n_right} of ${entry.samples} → ${entry.n_right_then} of ${entry.samples_then}`)],
   trajectories: (entry) => {
