@@ -314,12 +314,8 @@ def _levels(con: "DuckDBPyConnection", runs: Sequence[Store]) -> list[Figure]:
 
 
 def _verdicts(con: "DuckDBPyConnection", runs: Sequence[Store]) -> list[Figure]:
-    names = [
-        v
-        for (v,) in con.execute(
-            "select distinct verdict from solutions where verdict <> '' order by 1"
-        ).fetchall()
-    ]
+    sql = "select distinct verdict from solutions where verdict <> '' order by 1"
+    names = [verdict for (verdict,) in con.execute(sql).fetchall()]
     share = "coalesce(verdicts[?], 0) / samples"
     points = [
         point

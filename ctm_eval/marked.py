@@ -86,9 +86,7 @@ def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]]) -> list[Marked]:
     """The rows of a file in ProcessBench's shape."""
     found: list[Marked] = []
     seen: Counter[str] = Counter()
-    first: dict[
-        str, tuple[str, str]
-    ] = {}  # by id, where its problem is said first, and the problem
+    first: dict[str, tuple[str, str]] = {}  # by id, where its problem is said first, and what it is
     for where, row in rows:
         steps, label = row.get("steps"), row.get("label")
         question = row.get("problem")

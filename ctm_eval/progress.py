@@ -75,22 +75,15 @@ class Traffic:
     def __init__(self, progress: Progress | None = None) -> None:
         self.in_flight = self.retries = 0
         self._progress = progress or silent
-        self._last: tuple[Any, ...] = ()
+        self._last: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 
-    def __call__(
-        self,
-        stage: str,
-        done: float,
-        total: float,
-        tokens: int = 0,
-        note: str = "",
-        figures: Mapping[str, int] | None = None,
-    ) -> None:
-        self._last = stage, done, total, tokens, note, figures
+    def __call__(self, *state: Any, **more: Any) -> None:
+        self._last = state, more
         told = {"in_flight": self.in_flight, "retries": self.retries}
-        self._progress(stage, done, total, tokens, note, figures={**(figures or {}), **told})
+        self._progress(*state, **{**more, "figures": {**more.get("figures", {}), **told}})
 
     def tell(self) -> None:
         """Reports the last state again, with the requests as they are now."""
-        if self._last:
-            self(*self._last)
+        state, more = self._last
+        if state:
+            self(*state, **more)

@@ -60,7 +60,7 @@ class Judged(Channel):
             return {"unparsed": f"{type(error).__name__}: {error}"}
         if (
             tested
-        ):  # as in the harnesses of MBPP and HumanEval: what a script would do is not asked for
+        ):  # as MBPP's and HumanEval's harnesses do: what a script would do is not asked for
             self.main.__name__ = IMPORTED
             sys.modules[IMPORTED] = self.main
         ours = dict(vars(builtins))

@@ -347,7 +347,7 @@ def test_a_retry_is_told_of_though_nothing_is_done():
     traffic("sampling", 1, 9, 30)
     traffic.retries += 1
     traffic.tell()
-    assert told[1] == ("sampling", 1, 9, 30, "", {"in_flight": 0, "retries": 1})
+    assert told[1] == ("sampling", 1, 9, 30, {"in_flight": 0, "retries": 1})
 
 
 def test_tokens_that_the_server_had_from_before_are_told_of(engine):
