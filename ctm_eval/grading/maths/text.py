@@ -67,7 +67,7 @@ def _commands_to_plain(text: str) -> str:
 
 def _without_math_delimiters(text: str) -> str:
     if text.replace("\\$", "").count("$") % 2:  # one of them is a currency sign
-        return _PRICE_END.sub(r"\\$", _CURRENCY.sub(r"\\$", text))
+        return _PRICE_END.sub(r"\1\\$", _CURRENCY.sub(r"\\$", text))
     return _MATH_DELIMITER.sub(" ", text)
 
 
@@ -137,7 +137,7 @@ _LAYOUT_GROUP = re.compile(
 )
 _BRACED_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)")
 _CURRENCY = re.compile(r"(?<!\\)\$(?=\s*[-\d.])")
-_PRICE_END = re.compile(r"(?<=\d)\s?(?<!\\)\$$")  # 18$
+_PRICE_END = re.compile(r"\A(\s*-?\d[\d.,]*\s?)\$(?=\s*\Z)")  # 18$, and nothing but a price
 _MATH_DELIMITER = re.compile(r"(?<!\\)\$+")
 _FONT_GROUP = re.compile(r"\\(?:text|mathbf)\s*\{([^{}]*)\}")
 _OPTIONAL_SPACE = re.compile(r"(?<![A-Za-z0-9]) +| +(?![A-Za-z0-9])")
