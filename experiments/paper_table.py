@@ -47,11 +47,11 @@ class Plan:
 
 
 QUICK = Plan(
-    problems=24,
+    problems=12,
     samples=8,
     rollouts=8,
-    development=16,
-    held_out=24,
+    development=8,
+    held_out=12,
     seeds=2,
     rates=(8e-4,),
     gammas=(0.3,),
