@@ -93,7 +93,7 @@ def command(
     answer(
         {"run": store.name, **asdict(summary)},
         as_json=as_json,
-        render=lambda: _show(summary, store.name, store.manifest["recipe"]["model"]),
+        render=lambda: _show(summary, store.name, "rollouts" in config.stages),
     )
 
 
@@ -118,7 +118,7 @@ def _show_plan(plan: "Plan") -> None:
     say(f"Without {plan.loading:.0f} s to load the model, and without the training of p+ and p-.")
 
 
-def _show(summary: "Summary", run: str, model: str = "pocket") -> None:
+def _show(summary: "Summary", run: str, rolled_out: bool = True) -> None:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -139,7 +139,7 @@ def _show(summary: "Summary", run: str, model: str = "pocket") -> None:
     for name, (right, wrong) in summary.generators.items():
         table.add_row(f"{right:,} + {wrong:,}", f"distinct right and wrong solutions of {name}")
     verifier = bool(summary.generators and not summary.trajectories)
-    if not verifier:
+    if rolled_out:
         table.add_row(f"{summary.trajectories:,}", "solutions rolled out")
         for reason, count in summary.left_out.items():
             table.add_row(f"{count:,}", f"problems left out: {reason}")
@@ -153,6 +153,7 @@ def _show(summary: "Summary", run: str, model: str = "pocket") -> None:
                 table.add_row(
                     f"{found.share:.1%}", f"of labels are the same in a second run, {how} ({ends})"
                 )
+    if not verifier:
         table.add_row(f"{summary.pairs:,}", "pairs scored by contrastive estimation")
     total, rollouts = summary.generated_tokens, summary.rollout_tokens
     table.add_row(f"{total:,}", f"tokens generated, {rollouts:,} of them to estimate values")
@@ -167,14 +168,13 @@ def _show(summary: "Summary", run: str, model: str = "pocket") -> None:
     if verifier:
         next_steps(f"ctm train orm {typed(run)}")
         return
-    if not summary.trajectories:
+    if rolled_out and not summary.trajectories:
         why = ", ".join(f"{n:,} of the problems {why}" for why, n in summary.left_out.items())
         say(f"\nNothing was rolled out: {why or 'there is no problem'}; see --pass-rate and --of.")
-    start = "" if model == "pocket" else f" --model {typed(model)}"
-    named = json.dumps(run, ensure_ascii=False)
-    code = f'import datasets; print(datasets.load_dataset({named}, "rollouts"))'
-    next_steps(
-        f"ctm show {typed(run)}",
-        *([f"ctm train cdpo {typed(run)}{start}"] if summary.pairs else []),
-        f"python -c {typed(code)}",
-    )
+    steps = [f"ctm show {typed(run)}"] if summary.trajectories else []
+    steps += [f"ctm train cdpo {typed(run)}"] if summary.pairs else []
+    if steps:
+        largest = "rollouts" if summary.trajectories else "contrast"
+        named = json.dumps([run, largest], ensure_ascii=False)[1:-1]
+        code = f"import datasets; print(datasets.load_dataset({named}))"
+        next_steps(*steps, f"python -c {typed(code)}")

@@ -56,7 +56,8 @@ def command(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model to start from: Hub id, local folder, or pocket. [default: the preset's, or pocket]",
+            help="Model to start from: Hub id, local folder, or pocket. "
+            "[default: the preset's, the run's own, or pocket]",
             rich_help_panel=METHOD,
         ),
     ] = None,
@@ -246,7 +247,6 @@ def command(
     from ctm_cli._progress import Progress
     from ctm_data.train import refuse_bucket, train
     from ctm_train.launch import write_config
-    from ctm_train.settings import preset_model
 
     folder = output_dir or Path("models") / method
     refuse_bucket(folder)
@@ -261,7 +261,7 @@ def command(
             method,
             data,
             folder,
-            model=model or (preset_model(preset) if preset else "pocket"),
+            model=model,
             weights=weights,
             chosen_weights=chosen_weights,
             prm_labels=prm_labels,

@@ -15,6 +15,7 @@ from ctm_eval.data_files import read_rows
 from ctm_eval.errors import CtmError
 from ctm_eval.hub import is_hub_name, notice_offline
 from ctm_eval.models import model_path
+from ctm_eval.pocket.builtin import MODELS
 from ctm_eval.progress import Progress
 from ctm_train.data import WEIGHTS
 from ctm_train.settings import PrmLabels, Weights
@@ -33,7 +34,7 @@ def train(
     data: str | Path,
     output_dir: str | Path,
     *,
-    model: str = "pocket",
+    model: str | None = None,
     weights: Weights | None = None,
     chosen_weights: bool = False,
     prm_labels: PrmLabels | None = None,
@@ -46,12 +47,12 @@ def train(
 ) -> "TrainingSummary":
     """Trains `model` by `method` on `data`: a run folder, a JSONL or Parquet file, or a Hub dataset.
 
-    What comes of a run folder, `training_rows` says; `prm_labels` are prm's (hard). `weights` says what the
-    rejected tokens weigh for cdpo, see `weigh`: by default what the rows' own `rejected_weights` say, or
-    else `contrast`. `chosen_weights` weighs the chosen side too, by s_t. A run and its `contrast` table
-    as a file or a dataset train alike; rows of one's own are described in `ctm_train.data`. `settings`
-    are those of `ctm_train.settings.Settings`; the preset `pocket` goes with that model. Raises CtmError
-    or TrainError.
+    Without `model`, `start_model` chooses one. What comes of a run folder, `training_rows` says;
+    `prm_labels` are prm's (hard). `weights` says what the rejected tokens weigh for cdpo, see `weigh`: by
+    default what the rows' own `rejected_weights` say, or else `contrast`. `chosen_weights` weighs the
+    chosen side too, by s_t. A run and its `contrast` table as a file or a dataset train alike; rows of
+    one's own are described in `ctm_train.data`. `settings` are those of `ctm_train.settings.Settings`;
+    the preset `pocket` goes with the built-in models. Raises CtmError or TrainError.
     """
     from ctm_train.settings import settings_for
     from ctm_train.train import train as train_rows
@@ -60,7 +61,8 @@ def train(
     if weights not in (None, *get_args(Weights)):
         known = ", ".join(get_args(Weights))
         raise CtmError(f"unknown weights {weights!r}; there are: {known}", usage=True)
-    preset = preset or ("pocket" if model == "pocket" else None)
+    model = model or start_model(data, preset)
+    preset = preset or ("pocket" if model in MODELS else None)
     chosen = settings_for(method, preset, **settings)
     _check_options(method, weights, chosen_weights, prm_labels, data)
     described: dict[str, Any] = {"data": str(data)}
@@ -99,6 +101,16 @@ def train(
         progress=progress,
     )
     return replace(outcome, dropped=dropped)
+
+
+def start_model(data: str | Path, preset: str | None = None) -> str:
+    """What trains where no model is named: the preset's, the (first) one that wrote the run, or pocket."""
+    from ctm_train.settings import preset_model
+
+    if preset:
+        return preset_model(preset)
+    wrote = Store(data).manifest["recipe"].get("model") if is_run_folder(data) else None
+    return str((wrote[0] if isinstance(wrote, list) else wrote) or "pocket")
 
 
 def refuse_bucket(output_dir: str | Path) -> None:

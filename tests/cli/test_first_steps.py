@@ -526,9 +526,6 @@ def test_what_to_type_next_can_be_typed_for_any_name_of_a_folder(ctm, run, capsy
     show, train, python = capsys.readouterr().out.splitlines()[-3:]
     assert shlex.split(show) == ["ctm", "show", str(odd)]
     assert shlex.split(train) == ["ctm", "train", "cdpo", str(odd)]
-    build_dataset._show(summarize(Store(run)), str(odd), "Qwen/Qwen2.5-0.5B")
-    train = capsys.readouterr().out.splitlines()[-2]
-    assert shlex.split(train) == ["ctm", "train", "cdpo", str(odd), "--model", "Qwen/Qwen2.5-0.5B"]
     assert f'load_dataset("{odd}", "rollouts")' in shlex.split(python)[2]
 
 

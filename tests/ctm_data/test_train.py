@@ -14,7 +14,7 @@ from handmade import made_by_hand
 from ctm_data.build import build_dataset
 from ctm_data.config import BuildConfig
 from ctm_data.run.store import Store
-from ctm_data.train import importance_weighted, train, training_rows, weigh, weighted
+from ctm_data.train import importance_weighted, start_model, train, training_rows, weigh, weighted
 from ctm_data.verify import verify
 from ctm_eval.errors import CtmError
 from ctm_train.errors import TrainError
@@ -91,6 +91,25 @@ def test_training_on_a_run_writes_a_model_that_a_run_can_use(run, tmp_path):
     assert (record["model"], record["data"]["weights"]) == ("pocket", "contrast")
     options = {"limit": 1, "n_samples": 2, "n_rollouts": 2, "max_new_tokens": 60}
     build_dataset(BuildConfig(tmp_path / "again", model=str(tmp_path / "cdpo"), **options))
+
+
+@pytest.mark.parametrize(
+    ("wrote", "preset", "start"),
+    [
+        ("./my-model", None, "./my-model"),
+        (["one", "two"], None, "one"),
+        (None, None, "pocket"),
+        ("./my-model", "pocket", "pocket"),
+    ],
+)
+def test_a_run_trains_the_model_that_wrote_it_where_none_is_named(wrote, preset, start, tmp_path):
+    with Store.open(tmp_path, {"model": wrote}):
+        pass
+    assert start_model(tmp_path, preset) == start
+
+
+def test_a_file_trains_pocket_where_no_model_is_named(tmp_path):
+    assert start_model(tmp_path / "rows.jsonl") == "pocket"
 
 
 def test_training_on_a_file_of_ones_own(tmp_path):
