@@ -5,7 +5,7 @@ k. `metrics.pass_at_k` is the oracle's figure, `metrics.maj_at_k` that of the pl
 marks samples to keep, each subset is reduced to those; a subset without any of them is used unfiltered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import comb
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from ctm_eval.metrics import real_of
 
 ORDERS = 100  # minimum number of orders of the samples; the first k of each order are a subset
+AT_ONCE = 1_000_000  # sums of votes held at a time
 
 
 def best_of_k(
@@ -64,12 +65,26 @@ def weighted_at_k(
     drawn = [rng.permutation(n) for _ in range(-(-ORDERS // n))]
     orders = np.array([np.roll(order, shift) for order in drawn for shift in range(n)])
     counts = {True: votes * held[:, None], False: votes}
-    sums = {k: np.cumsum((v * np.asarray(weights)[:, None])[orders], 1) for k, v in counts.items()}
+    won = np.zeros(n)
+    for start in range(0, len(orders), block := max(1, AT_ONCE // votes.size)):
+        some = orders[start : start + block]
+        won += _won(some, counts, np.asarray(weights), held, shares).sum(0)
+    return [float(chance) for chance in won / len(orders)]
+
+
+def _won(
+    orders: np.ndarray,
+    counts: Mapping[bool, np.ndarray],
+    weights: np.ndarray,
+    held: np.ndarray,
+    shares: np.ndarray,
+) -> np.ndarray:
+    """(orders, n): the chance that the vote of the first k samples of an order is right."""
+    sums = {k: np.cumsum((v * weights[:, None])[orders], 1) for k, v in counts.items()}
     there = {k: np.cumsum(v[orders], 1) > 0 for k, v in counts.items()}
     any_held = np.cumsum(held[orders], 1)[..., None] > 0
     total = np.where(any_held, sums[True], sums[False])
     total = np.where(np.where(any_held, there[True], there[False]), total, -np.inf)
     most = total.max(-1, keepdims=True)
     wins = np.isclose(total, most, rtol=1e-12, atol=0) & np.isfinite(total)
-    won = (wins * shares).sum(-1) / np.maximum(1, wins.sum(-1))
-    return [float(chance) for chance in won.mean(0)]
+    return (wins * shares).sum(-1) / np.maximum(1, wins.sum(-1))
