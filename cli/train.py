@@ -324,6 +324,7 @@ def _next(method: str, data: str, folder: Path) -> str:
     """What to type with the trained model, on the benchmark of its data, into a folder that is free."""
     from ctm_data.run.manifest import read_manifest
     from ctm_data.run.store import is_run_folder
+    from ctm_eval.benchmarks import BENCHMARKS
 
     recipe = read_manifest(data)["recipe"] if is_run_folder(data) else {}
     on = ""
@@ -335,6 +336,9 @@ def _next(method: str, data: str, folder: Path) -> str:
         solver = solver[0] if isinstance(solver, list) else solver
         asked = "" if solver == "pocket" else f" --model {typed(solver)}"
         return f"ctm eval{asked}{on} --n 16 --verifier {typed(folder)}"
+    benchmark = BENCHMARKS.get(recipe.get("benchmark", ""))
+    if benchmark and benchmark.kind == "code":  # programs are not rolled out
+        return f"ctm eval --model {typed(folder)}{on}"
     out = Path("runs") / folder.name
     while out.exists():
         out = out.with_name(f"{out.name}-again")

@@ -538,6 +538,14 @@ def test_after_a_training_the_next_command_asks_its_benchmark_and_leaves_its_dat
     assert said == "ctm eval --model m --benchmark gsm8k --n 16 --verifier models/orm"
 
 
+def test_a_model_of_programs_is_evaluated_next_as_no_program_is_rolled_out():
+    run = Path("runs/programs")
+    with Store.open(run, {"benchmark": "pocket-code", "model": "pocket-coder"}):
+        pass
+    said = train._next("sft", str(run), Path("models/sft"))
+    assert said == "ctm eval --model models/sft --benchmark pocket-code"
+
+
 @pytest.mark.parametrize("table", ["solutions", "contrast"])
 def test_what_to_type_after_a_pull_answers_with_what_was_pulled(ctm, run, monkeypatch, table):
     source, pulled = Store(run), Path("runs/pulled")
