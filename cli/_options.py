@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -128,6 +128,21 @@ ReportTo = Annotated[
     ),
 ]
 
+
+def refuse_beside(
+    ctx: typer.Context, option: str, *, unused: Collection[str] = (), used: Collection[str] = ()
+) -> None:
+    """Refuses what was typed beside `option` and would be ignored: these parameters, or all but `used`."""
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        source = ctx.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if name in unused if unused else name not in used:
+            typed = parameter.opts[0] if parameter.opts[0].startswith("-") else name.upper()
+            raise CtmError(f"{option} does not use {typed}: leave it out", usage=True)
+
+
 PANELS = ("Model", "Benchmark", "Prompt", "Sampling", "Rollouts", "Contrast", "Verifier", "Choosing",
           "Running")  # fmt: skip
 
@@ -154,6 +169,7 @@ def with_options_of(kind: type[Configuration]) -> Callable[[Callable[..., None]]
             command(kind(**fields), **given)
 
         every = [*(parameter for _, parameter, _ in made), *own]
+        every.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
         called.__doc__ = command.__doc__
         called.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
         called.__annotations__ = {parameter.name: parameter.annotation for parameter in every}

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Config, Merge, Metrics, ReportTo, with_options_of
+from ctm_cli._options import (
+    AsJson,
+    Config,
+    Merge,
+    Metrics,
+    ReportTo,
+    refuse_beside,
+    with_options_of,
+)
 from ctm_cli._output import answer, next_steps, say, tell_set_aside, tell_truncated, typed
 from ctm_data.config import BuildConfig
 from ctm_data.run.bucket import is_url
@@ -33,6 +41,9 @@ ctm build-dataset --merge runs/a0 --merge runs/a1 --output-dir runs/a
 """
 
 
+OF_MERGE = ("merge", "output_dir", "stages", "device", "recipe", "as_json")
+
+
 def add_to(app: typer.Typer) -> None:
     """Adds the command to the application."""
     app.command("build-dataset", epilog=EXAMPLES)(command)
@@ -41,6 +52,7 @@ def add_to(app: typer.Typer) -> None:
 @with_options_of(BuildConfig)
 def command(
     config: BuildConfig,
+    ctx: typer.Context,
     merge: Merge = None,
     metrics: Metrics = None,
     report_to: ReportTo = None,
@@ -64,6 +76,8 @@ def command(
     from ctm_data import build
     from ctm_data.pages.summary import summarize
 
+    if merge:
+        refuse_beside(ctx, "--merge", used=OF_MERGE)
     if plan:
         from ctm_data.plan import plan as planned
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Device, Run, Seed
+from ctm_cli._options import AsJson, Device, Run, Seed, refuse_beside
 from ctm_cli._output import answer, say
 
 if TYPE_CHECKING:
@@ -148,10 +148,10 @@ def _refuse_mixed(ctx: typer.Context, steps: bool, kinds: bool, curve: int | Non
 
     if sum((steps, kinds, curve is not None)) > 1:
         raise CtmError("give one of --steps, --kinds and --curve", usage=True)
-    for name in () if steps else OF_STEPS:
-        source = ctx.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise CtmError(f"--{name.replace('_', '-')} needs --steps", usage=True)
+    if kinds:
+        refuse_beside(ctx, "--kinds", used=("run", "kinds", "as_json"))
+    elif not steps:
+        refuse_beside(ctx, "a comparison without --steps", unused=OF_STEPS)
 
 
 def _show(rows: "list[Agreement]") -> None:
@@ -172,7 +172,8 @@ def _show(rows: "list[Agreement]") -> None:
     if ranked:
         say(table)
         say(
-            f"\nMeans over {ranked[0].n} wrong trajectories, with 95% bootstrap intervals over problems."
+            f"\nMeans over {max(row.n for row in ranked)} wrong trajectories, with 95% bootstrap intervals "
+            "over problems."
         )
     for row in rows:
         if row.measure == COST:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ctm_cli import _completion
-from ctm_cli._options import AsJson, Config, Merge, Metrics, ReportTo, with_options_of
+from ctm_cli._options import (
+    AsJson,
+    Config,
+    Merge,
+    Metrics,
+    ReportTo,
+    refuse_beside,
+    with_options_of,
+)
 from ctm_cli._output import answer, say, tell_set_aside, tell_truncated
 from ctm_data.config import PROCESSBENCH, EvalConfig, Select
 
@@ -39,6 +47,9 @@ ctm eval --summary runs/eval-pocket --compare runs/eval-other
 """
 
 
+OF_FIGURES = ("select", "compare", "recipe", "as_json")
+
+
 def add_to(app: typer.Typer) -> None:
     """Adds the command to the application."""
     app.command("eval", epilog=EXAMPLES)(command)
@@ -47,6 +58,7 @@ def add_to(app: typer.Typer) -> None:
 @with_options_of(EvalConfig)
 def command(
     config: EvalConfig,
+    ctx: typer.Context,
     summary: Annotated[
         Path | None,
         typer.Option(
@@ -72,6 +84,10 @@ def command(
     from ctm_data.run.store import Store
     from ctm_eval.report import shown
 
+    if summary is not None:
+        refuse_beside(ctx, "--summary", used=("summary", *OF_FIGURES))
+    if merge:
+        refuse_beside(ctx, "--merge", used=("merge", "output_dir", *OF_FIGURES))
     if config.benchmark == PROCESSBENCH:
         with Progress() as progress:
             subsets = evaluate_steps(config, progress)

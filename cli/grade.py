@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Unisolated
+from ctm_cli._options import AsJson, Unisolated, refuse_beside
 from ctm_cli._output import answer
 
 if TYPE_CHECKING:
@@ -23,12 +23,16 @@ ctm grade --explain "1/2" "The answer is 50%."
 """
 
 
+OF_FILES = ("benchmark", "text_column", "gold_column", "problems", "output", "processes")
+
+
 def add_to(app: typer.Typer) -> None:
     """Adds the command to the application."""
     app.command("grade", epilog=EXAMPLES)(command)
 
 
 def command(
+    ctx: typer.Context,
     file: Annotated[
         Path | None,
         typer.Argument(
@@ -75,20 +79,17 @@ def command(
     from ctm_eval.grading import explain, grade_file
 
     if explained is not None:
-        if file is not None or as_json:
-            other = "--json" if file is None else "a FILE"
-            raise CtmError(f"--explain goes without {other}: leave one of them out", usage=True)
+        refuse_beside(ctx, "--explain", used=("explained", "benchmark"))
         print(explain(*explained, benchmark))
         return
     if file is None:
         raise CtmError("give a FILE to grade, or --explain GOLD TEXT", usage=True)
     if (file / "manifest.json").is_file():
-        if benchmark or text_column or gold_column or problems or output:
-            raise CtmError(
-                f"{file} is a run folder, whose columns and benchmark are known: leave these options out, "
-                f"or give {file / 'solutions'} to grade its samples as files",
-                usage=True,
-            )
+        refuse_beside(
+            ctx,
+            f"a run folder ({file / 'solutions'} is graded as files)",
+            unused=OF_FILES,
+        )
         _grade_run(file, check=check, isolate=not allow_unisolated, as_json=as_json)
         return
     grades = grade_file(

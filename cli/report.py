@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Compare, Run
+from ctm_cli._options import AsJson, Compare, Run, refuse_beside
 from ctm_cli._output import answer, say
 
 EXAMPLES = """Examples:
@@ -27,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 def command(
     run: Run,
+    ctx: typer.Context,
     output: Annotated[Path, typer.Option(help="HTML file.")] = Path("report.html"),
     limit: Annotated[
         int,
@@ -47,6 +48,7 @@ def command(
 ) -> None:
     """Write a run or an evaluation as one HTML page to look at, which opens offline."""
     if figures is not None:
+        refuse_beside(ctx, "--figures", unused=("output", "limit"))
         from ctm_data.report import write_figures
 
         names = write_figures(run, figures, compare=compare)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ctm_cli import _completion
-from ctm_cli._options import AsJson, Device
+from ctm_cli._options import AsJson, Device, refuse_beside
 from ctm_cli._output import answer
 from ctm_eval.verifiers import Pool
 
@@ -26,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def command(
+    ctx: typer.Context,
     data: Annotated[
         Path,
         typer.Argument(
@@ -56,6 +57,7 @@ def command(
     from ctm_eval.output_file import output_file
 
     if is_run_folder(data):
+        refuse_beside(ctx, "a run, whose scores are a table of it,", unused=("out",))
         with Progress() as progress:
             store = score_run(data, verifier, pool=pool, device=device, progress=progress)
         count = sum(part.num_rows for part in store.each("scores", ["score"]))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ctm_cli._options import AsJson, Run
+from ctm_cli._options import AsJson, Run, refuse_beside
 from ctm_cli._output import answer
 
 EXAMPLES = """Examples:
@@ -25,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 def command(
     run: Run,
+    ctx: typer.Context,
     solution_id: Annotated[
         str | None,
         typer.Option(
@@ -51,10 +52,12 @@ def command(
     from ctm_data.show import show, shown, write_svg
 
     if svg is not None:
-        write_svg(run, svg, solution_id, at=at, width=width or 96)
+        write_svg(run, svg, solution_id, at=at, width=96 if width is None else width)
         answer({"svg": str(svg)}, as_json=as_json, render=lambda: print(svg))
         return
-    console = Console(width=width or max(Console().width, NARROWEST))
+    if as_json:
+        refuse_beside(ctx, "--json", unused=("at", "width"))
+    console = Console(width=max(Console().width, NARROWEST) if width is None else width)
     # Sixteen colours are too few for a scale, so digits are shown instead.
     colour = console.color_system in ("256", "truecolor") and not console.no_color
 

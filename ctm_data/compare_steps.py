@@ -16,6 +16,7 @@ from ctm_data.asking import Asker, Prompts, ask
 from ctm_data.config import BuildConfig
 from ctm_data.estimator.settings import RolloutSettings
 from ctm_data.pages.card import finish
+from ctm_data.run.recipe import with_versions
 from ctm_data.run.store import Store
 from ctm_data.stages.rollouts import roll_out
 from ctm_eval.data_files import fingerprint
@@ -101,7 +102,8 @@ def compare_steps(
     config, prompts = ask(config, [model], problems)
     tokenizer = Asker(model).tokenizer
     solutions = _read_in(marked, prompts[model], tokenizer, config, set_aside)
-    recipe = {**config.recipe(), "marked": fingerprint(data_file) or "champ-dataset"}
+    marks = fingerprint(data_file) or "champ-dataset"
+    recipe = with_versions({**config.recipe(), "marked": marks})
     settings = config.rollout_settings()
     _roll_out(Path(run), recipe, problems, solutions, settings, config, progress)
     spans = {one.marked_id: one.span for one in marked}
