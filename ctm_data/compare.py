@@ -95,8 +95,11 @@ def compare(
         return labels
     if not trajectories:
         how = f"run `ctm build-dataset --output-dir {run}` with the stages rollouts and contrast"
-        if Store(run).manifest["recipe"].get("command") == "eval":
+        recipe = Store(run).manifest["recipe"]
+        if recipe.get("command") == "eval":
             how = "it is an evaluation; `ctm build-dataset` makes a run that has them"
+        elif "model" not in recipe:
+            how = "it holds the data of others, without rollouts and contrastive scores"
         raise NothingToCompare(
             f"{run} has no trajectory with a critical token: {how}",
             usage=True,

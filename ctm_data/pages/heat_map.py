@@ -270,7 +270,7 @@ def _token(row: dict[str, Any], index: int) -> Iterator["Text"]:
     if row["critical_prob"] is not None:
         prob = row["critical_prob"][index]
         yield Text(f"It is the critical token with probability {_percent(prob)}.")
-    where = "that drew another token here" if row["estimator"] == "branch" else "after it"
+    where = "that drew another token here" if row["estimator"].startswith("branch") else "after it"
     rollouts, right = row["n_rollouts"][index] or 0, row["n_correct"][index] or 0
     yield Text(f"{rollouts} rollouts {where}; {right} of them ended right.")
     if index == row["critical_index"]:

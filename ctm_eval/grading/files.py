@@ -12,6 +12,7 @@ from typing import Any
 
 from ctm_eval.data_files import read_rows, writable
 from ctm_eval.errors import CtmError
+from ctm_eval.grading.grade import answer_formats
 from ctm_eval.grading.many import grade_many
 from ctm_eval.grading.verdict import Verdict
 from ctm_eval.output_file import output_file
@@ -71,7 +72,8 @@ def grade_file(
     The response is in `text_column` and the gold in `gold_column`; without them the first of
     `TEXT_COLUMNS` and `GOLD_COLUMNS` that the file has. `problems` is a file (or a folder of
     Parquet files) with `problem_id` and the gold, joined by `problem_id`; the `solutions` of a run
-    folder, whose `answer` is the model's own, find the `problems` beside them. A row whose
+    folder, whose `answer` is the model's own, find the `problems` beside them. The benchmark is that
+    which all `problems` name, unless it is given. A row whose
     `finish_reason` is `length`, or whose `finished` is false, hit its token limit. `output` is
     written as JSONL: the rows with `answer`, `correct`, `verdict` and `layer` set anew.
     Raises CtmError for a file that cannot be read this way.
@@ -86,6 +88,8 @@ def grade_file(
     text_column = text_column or _column(rows[0], TEXT_COLUMNS, "response", "--text-column")
     if problems is None and gold_column is None and "verdict" in rows[0]:
         problems = _problems_beside(Path(path))
+    if problems is not None:
+        benchmark = benchmark or _benchmark(problems)
     golds = _golds(rows, gold_column, problems)
     texts = [_string(row, text_column, "--text-column", index) for index, row in enumerate(rows)]
     finished = [_finished(row) for row in rows]
@@ -112,6 +116,13 @@ def _problems_beside(path: Path) -> Path | None:
     """Return the problems of the run folder that a file or folder of solutions is in."""
     folders = [parent / "problems" for parent in path.resolve().parents[:2]]
     return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _benchmark(problems: str | os.PathLike[str]) -> str | None:
+    """Return the benchmark that all problems name, if `grade` knows it."""
+    named = {str(row.get("benchmark")) for _, row in read_rows(problems)}
+    known = named & answer_formats().keys()
+    return known.pop() if len(named) == len(known) == 1 else None
 
 
 def _golds(

@@ -44,14 +44,19 @@ def grade(gold: str, text: str, benchmark: str | None = None, *, finished: bool 
     return Verdict(False, "wrong", found.answer, equality.layer)
 
 
+def answer_formats() -> dict[str, str]:
+    """Return what marks the final answer in each benchmark that asks for one, such as `####`."""
+    from ctm_eval.benchmarks import BENCHMARKS
+
+    return {one.name: one.answer_format for one in BENCHMARKS.values() if one.answer_format}
+
+
 @lru_cache(maxsize=64)
 def hash_first(benchmark: str | None) -> bool:
     """Return whether a benchmark puts its answers after `####`. Raises CtmError for an unknown one."""
     if benchmark is None:
         return False
-    from ctm_eval.benchmarks import BENCHMARKS
-
-    formats = {one.name: one.answer_format for one in BENCHMARKS.values() if one.answer_format}
+    formats = answer_formats()
     if benchmark not in formats:
         raise CtmError(
             f"unknown benchmark {benchmark!r}; there are: {', '.join(formats)}", usage=True

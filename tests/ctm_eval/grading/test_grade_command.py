@@ -75,3 +75,23 @@ def test_solutions_of_a_run_find_their_problems(tmp_path):
         (tmp_path / name).mkdir()
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / name / "part-0.parquet")
     assert "1 of 1 correct" in run(tmp_path / "solutions").output
+
+
+@pytest.mark.parametrize(("benchmarks", "right"), [(["gsm8k"], 1), (["gsm8k", "math500"], 0)])
+def test_solutions_of_a_run_are_read_as_the_benchmark_of_all_its_problems(
+    tmp_path, benchmarks, right
+):
+    """In gsm8k's form the number behind #### is the answer, whatever stands in a box."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = "#### 4\n\\boxed{5}"
+    solutions = [{"problem_id": "0", "text": text, "answer": "4", "verdict": "wrong"}]
+    problems = [
+        {"problem_id": str(i), "answer": "4", "benchmark": benchmark}
+        for i, benchmark in enumerate(benchmarks)
+    ]
+    for name, rows in (("problems", problems), ("solutions", solutions)):
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name / "part-0.parquet")
+    assert f"{right} of 1 correct" in run(tmp_path / "solutions").output
