@@ -103,7 +103,9 @@ _UNIT_AFTER = re.compile(r"\s?(?:%|\\%|°| ?(?:square |cubic )?[a-z]{1,12}\b(?! 
 _BOLD_END = re.compile(r"(?<!\d)\*\*|\*\*(?!\d)|__")
 _CLAUSE_END = re.compile(
     r"\.(?:\s|$)|[!?](?:\s|$)|;\s(?![-$\\(]{0,2}\d)"
-    r"|\s(?:because|since|as|so|which|where|when|if|but|i\.e\.|therefore|hence|thus)\b"
+    r"|\s(?:because|since|as|so|which|where|but|i\.e\.|therefore|hence|thus)\b"
+    r"|\s(?:if|when)\b(?!.{0,100}\b(?:else|otherwise)\b.{0,30}\d)"  # 18 if it rains, else 19
+    r"(?!.{0,100}(?:,|\band\b|\bor\b)\s?[$\\(]{0,2}\d\S{0,12}\s(?:if|when)\b)"
     r"|,\s(?=(?:so|and then|as|since|because|which|not|but|the|this|i|it|we|given|where|after)\b)"
     r"|\s[-–—]\s(?=[A-Za-z]{2})|\s\((?=[A-Za-z]{2})(?!(?:or|alternatively|maybe|perhaps|possibly)\b.{0,20}\d)",
     re.I,

@@ -26,6 +26,8 @@ def changes_the_value(note: str) -> bool:
     '5 tenths', '5 or more', '5 and a half', '5 is wrong', '5 cm^2 squared' do; '5 red apples' and
     '5 cm squared' do not.
     """
+    if _MILLIONS.search(note):
+        return True
     note = note.lower()
     words = _SPOKEN.findall(note)
     if _HOW_OFTEN.fullmatch(note.strip()):
@@ -139,6 +141,7 @@ def _singular(word: str) -> str:
     return word[:-1] if word.endswith("s") and len(word) > 3 else word
 
 
+_MILLIONS = re.compile(r"\bM\b")  # or molar; metres are m
 _SPOKEN = re.compile(r"[a-z]+")
 _RAISED_IN_WORDS = re.compile(
     r"[a-z](?:[\s{}\\]|text(?![a-z]))*\s(?:[\s{}\\]|text(?![a-z]))*(?:squared|cubed)\W*$"
