@@ -151,7 +151,7 @@ def _unit(suffix: str) -> tuple[str | None, int] | None:
     glued, suffix = not suffix[0].isspace(), suffix.strip().replace("left over", "left")
     if suffix in ("\\%", "%"):
         return "%", 1
-    if suffix in ("\\$", "€", "£", "¥"):
+    if suffix in ("\\$", "€", "£", "¥", "₹"):
         return suffix[-1], 1
     if _DEGREE.fullmatch(suffix):
         return "°", 1
@@ -196,7 +196,7 @@ _DECIMAL = r"(?:[1-9]\d{0,2}(?:(?:,\d{3})+|(?:[ ]\d{3})+)(?!\d)|\d+)(?:\.\d*)?|\
 _INTEGER = re.compile(r"-?[0-9]+")
 _HAS_DIGIT = re.compile(r"[0-9]")
 _NUMBER = re.compile(
-    rf"""(?P<sign>[-+]?)\s?(?P<currency>\\\$|€|£|¥|USD[ ]|US\\\$)?\s?(?P<sign2>-?)
+    rf"""(?P<sign>[-+]?)\s?(?P<currency>\\\$|€|£|¥|₹|USD[ ]|US\\\$)?\s?(?P<sign2>-?)
     (?: (?P<mixed>\d+)[ ](?P<mixed_top>\d+)\s?/\s?(?P<mixed_bottom>\d+)
       | (?P<whole>\d+)?\s?\\frac\s?(?:\{{\s?(?P<minus>-?)\s?(?P<top>{_DECIMAL})\s?\}}|(?P<top_digit>\d))
         \s?(?:\{{\s?(?P<bottom>{_DECIMAL})\s?\}}|(?P<bottom_digit>\d))

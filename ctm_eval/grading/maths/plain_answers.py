@@ -91,7 +91,7 @@ def _one_word(text: str) -> Tree:
     phrase = " ".join(words)
     phrase = "does not exist" if phrase == "dne" else phrase
     if phrase in _NUMBER_WORDS:
-        return number(_NUMBER_WORDS.index(phrase))
+        return number(_NUMBER_WORDS[phrase])
     if phrase in _EMPTY:
         return Tree("empty", ())
     if phrase in _REALS:
@@ -152,10 +152,22 @@ _MATHEMATICAL = frozenset(
     "pi inf infinity infty theta alpha beta gamma sin cos tan log ln sqrt and or xy xyz abc ab bc ac "
     "pq mn rs".split()
 )
-_NUMBER_WORDS = (
+_ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty".split()
+    "sixteen seventeen eighteen nineteen".split()
 )
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_NUMBER_WORDS = {
+    **{word: value for value, word in enumerate(_ONES)},
+    **{word: 10 * value for value, word in enumerate(_TENS, 2)},
+    **{
+        f"{ten} {one}": 10 * tens + ones
+        for tens, ten in enumerate(_TENS, 2)
+        for ones, one in enumerate(_ONES[1:10], 1)
+    },
+    "hundred": 100,
+    "one hundred": 100,
+}
 _EMPTY = frozenset(
     {"no solution", "no solutions", "no real solution", "no real solutions", "empty set"}
 )

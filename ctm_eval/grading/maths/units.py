@@ -151,7 +151,7 @@ _POWERS = frozenset({"square", "sq", "cubic", "cu"})
 _MARKUP = re.compile(r"\\text|\\mathbf|\\circ|[{}.,~()]|\\")
 _SQUARE = re.compile(r"\b(square|sq|cubic|cu)\s+([a-z]+)")
 _SQUARED = re.compile(r"\b([a-z]+)\s+(squared|cubed)\b")
-_WORD = re.compile(r"([a-z$%€£¥°]+)(?:\^(\d))?")
+_WORD = re.compile(r"([a-z$%€£¥₹°]+)(?:\^(\d))?")
 _STOPWORDS = frozenset(
     "of the a an each more total in all is per are and for on at to by it only left old away long tall "
     "wide deep high far apart remaining leftover saved altogether overall combined together them "
@@ -257,7 +257,9 @@ def _unit_table() -> dict[str, tuple[tuple[tuple[str, int], ...], Fraction]]:
     put((("month", 1),), month="1", year_or_yr="12", decade="120", century="1200")
     put((("money", 1),), dollar_or_usd_or_buck="1", cent_or_c="1/100")
     table["$"] = table["dollar"]
-    for currency, names in (("euro", "€ euro eur"), ("gbp", "£ gbp"), ("yen", "¥ yen")):
+    for currency, names in (
+        ("euro", "€ euro eur"), ("gbp", "£ gbp"), ("yen", "¥ yen"), ("rupee", "₹ rupee inr"),
+    ):  # fmt: skip
         table.update(dict.fromkeys(names.split(), (((currency, 1),), Fraction(1))))
     put((("length", 3),), l_or_liter_or_litre="1/1000", ml_or_milliliter_or_millilitre="1/1000000")
     put((("volume", 1),), gallon_or_gal="16", quart_or_qt="4", pint_or_pt="2", cup="1")
