@@ -79,6 +79,7 @@ def command(
     if merge:
         refuse_beside(ctx, "--merge", used=OF_MERGE)
     if plan:
+        refuse_beside(ctx, "--plan", unused=("metrics", "report_to"))
         from ctm_data.plan import plan as planned
 
         with Progress() as progress:

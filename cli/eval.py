@@ -89,6 +89,7 @@ def command(
     if merge:
         refuse_beside(ctx, "--merge", used=("merge", "output_dir", *OF_FIGURES))
     if config.benchmark == PROCESSBENCH:
+        refuse_beside(ctx, PROCESSBENCH, unused=("metrics", "report_to"))
         with Progress() as progress:
             subsets = evaluate_steps(config, progress)
         answer(
