@@ -92,6 +92,7 @@ class RayWorkers:
                 continue
             idle.append(actor)
             if unit is not None:
+                losses.pop(id(unit), None)  # a later unit may have its id
                 rows, told = found
                 advance(unit)(*told)
                 yield unit, rows
