@@ -13,8 +13,10 @@ MAX_JOINED = 20_001
 
 
 def another(text: str, end: int) -> str | None:
-    """Return the answer that a text goes on to name behind one: '5 or 7', '5, or maybe $7$', '5 (or 7)'."""
+    """Return the answer that a text names behind one: '5 or 7', '5, or maybe $7$', '5. No, 7.'."""
     rest = text[end : end + MAX_OTHER]
+    if corrected := _CORRECTED.match(rest):
+        return corrected[1]
     match = _OR_ANOTHER.match(rest) if any(word in rest for word in _JOINERS) else None
     return next((group for group in match.groups() if group), None) if match else None
 
@@ -80,6 +82,13 @@ _OR_ANOTHER = re.compile(
     r"|(?:but|though)\s(?:it\s)?(?:could|may|might|can)\s(?:(?:also|well)\s)?be)\b[\s,}]*"
     r"(?:(?:even|else|also|rather|maybe|perhaps|possibly|it|is|just)\b\s*){0,3}(?:\*\*|[(])?\s*"
     r"(?:\$([^$\n]{1,60})\$|\\\((.{1,60}?)\\\)|\\boxed\{([^{}]{1,60})\}|(-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?\\?%?))",
+    re.I,
+)
+_CORRECTED = re.compile(  # 5. Wait, actually it is 7.
+    r"[ $.,;:!?*)}–—-]{1,8}"
+    r"(?:(?:wait|no|hmm|oh|sorry|oops|actually|correction|i mean|rather)\b[\s,.:!–—-]*){1,4}"
+    r"(?:(?:it|that|this|answer|the|should|must|be|is|['’]s|make)\b\s*){0,5}"
+    r"[$*(]{0,3}(-?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?\\?%?)[$*).!\s]*(?:\n|\Z)",
     re.I,
 )
 _DENIED = re.compile(
