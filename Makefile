@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(VENV)/bin/ctm show $(RUN)
 
 test: $(VENV)/.installed-dev lint
-	$(VENV)/bin/python -m pytest -m "not vllm and not real and not browser" -n 2 --dist loadfile --durations 20
+	$(VENV)/bin/python -m pytest -m "not vllm and not real and not browser" -n 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 # Which lines the tests reach; a table, and pages in build/coverage.
 coverage: $(VENV)/.installed-dev

@@ -15,6 +15,16 @@ settings.register_profile(
     "ctm", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("ctm")
+LONG = ("experiments", "test_docs.py", "test_soak.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The files with the longest tests come first, so that no worker ends alone with one of them."""
+    items.sort(key=lambda item: LONG.index(long[0]) if (long := named(item)) else len(LONG))
+
+
+def named(item):
+    return [name for name in LONG if name in item.path.parts]
 
 
 @pytest.fixture(scope="session")
