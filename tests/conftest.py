@@ -15,7 +15,7 @@ settings.register_profile(
     "ctm", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("ctm")
-LONG = ("experiments", "test_docs.py", "test_soak.py")
+LONG = ("experiments", "test_docs.py", "ctm_train", "test_soak.py")
 
 
 def pytest_collection_modifyitems(items):

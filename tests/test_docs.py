@@ -22,7 +22,7 @@ SMALL = {
 }
 # What a command needs that is not here: weights, data sets, GPUs. Its options are read, it is not run.
 ELSEWHERE = re.compile(
-    r"^view\b|Qwen/|meta-llama|deepseek-ai|HuggingFaceTB|Lin1557|my-model|--preset|runs/thinking"
+    r"^view\b|Qwen/|meta-llama|deepseek-ai|HuggingFaceTB|Lin1557|my-model|--preset|runs/(thinking|qwen)\b"
     r"|--engine vllm|--report-to|--ray |s3://|from-bucket"
     r"|--benchmark (gsm8k|math|math500|mbpp|champ)\b|accelerate|outputs\.jsonl|\.\.\.|…"
 )
