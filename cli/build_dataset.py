@@ -154,7 +154,7 @@ def _show(summary: "Summary", run: str, rolled_out: bool = True) -> None:
     for name, (right, wrong) in summary.generators.items():
         table.add_row(f"{right:,} + {wrong:,}", f"distinct right and wrong solutions of {name}")
     verifier = bool(summary.generators and not summary.trajectories)
-    if rolled_out:
+    if rolled_out and not verifier:
         table.add_row(f"{summary.trajectories:,}", "solutions rolled out")
         for reason, count in summary.left_out.items():
             table.add_row(f"{count:,}", f"problems left out: {reason}")

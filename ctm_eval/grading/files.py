@@ -73,9 +73,9 @@ def grade_file(
     `TEXT_COLUMNS` and `GOLD_COLUMNS` that the file has. `problems` is a file (or a folder of
     Parquet files) with `problem_id` and the gold, joined by `problem_id`; the `solutions` of a run
     folder, whose `answer` is the model's own, find the `problems` beside them. The benchmark is that
-    which all `problems` name, unless it is given. A row whose
-    `finish_reason` is `length`, or whose `finished` is false, hit its token limit. `output` is
-    written as JSONL: the rows with `answer`, `correct`, `verdict` and `layer` set anew.
+    which all `problems` name, unless it is given. A row whose `finish_reason` is `length`, or whose
+    `finished` is false, hit its token limit. `output` is written as JSONL: the rows with `answer`,
+    `correct`, `verdict` and `layer` set anew.
     Raises CtmError for a file that cannot be read this way.
     """
     if processes is not None and processes < 1:

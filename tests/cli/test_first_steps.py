@@ -543,6 +543,21 @@ def test_after_a_training_the_next_command_asks_its_benchmark_and_leaves_its_dat
     assert said == "ctm eval --model m --benchmark gsm8k --n 16 --verifier models/orm"
 
 
+@pytest.mark.parametrize("merged", [False, True])  # a merge asks for the stages there are
+def test_a_run_for_verifiers_tells_of_no_rollouts(capsys, merged):
+    from ctm_cli import build_dataset
+    from ctm_data.build import build_dataset as build
+    from ctm_data.config import BuildConfig
+    from ctm_data.pages.summary import summarize
+
+    config = BuildConfig(Path("runs/v"), limit=4, n_samples=4, stages=("verifier",), device="cpu")
+    store = build(config)
+    build_dataset._show(summarize(store), store.name, rolled_out=merged)
+    out = capsys.readouterr().out
+    assert "rolled out" not in out and "pairs" not in out
+    assert out.splitlines()[-1] == "  ctm train orm runs/v"
+
+
 def test_a_model_of_programs_is_evaluated_next_as_no_program_is_rolled_out():
     run = Path("runs/programs")
     with Store.open(run, {"benchmark": "pocket-code", "model": "pocket-coder"}):
