@@ -47,11 +47,11 @@ class Plan:
 
 
 QUICK = Plan(
-    problems=12,
+    problems=24,
     samples=8,
     rollouts=8,
-    development=8,
-    held_out=12,
+    development=16,
+    held_out=24,
     seeds=2,
     rates=(8e-4,),
     gammas=(0.3,),

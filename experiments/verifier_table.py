@@ -54,7 +54,6 @@ QUICK = Plan(
     held_out=8,
     n=4,
     seeds=1,
-    epochs=1.0,
     rates=(1e-3, 3e-3),
     pair_rates=(2e-4,),
 )
