@@ -109,7 +109,13 @@ def start_model(data: str | Path, preset: str | None = None) -> str:
 
     if preset:
         return preset_model(preset)
-    wrote = Store(data).manifest["recipe"].get("model") if is_run_folder(data) else None
+    if not is_run_folder(data):
+        return "pocket"
+    store = Store(data)
+    recipe = store.manifest["recipe"]
+    if recipe.get("engine") == "openai" and not store.parts("contrast"):
+        return "pocket"  # what a server calls its model need not be the name of weights
+    wrote = recipe.get("model")
     return str((wrote[0] if isinstance(wrote, list) else wrote) or "pocket")
 
 

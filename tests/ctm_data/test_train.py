@@ -108,6 +108,12 @@ def test_a_run_trains_the_model_that_wrote_it_where_none_is_named(wrote, preset,
     assert start_model(tmp_path, preset) == start
 
 
+def test_samples_of_a_server_train_pocket_as_its_name_for_a_model_need_not_be_weights(tmp_path):
+    with Store.open(tmp_path, {"model": "my-model", "engine": "openai"}):
+        pass
+    assert start_model(tmp_path) == "pocket"
+
+
 def test_a_file_trains_pocket_where_no_model_is_named(tmp_path):
     assert start_model(tmp_path / "rows.jsonl") == "pocket"
 
