@@ -135,10 +135,9 @@ def refuse_beside(
     """Refuses what was typed beside `option` and would be ignored: these parameters, or all but `used`."""
     for parameter in ctx.command.params:
         name = str(parameter.name)
+        ignored = name in unused if unused else name not in used
         source = ctx.get_parameter_source(name)
-        if source is None or source.name != "COMMANDLINE":
-            continue
-        if name in unused if unused else name not in used:
+        if ignored and source is not None and source.name == "COMMANDLINE":
             typed = parameter.opts[0] if parameter.opts[0].startswith("-") else name.upper()
             raise CtmError(f"{option} does not use {typed}: leave it out", usage=True)
 

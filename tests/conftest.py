@@ -20,11 +20,7 @@ LONG = ("experiments", "test_docs.py", "ctm_train", "test_soak.py")
 
 def pytest_collection_modifyitems(items):
     """The files with the longest tests come first, so that no worker ends alone with one of them."""
-    items.sort(key=lambda item: LONG.index(long[0]) if (long := named(item)) else len(LONG))
-
-
-def named(item):
-    return [name for name in LONG if name in item.path.parts]
+    items.sort(key=lambda item: not {*LONG} & {*item.path.parts})
 
 
 @pytest.fixture(scope="session")
