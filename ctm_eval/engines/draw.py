@@ -32,7 +32,8 @@ def draw(
     for start in range(0, len(logits), size):
         here = np.flatnonzero((rows >= start) & (rows < start + size))
         if len(here):
-            probs = torch.softmax(logits[start : start + size].float() / temperature, -1)
+            some = logits[start : start + size].float()
+            probs = torch.softmax(some if temperature == 1 else some / temperature, -1)
             row = torch.from_numpy(rows[here] - start).to(probs.device)
             number = torch.from_numpy(uniforms[here]).to(probs.device)
             tokens[here] = _drawn(probs, top_p, row, number).cpu().numpy()

@@ -13,7 +13,7 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
 
 NAME = "ctm_forest"  # of the attention function, among those of transformers
-BLOCK = 16  # tokens by which buffers grow
+BLOCK = 16  # tokens; buffers grow, and are read, by whole ones: a product with a part costs a copy
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Bunch:
     rows: torch.Tensor  # (B, n): a root's rows, its first one repeated where there are fewer
     real: torch.Tensor  # (m,) places in `rows`, flattened, that are none of these repetitions
     whose: torch.Tensor  # (m,) the rows there
-    length: int  # tokens of a root that any row sees
+    length: int  # tokens of a root that any row sees, in whole blocks
 
     def to(self, device: torch.device) -> "Bunch":
         """The same on a device."""
@@ -54,7 +54,7 @@ class Plan:
 
 def plan(root: np.ndarray, visible: np.ndarray, own: np.ndarray) -> Plan:
     """For rows (R,) of these roots, which see `visible` tokens of them and have `own` tokens each."""
-    seen, width = int(visible.max()), int(own.max()) + 1
+    seen, width = in_blocks(int(visible.max())), in_blocks(int(own.max()) + 1)
     at = torch.from_numpy(visible)[:, None]
     columns = torch.cat(
         [torch.arange(seen).expand(len(root), -1), at + torch.arange(width)[None]], dim=1
@@ -77,7 +77,7 @@ def plan(root: np.ndarray, visible: np.ndarray, own: np.ndarray) -> Plan:
                 torch.from_numpy(rows),
                 torch.from_numpy(np.flatnonzero(real)),
                 torch.from_numpy(rows[real]),
-                int(visible[rows].max()),
+                in_blocks(int(visible[rows].max())),
             )
         )
     shape = (len(root), 1, 1, seen + width)
@@ -292,4 +292,9 @@ def _room(old: torch.Tensor, count: int, length: int) -> torch.Tensor:
 def _grown(have: int, tokens: int, count: int, length: int) -> tuple[int, int]:
     """What room for `have` of `tokens` becomes where `count` of `length` are to have it."""
     more = have if count <= have else max(count, have * 3 // 2)
-    return more, tokens if length <= tokens else -(-length // BLOCK) * BLOCK
+    return more, max(tokens, in_blocks(length))
+
+
+def in_blocks(tokens: int) -> int:
+    """So many tokens, in whole blocks."""
+    return -(-tokens // BLOCK) * BLOCK

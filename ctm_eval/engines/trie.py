@@ -17,7 +17,7 @@ from transformers.cache_utils import DynamicCache
 
 from ctm_eval.engines.base import Completion, FinishReason, Request, Sampling
 from ctm_eval.engines.draw import draw
-from ctm_eval.engines.kv_cache import NAME, ForestCache, plan
+from ctm_eval.engines.kv_cache import NAME, ForestCache, in_blocks, plan
 from ctm_eval.engines.roots import Root, roots_of
 from ctm_eval.engines.stop_strings import STOP_TAIL, StopStrings, has_stop
 from ctm_eval.errors import CtmError
@@ -126,7 +126,7 @@ class Walk:
     def _bytes(self, rows: int, length: int) -> int:
         """What is held in a pass of so many rows, which then have at most `length` tokens of their own."""
         config, size = self.model.config.get_text_config(), self.model.dtype.itemsize
-        columns = self.cache.longest_root() + length
+        columns = self.cache.longest_root() + in_blocks(length)
         scores = columns * config.num_attention_heads * (2 * size + 4)  # these, and softmax twice
         logits = 2 * config.vocab_size * size  # those of rows that draw are a copy
         return self._cached(self.cache.tokens(rows, length)) + rows * (scores + logits)
