@@ -160,7 +160,7 @@ def command(
         bool | None,
         typer.Option(
             "--bf16/--no-bf16",
-            help="Train in bfloat16 on a GPU. A CPU always trains in float32.",
+            help="Train in bfloat16: a GPU, or (its products alone) a CPU with AMX or AVX512-BF16.",
             rich_help_panel=OPTIMISATION,
         ),
     ] = None,

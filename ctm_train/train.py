@@ -303,7 +303,7 @@ def _common(
         "lr_scheduler_type": settings.scheduler,
         "weight_decay": settings.weight_decay,
         "seed": settings.seed,
-        "bf16": settings.bf16 and gpu,
+        "bf16": settings.bf16 and (gpu or _has_bfloat16()),
         checkpointing: settings.gradient_checkpointing,
         "report_to": list(report_to) or "none",
         "logging_steps": 1,
@@ -316,6 +316,14 @@ def _common(
         # Without it the processes of a launch on CPUs do not join: each would train alone.
         "use_cpu": not torch.accelerator.is_available(),
     }
+
+
+def _has_bfloat16() -> bool:
+    """Whether this processor multiplies in bfloat16 faster than in float32."""
+    import torch
+
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
 
 
 def _listen(trainer: Any, folder: Path, stage: str, progress: Progress | None) -> None:

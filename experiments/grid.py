@@ -31,14 +31,19 @@ class Cell(Protocol):
         """A file name."""
 
 
-def arguments(doc: str, folder: str, rows: Sequence[str] = ()) -> argparse.Namespace:
-    """The options of an experiment: `--output-dir`, `--quick`, `--jobs`; `--row` where it has `rows`."""
+def arguments(
+    doc: str, folder: str, rows: Sequence[str] = (), real: bool = False
+) -> argparse.Namespace:
+    """The options of an experiment: `--output-dir`, `--quick`, `--jobs`; `--row` where it has `rows`, and
+    `--real` where it has a form on a real model."""
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     parser.add_argument("--output-dir", type=Path, default=Path(folder))
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
     parser.add_argument(
         "--jobs", type=int, default=2, help="processes of one thread each; 0: this one alone"
     )
+    if real:
+        parser.add_argument("--real", action="store_true", help="on a real model")
     if rows:
         parser.add_argument(
             "--row", choices=rows, action="append", help="this row and cDPO alone; can be repeated"

@@ -1,6 +1,10 @@
-"""The main table of *Critical Tokens Matter* (arXiv 2411.19943, table 3) re-run in small, on `pocket`.
+"""The main table of *Critical Tokens Matter* (arXiv 2411.19943, table 3) re-run in small.
 
     python experiments/paper_table.py [--quick] [--output-dir build/paper-table] [--jobs 2] [--row NAME]
+    python experiments/paper_table.py --real --output-dir build/paper-table-real
+
+On `pocket`; with `--real`, on SmolLM2-135M (`make real-model`), first fine-tuned to problems of two steps
+(see `two_steps.py`): all rows start from that. Its methods train a LoRA adapter, and no row is tuned.
 
 Solutions are sampled for training problems; pairs are selected and scored as `ctm build-dataset` does.
 Every method trains from the same pairs. Its learning rate and strength are those of one grid, the same
@@ -18,13 +22,14 @@ import gc
 import itertools
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import two_steps
 from grid import Lines, arguments, bootstrap, keep, load, pool_for, run_cells
 
 RATES, GAMMAS = (1e-4, 2e-4, 4e-4), (0.3, 1.0)
@@ -33,8 +38,9 @@ SFT_RATES = (2e-4, 8e-4, 3.2e-3)  # its gradient is another one, and wants a hig
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes of the experiment."""
+    """The sizes of the experiment, and the model; one that is not pocket is fine-tuned first."""
 
+    model: str = "pocket"
     problems: int = 1500
     samples: int = 16
     rollouts: int = 64
@@ -44,6 +50,7 @@ class Plan:
     rates: tuple[float, ...] = RATES
     gammas: tuple[float, ...] = GAMMAS
     sft_rates: tuple[float, ...] = SFT_RATES
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of every training
 
 
 QUICK = Plan(
@@ -56,6 +63,24 @@ QUICK = Plan(
     rates=(8e-4,),
     gammas=(0.3,),
     sft_rates=(2e-4, 8e-4),
+)
+REAL = Plan(
+    model=two_steps.SMOLLM2,
+    problems=192,
+    samples=8,
+    rollouts=32,
+    development=0,
+    held_out=300,
+    seeds=3,
+    rates=(2e-4,),
+    gammas=(0.3,),
+    sft_rates=(2e-4,),
+    settings={
+        "epochs": 2.0,
+        "batch_size": 8,
+        "gradient_accumulation": 1,
+        "gradient_checkpointing": False,
+    },
 )
 
 
@@ -88,6 +113,9 @@ OURS = (
 
 
 QUICK_ROWS = [*(row.name for row in ROWS), "TIS-DPO"]
+REAL_ROWS = [
+    row.name for row in (*ROWS, *OURS[1:3], OURS[4]) if row.method != "tdpo"
+]  # those of a policy's confidence, of values and of critical tokens beside the paper's
 
 
 @dataclass(frozen=True)
@@ -99,7 +127,7 @@ class Cell:
     gamma: float
     seed: int
     split: str
-    start: str = "pocket"  # or the name of the SFT cell it starts from
+    start: str = ""  # the name of the SFT cell it starts from, if any
 
     @property
     def name(self) -> str:
@@ -113,9 +141,14 @@ class Cell:
 
 def main() -> None:
     """Runs what is missing and writes the table."""
-    options = arguments(__doc__ or "", "build/paper-table", [row.name for row in (*ROWS, *OURS)])
-    plan, folder = (QUICK if options.quick else Plan()), options.output_dir
-    rows = options.row or (QUICK_ROWS if options.quick else None)
+    options = arguments(
+        __doc__ or "", "build/paper-table", [row.name for row in (*ROWS, *OURS)], real=True
+    )
+    plan, folder = (
+        (QUICK if options.quick else REAL if options.real else Plan()),
+        options.output_dir,
+    )
+    rows = options.row or (QUICK_ROWS if options.quick else REAL_ROWS if options.real else None)
     began = time.monotonic()
     with pool_for(plan, folder, options.jobs) as pool:
         _pairs(plan, folder)
@@ -182,8 +215,8 @@ def _held_out(
 ) -> list[Cell]:
     cells = [
         Cell(row, *tuned[row.name], seed, "test", _start(row, starts, seed))
-        for row in rows
         for seed in range(plan.seeds)
+        for row in rows
     ]
     run_cells(_cell, plan, folder, pool, cells)
     return cells
@@ -198,7 +231,7 @@ def _grid(plan: Plan, row: Row) -> Iterator[tuple[float, float]]:
 def _start(row: Row, starts: Sequence[Cell] | None, seed: int) -> str:
     """SFT of the same seed, for a row that comes after it."""
     if not row.after_sft or starts is None:
-        return "pocket"
+        return ""
     return next(cell.name for cell in starts if cell.seed == seed)
 
 
@@ -207,50 +240,68 @@ def _pairs(plan: Plan, folder: Path) -> None:
     from ctm_data.build import build_dataset
     from ctm_data.config import BuildConfig
 
-    report = Lines()
-    build_dataset(
-        BuildConfig(
+    sizes: dict[str, Any] = {"n_samples": plan.samples, "n_rollouts": plan.rollouts}
+    if plan.model == "pocket":
+        config = BuildConfig(folder / "run", split="train", limit=plan.problems, **sizes)
+    else:
+        asked = two_steps.asked(folder, "train", plan.problems, two_steps.TAUGHT)
+        config = BuildConfig(
             folder / "run",
-            split="train",
-            limit=plan.problems,
-            n_samples=plan.samples,
-            n_rollouts=plan.rollouts,
-        ),
-        report,
-    )
+            _start_model(plan, folder),
+            max_new_tokens=two_steps.TOKENS,
+            chunk_size=16,
+            **asked,
+            **sizes,
+        )
+    build_dataset(config, Lines())
+
+
+def _start_model(plan: Plan, folder: Path) -> str:
+    """The folder of the model that all rows start from."""
+    from ctm_eval.models import model_path
+
+    if plan.model == "pocket":
+        return model_path("pocket")
+    return two_steps.fine_tuned(folder, plan.model)
 
 
 def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     """Trains and answers: in a process of the pool."""
     from ctm_data.run.store import Store
     from ctm_data.train import training_rows
-    from ctm_eval.models import model_path
     from ctm_train.settings import settings_for
     from ctm_train.train import train
 
     began = time.monotonic()
     result: dict[str, Any] = {"cell": asdict(cell)}
-    model = model_path("pocket")
+    model = _start_model(plan, folder)
     trained = folder / "models" / cell.name
     if cell.row is not None:
-        start = model if cell.start == "pocket" else str(folder / "models" / cell.start)
+        start = str(folder / "models" / cell.start) if cell.start else model
         rows = training_rows(Store(folder / "run"), cell.row.method, cell.row.weights)
         settings = settings_for(
             cell.row.method,
-            "pocket",
+            "pocket" if plan.model == "pocket" else None,
             learning_rate=cell.rate,
             beta=None if cell.row.method == "sft" else cell.gamma,
             seed=cell.seed,
+            **plan.settings,
         )
         shutil.rmtree(trained, ignore_errors=True)
         before = _reset_peak()
         outcome = train(
-            cell.row.method, rows, trained, model=start, settings=settings, save_steps=0
+            cell.row.method,
+            rows,
+            trained,
+            model=start,
+            settings=settings,
+            merge=settings.lora,
+            save_steps=0,
         )
         result |= {"seconds": outcome.seconds, "steps": outcome.steps, "pairs": len(rows)}
         result["bytes"] = _peak() - before
         model = str(trained)
-    result["correct"] = answers(model, plan, cell.split)
+    result["correct"] = answers(model, plan, folder, cell.split)
     needed = cell.row is not None and cell.row.method == "sft" and cell.split == "test"
     if trained.exists() and not needed:
         shutil.rmtree(trained)
@@ -259,7 +310,7 @@ def _cell(plan: Plan, folder: Path, cell: Cell) -> str:
     return f"{cell.name}: {accuracy:.1%}, {time.monotonic() - began:.0f} s"
 
 
-def answers(model: str, plan: Plan, split: str) -> list[int]:
+def answers(model: str, plan: Plan, folder: Path, split: str) -> list[int]:
     """1 or 0 for every problem of a split: whether the greedy solution is right."""
     from ctm_data.config import POCKET_TOKENS
     from ctm_data.stages.solutions import sample_solutions
@@ -267,13 +318,17 @@ def answers(model: str, plan: Plan, split: str) -> list[int]:
     from ctm_eval.engines import Sampling, load_engine
 
     count = plan.development if split == "dev" else plan.held_out
-    problems = load_problems("pocket", split=split, limit=count)
+    if plan.model == "pocket":
+        tokens, problems = POCKET_TOKENS, load_problems("pocket", split=split, limit=count)
+    else:
+        data = two_steps.asked(folder, split, count)["data_file"]
+        tokens, problems = two_steps.TOKENS, load_problems("gsm8k", data_file=data)
     solutions = sample_solutions(
         load_engine("transformers", model),
         problems,
         Sampling(temperature=0),
         n_samples=1,
-        max_new_tokens=POCKET_TOKENS,
+        max_new_tokens=tokens,
         seed=0,
     )
     return [int(solution.correct) for solution in solutions]
@@ -298,7 +353,7 @@ def table(results: dict[str, list[dict[str, Any]]], plan: Plan) -> str:
     correct = {name: np.array([r["correct"] for r in own]) for name, own in results.items()}
     means = {name: bootstrap(own) for name, own in correct.items()}
     lines = [
-        f"`pocket`, {plan.held_out:,} held-out problems, greedy, {plan.seeds} seeds; "
+        f"`{Path(plan.model).name}`, {plan.held_out:,} held-out problems, greedy, {plan.seeds} seeds; "
         "differences in points from cDPO, negative where cDPO is better.",
         "",
         "| method | accuracy | 95% | from cDPO | 95% | p | rate | γ | pairs | seconds | MB |",
@@ -345,7 +400,7 @@ def picture(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
         axes.plot(100 * correct.mean(axis=1), [y] * len(correct), "|", color="black", markersize=9)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlabel("greedy accuracy on held-out pocket problems, %\n(bars: 95%, ticks: seeds)")
+    axes.set_xlabel("greedy accuracy on held-out problems, %\n(bars: 95%, ticks: seeds)")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=150)
 

@@ -13,19 +13,16 @@ Everything is kept in the output folder as it is made (checkpoints of the traini
 a stopped run goes on where it was.
 """
 
-import json
-import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import two_steps
 from grid import Lines, arguments, keep, pool_for, run_cells
 
-STEPS = 2  # of the problems of the fine-tuned model
 CURVE = 4
 SHOWN = ("auc", "mrr", "hit@1", "hit@10%")
 
@@ -34,13 +31,12 @@ SHOWN = ("auc", "mrr", "hit@1", "hit@10%")
 class Plan:
     """The sizes of the experiment, and the model that is fine-tuned."""
 
-    model: str = "build/smollm2-135m-instruct"
+    model: str = two_steps.SMOLLM2
     pocket_problems: int = 400
     problems: int = 48
     samples: int = 8
     rollouts: int = 64
-    training_rows: int = 1200
-    rate: float = 1e-3
+    training_rows: int = two_steps.TAUGHT
 
 
 QUICK = Plan("pocket", pocket_problems=6, problems=6, samples=4, rollouts=4, training_rows=8)
@@ -80,10 +76,9 @@ def make(plan: Plan, folder: Path, cell: Cell) -> str:
     if cell.name == "pocket":
         config = BuildConfig(run, limit=plan.pocket_problems, **sizes)  # type: ignore[arg-type]
     else:
-        model, data = fine_tuned(plan, folder), folder / "problems.jsonl"
-        asked = {"benchmark": "gsm8k", "data_file": data, "chat": False, "few_shot": 0}
-        write(data, islice(of_two_steps("test"), plan.problems), "question", "answer")
-        config = BuildConfig(run, model, max_new_tokens=96, **asked, **sizes)  # type: ignore[arg-type]
+        model = two_steps.fine_tuned(folder, plan.model, plan.training_rows)
+        asked = two_steps.asked(folder, "test", plan.problems)
+        config = BuildConfig(run, model, max_new_tokens=two_steps.TOKENS, **asked, **sizes)
     store = build_dataset(config, Lines())
     rows = compare(str(run), curve=CURVE, progress=Lines())
     summary = summarize(store)
@@ -99,56 +94,6 @@ def make(plan: Plan, folder: Path, cell: Cell) -> str:
         "rows": [asdict(row) for row in rows],
     })  # fmt: skip
     return f"{cell.name}: {time.monotonic() - began:.0f} s"
-
-
-def fine_tuned(plan: Plan, folder: Path) -> str:
-    """The folder of the fine-tuned model; made, or gone on with from its last checkpoint, if need be."""
-    from ctm_data.train import train
-    from ctm_train.settings import Settings
-
-    rows, trained = folder / "training.jsonl", folder / "model"
-    write(rows, islice(of_two_steps("train"), plan.training_rows), "prompt", "completion")
-    train(
-        "sft",
-        rows,
-        trained,
-        model=plan.model,
-        lora=True,
-        merge=True,
-        learning_rate=plan.rate,
-        batch_size=8,
-        lora_r=32,
-        lora_targets=Settings.lora_targets,
-        bf16=False,
-        gradient_checkpointing=False,
-        progress=Lines(),
-    )
-    for checkpoint in trained.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
-    return str(trained)
-
-
-def of_two_steps(split: str) -> Iterator[dict[str, str]]:
-    """Pocket's problems of two steps: question and answer, and the exercise with its solution."""
-    from ctm_eval.pocket.generator import problems
-    from ctm_eval.prompts import exercise
-
-    for problem in problems(split, 1 << 30):
-        if problem.level == STEPS:
-            yield {
-                "question": problem.question,
-                "answer": f"#### {problem.answer}",
-                "prompt": exercise(problem.question),
-                "completion": f" {problem.solution}",
-            }
-
-
-def write(path: Path, rows: Iterator[dict[str, str]], *columns: str) -> None:
-    """Writes these columns of the rows, whole or not at all."""
-    lines = [json.dumps({name: row[name] for name in columns}) for row in rows]
-    partial = path.with_suffix(".partial")
-    partial.write_text("\n".join(lines) + "\n")
-    partial.rename(path)
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
