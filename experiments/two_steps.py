@@ -1,5 +1,6 @@
 """A task that a small real model can be taught: pocket's problems of two steps, asked in GSM8K's form
-without a chat or worked examples; and the model, fine-tuned until it solves a third to two thirds of new ones.
+without a chat or worked examples; and the model, fine-tuned until it solves a third to two thirds of new
+ones.
 """
 
 import json
