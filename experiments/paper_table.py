@@ -4,7 +4,7 @@
     python experiments/paper_table.py --real --output-dir build/paper-table-real
 
 On `pocket`; with `--real`, on SmolLM2-135M (`make real-model`), first fine-tuned to problems of two steps
-(see `two_steps.py`): all rows start from that. Its methods train a LoRA adapter, and no row is tuned.
+(see `two_steps.py`): all rows start from that. Its methods train a LoRA adapter, at DPO's best rate of two.
 
 Solutions are sampled for training problems; pairs are selected and scored as `ctm build-dataset` does.
 Every method trains from the same pairs. Its learning rate and strength are those of one grid, the same
@@ -51,6 +51,9 @@ class Plan:
     gammas: tuple[float, ...] = GAMMAS
     sft_rates: tuple[float, ...] = SFT_RATES
     settings: Mapping[str, Any] = field(default_factory=dict)  # of every training
+    tuned_by: str = (
+        ""  # the row whose best rate and gamma all take but SFT; otherwise each has its own
+    )
 
 
 QUICK = Plan(
@@ -69,10 +72,10 @@ REAL = Plan(
     problems=192,
     samples=8,
     rollouts=32,
-    development=0,
+    development=150,
     held_out=300,
     seeds=3,
-    rates=(2e-4,),
+    rates=(1e-4, 4e-4),
     gammas=(0.3,),
     sft_rates=(2e-4,),
     settings={
@@ -190,19 +193,26 @@ def _best(
     starts: Sequence[Cell] | None,
 ) -> dict[str, tuple[float, float]]:
     """For every row the rate and gamma that do best on the development problems with seed 0."""
-    grids = {row: list(_grid(plan, row)) for row in rows}
+    tried = {row: _tuned_by(plan, row) for row in rows}
+    grids = {row: list(_grid(plan, row)) for row in tried.values()}
     cells = [
         Cell(row, rate, gamma, 0, "dev", _start(row, starts, 0))
         for row, grid in grids.items()
         for rate, gamma in (grid if len(grid) > 1 else [])
     ]
     results = run_cells(_cell, plan, folder, pool, cells)
-    best = {row.name: grid[0] for row, grid in grids.items() if len(grid) == 1}
-    for row in (row for row in rows if row.name not in best):
+    best = {row: grid[0] for row, grid in grids.items() if len(grid) == 1}
+    for row in (row for row in grids if row not in best):
         own = [(sum(r["correct"]), c) for c, r in zip(cells, results, strict=True) if c.row == row]
         cell = max(own, key=lambda item: item[0])[1]
-        best[row.name] = (cell.rate, cell.gamma)
-    return best
+        best[row] = (cell.rate, cell.gamma)
+    return {row.name: best[tried[row]] for row in rows}
+
+
+def _tuned_by(plan: Plan, row: Row) -> Row:
+    if not plan.tuned_by or row.method == "sft":
+        return row
+    return next(other for other in ROWS if other.name == plan.tuned_by)
 
 
 def _held_out(
