@@ -78,6 +78,7 @@ REAL = Plan(
     rates=(1e-4, 4e-4),
     gammas=(0.3,),
     sft_rates=(2e-4,),
+    tuned_by="DPO",
     settings={
         "epochs": 2.0,
         "batch_size": 8,
