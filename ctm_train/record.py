@@ -16,6 +16,7 @@ PARTIAL = f".{RECORD}.partial"  # what a kill leaves of a record that was being 
 FIRST = 6  # differences that are told
 WEIGHTS = ".tmp??????"  # and of weights that safetensors was writing
 RENAMED = {"settings.gamma": "settings.beta", "settings.margin": "settings.simpo_gamma"}
+MAY_CHANGE = ("versions", "machine")  # between a run and what goes on with it
 ADDED = ("reference", "settings.warmup_limit", "data.pairs_without_weights")  # not in old records
 
 
@@ -42,7 +43,7 @@ def finished(folder: Path, call: Mapping[str, Any]) -> dict[str, Any] | None:
         f"{name}: {own.get(name)!r} there, {flat.get(name)!r} here"
         for name in sorted({*flat, *own})
         if flat.get(name) != own.get(name)
-        and not name.startswith("versions")
+        and not name.startswith(MAY_CHANGE)
         and not (name in ADDED and name not in own)
     ]
     if changed:

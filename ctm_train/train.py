@@ -108,6 +108,7 @@ def train(
         "rows": len(rows),
         "data": described or {},
         "versions": {package: version(package) for package in PACKAGES},
+        "machine": {"bfloat16": _in_bfloat16(settings)},
     }
     if (outcome := record.finished(folder, call)) is not None:
         return TrainingSummary(folder=folder, **outcome)
@@ -303,7 +304,7 @@ def _common(
         "lr_scheduler_type": settings.scheduler,
         "weight_decay": settings.weight_decay,
         "seed": settings.seed,
-        "bf16": settings.bf16 and (gpu or _has_bfloat16()),
+        "bf16": _in_bfloat16(settings),
         checkpointing: settings.gradient_checkpointing,
         "report_to": list(report_to) or "none",
         "logging_steps": 1,
@@ -318,12 +319,13 @@ def _common(
     }
 
 
-def _has_bfloat16() -> bool:
-    """Whether this processor multiplies in bfloat16 faster than in float32."""
+def _in_bfloat16(settings: Settings) -> bool:
+    """Whether the products are computed in bfloat16: where that is wanted, and faster than float32."""
     import torch
 
-    can = torch.cpu.get_capabilities()
-    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+    processor = torch.cpu.get_capabilities()
+    fast = processor.get("amx_bf16") or processor.get("avx512_bf16")
+    return settings.bf16 and (torch.cuda.is_available() or bool(fast))
 
 
 def _listen(trainer: Any, folder: Path, stage: str, progress: Progress | None) -> None:

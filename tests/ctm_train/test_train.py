@@ -24,7 +24,7 @@ from ctm_train.errors import TrainError
 from ctm_train.methods import METHODS
 from ctm_train.record import RECORD, last_checkpoint
 from ctm_train.settings import settings_for
-from ctm_train.train import METRICS, _advice, _bound_warmup, load, train
+from ctm_train.train import METRICS, _advice, _bound_warmup, _in_bfloat16, load, train
 
 MODEL = str(MODEL_DIR)
 
@@ -409,3 +409,23 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
     apart = sum((weight - two[name]).abs().sum() for name, weight in one.items())
     assert apart < 0.02 * moved
     assert not (tmp_path / "two" / "rows").exists()
+
+
+@pytest.mark.parametrize(
+    ("processor", "fast"),
+    [({"amx_bf16": True}, True), ({"avx512_bf16": True}, True), ({"avx512_f": True}, False), ({}, False)],
+)  # fmt: skip
+def test_a_processor_computes_in_bfloat16_where_that_is_faster(monkeypatch, processor, fast):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert _in_bfloat16(settings_for("dpo")) == fast
+    assert not _in_bfloat16(settings_for("dpo", bf16=False))
+
+
+def test_a_run_goes_on_on_another_kind_of_processor(tmp_path):
+    done = train("sft", rows(), tmp_path, model=MODEL, settings=settings_for("sft", "pocket"))
+    record = json.loads((tmp_path / RECORD).read_text())
+    record["machine"]["bfloat16"] = not record["machine"]["bfloat16"]
+    (tmp_path / RECORD).write_text(json.dumps(record))
+    again = train("sft", rows(), tmp_path, model=MODEL, settings=settings_for("sft", "pocket"))
+    assert again.steps == done.steps
