@@ -39,8 +39,8 @@ def asked(folder: Path, split: str, count: int, first: int = 0) -> dict[str, Any
     return {"benchmark": "gsm8k", "data_file": data, "chat": False, "few_shot": 0}
 
 
-def fine_tuned(folder: Path, model: str = SMOLLM2, rows: int = TAUGHT) -> str:
-    """The model's folder; it is made, or gone on with from its last checkpoint, if need be."""
+def fine_tuned(folder: Path, model: str, rows: int) -> str:
+    """The folder of `model`, taught `rows` problems; it is made, or gone on with where it was stopped."""
     from ctm_data.train import train
     from ctm_train.settings import Settings
 

@@ -91,5 +91,15 @@ def test_the_quick_form_runs_and_goes_on_where_it_was(tmp_path):
     assert answers(gone.read_text()) == answers(before)
 
 
+def test_the_quick_form_on_a_real_model_starts_from_the_taught_one(tmp_path):
+    words = ("--quick", "--real", "--row", "DPO", "--jobs", 0, "--output-dir", tmp_path)
+    outcome = python(PROGRAM, *words)
+    assert outcome.returncode == 0, outcome.stderr
+    text = (tmp_path / "table.md").read_text()
+    assert all(f"\n| {name} |" in text for name in ("base", "DPO", "cDPO"))
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert str(tmp_path / "model") in card
+
+
 def answers(text):
     return json.loads(text)["correct"]
