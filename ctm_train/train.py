@@ -323,7 +323,7 @@ def _in_bfloat16(settings: Settings) -> bool:
     """Whether the products are computed in bfloat16: where that is wanted, and faster than float32."""
     import torch
 
-    processor = torch.cpu.get_capabilities()
+    processor = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 does not say
     fast = processor.get("amx_bf16") or processor.get("avx512_bf16")
     return settings.bf16 and (torch.cuda.is_available() or bool(fast))
 
