@@ -323,9 +323,10 @@ def _in_bfloat16(settings: Settings) -> bool:
     """Whether the products are computed in bfloat16: where that is wanted, and faster than float32."""
     import torch
 
-    processor = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 does not say
-    fast = processor.get("amx_bf16") or processor.get("avx512_bf16")
-    return settings.bf16 and (torch.cuda.is_available() or bool(fast))
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # an older torch cannot tell
+    processor = capabilities() if capabilities else {}
+    fast = any(processor.get(kind) for kind in ("amx_bf16", "avx512_bf16"))
+    return settings.bf16 and (torch.cuda.is_available() or fast)
 
 
 def _listen(trainer: Any, folder: Path, stage: str, progress: Progress | None) -> None:
