@@ -71,7 +71,7 @@ def drift(engines: Engines, policy: Sampling, options: argparse.Namespace) -> st
     said = [
         f"Temperature {policy.temperature}, {len(found)} wrong solutions of {len(every)} tokens: "
         f"`keep_prob` differs by {every.mean():.4f} on average, {np.quantile(every, 0.99):.3f} at most in "
-        f"99% of tokens.",
+        "99% of tokens.",
         "",
         "| compared | RMS difference of values | mean difference | same critical token |",
         "|---|---|---|---|",

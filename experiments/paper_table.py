@@ -119,8 +119,11 @@ OURS = (
 
 QUICK_ROWS = [*(row.name for row in ROWS), "TIS-DPO"]
 REAL_ROWS = [
-    row.name for row in (*ROWS, *OURS[1:3], OURS[4]) if row.method != "tdpo"
-]  # those of a policy's confidence, of values and of critical tokens beside the paper's
+    *(row.name for row in ROWS if row.method != "tdpo"),
+    "cDPO, weights: value drop",
+    "cDPO, weights: critical token",
+    "ConfPO",
+]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ ones.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from itertools import islice
@@ -67,8 +68,8 @@ def fine_tuned(folder: Path, model: str, rows: int) -> str:
 
 
 def write(path: Path, rows: Iterator[dict[str, str]], *columns: str) -> None:
-    """Writes these columns of the rows, whole or not at all."""
+    """Writes these columns of the rows, whole or not at all; several processes may, at once."""
     lines = [json.dumps({name: row[name] for name in columns}) for row in rows]
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_text("\n".join(lines) + "\n")
     partial.rename(path)
